@@ -1,0 +1,1 @@
+"""Points between members and merchants: lots, burns, legs, and what they owe."""

@@ -1,0 +1,216 @@
+"""What can be asked of the ledger, and what it answers. Pure values; no wire format, no database.
+
+Members, merchants, lots, earns and burns are named by the ledger's own integers here. The API turns
+them into opaque ids (api/ids.py) and merchants' codes at the edge.
+"""
+
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+import msgspec
+
+from coalition.errors import Code
+
+POINTS_MAX = 1_000_000_000_000
+BALANCE_MAX = 1_000_000_000_000_000
+
+
+class Item(msgspec.Struct, frozen=True):
+    """A part of a purchase. amount is in minor units, for all `quantity` pieces together."""
+
+    amount: int
+    category: str | None = None
+    sku: str | None = None
+    quantity: int = 1
+
+
+class Take(msgspec.Struct, frozen=True):
+    """Which lots a burn takes: oldest, own_first, only one origin, or a mix of exact amounts."""
+
+    order: Literal["oldest", "own_first", "only", "mix"] = "oldest"
+    only: int | None = None
+    mix: tuple[tuple[int, int], ...] = ()
+
+
+class Earn(msgspec.Struct, frozen=True):
+    """A purchase (amount and items, minor units of the merchant's currency) or points outright."""
+
+    card: int
+    occurred_at: datetime
+    amount: int | None = None
+    items: tuple[Item, ...] = ()
+    points: int | None = None
+    reference: str | None = None
+
+
+class Burn(msgspec.Struct, frozen=True):
+    """Points out at the merchant that asks. hold_seconds None: posted at once, else held so long."""
+
+    card: int
+    points: int
+    occurred_at: datetime
+    take: Take = Take()
+    hold_seconds: int | None = None
+    reference: str | None = None
+
+
+class Capture(msgspec.Struct, frozen=True):
+    member_id: int
+    burn_no: int
+    points: int | None = None
+
+
+class Void(msgspec.Struct, frozen=True):
+    member_id: int
+    burn_no: int
+
+
+class ReverseBurn(msgspec.Struct, frozen=True):
+    """Give back points of a posted burn, the leg taken last first. points None: all that is left."""
+
+    member_id: int
+    burn_no: int
+    points: int | None = None
+
+
+class ReverseEarn(msgspec.Struct, frozen=True):
+    """Take back points of an earn, or those of an amount (minor units) of it. Neither: all of it."""
+
+    member_id: int
+    earn_no: int
+    points: int | None = None
+    amount: int | None = None
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """A gift to another member: origins and expiries go along."""
+
+    from_card: int
+    to_card: int
+    points: int
+    take: Take = Take()
+
+
+class Expire(msgspec.Struct, frozen=True):
+    """Lapse what is past its day and void what is past its hold, for one member."""
+
+    member_id: int
+
+
+Command = Earn | Burn | Capture | Void | ReverseBurn | ReverseEarn | Transfer | Expire
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A command, who asks, when, and the idempotency key it was asked under.
+
+    merchant_id is the asker (0: the house). now is the ledger's clock: recorded_at, and what decides
+    whether a lot has lapsed. request_id is None for the program's own jobs, which are idempotent by
+    nature; body_hash tells another body under the same key.
+    """
+
+    command: Command
+    merchant_id: int
+    now: datetime
+    request_id: UUID | None = None
+    body_hash: int = 0
+
+
+class NewLot(msgspec.Struct, frozen=True):
+    lot_no: int
+    kind: str
+    points: int
+    expires_on: date | None
+
+
+class TakenLeg(msgspec.Struct, frozen=True):
+    """points is positive: how much of the lot the burn has taken (or a reversal has moved)."""
+
+    lot_no: int
+    origin_id: int
+    points: int
+
+
+class EarnAnswer(msgspec.Struct, frozen=True):
+    member_id: int
+    earn_no: int
+    card: int
+    merchant_id: int
+    points: int
+    lots: tuple[NewLot, ...]
+    available: int
+    occurred_at: datetime
+    recorded_at: datetime
+    window: str
+
+
+class BurnAnswer(msgspec.Struct, frozen=True):
+    """A burn as a burn, a capture or a void left it. window None while held, or voided."""
+
+    member_id: int
+    burn_no: int
+    card: int
+    merchant_id: int
+    status: Literal["held", "posted", "voided"]
+    points: int
+    legs: tuple[TakenLeg, ...]
+    available: int
+    occurred_at: datetime
+    recorded_at: datetime
+    window: str | None
+
+
+class ReversalAnswer(msgspec.Struct, frozen=True):
+    """What a reversal moved. owed: points the member still owes that origin because of it."""
+
+    kind: Literal["earn", "burn"]
+    member_id: int
+    reversal_no: int
+    target_no: int
+    card: int
+    merchant_id: int
+    points: int
+    legs: tuple[TakenLeg, ...]
+    owed: int
+    available: int
+    occurred_at: datetime
+    recorded_at: datetime
+    window: str
+
+
+class TransferAnswer(msgspec.Struct, frozen=True):
+    member_id: int
+    transfer_no: int
+    from_card: int
+    to_card: int
+    points: int
+    legs: tuple[TakenLeg, ...]
+    available: int
+    recorded_at: datetime
+    window: str
+
+
+class ExpireAnswer(msgspec.Struct, frozen=True):
+    member_id: int
+    expired: int
+    voided: int
+
+
+Answer = EarnAnswer | BurnAnswer | ReversalAnswer | TransferAnswer | ExpireAnswer
+
+
+class Done(msgspec.Struct, frozen=True):
+    """The command was posted, now (replayed False) or by an earlier request under the same key."""
+
+    answer: Answer
+    replayed: bool = False
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The command was not posted; the ledger is as before. code is one of the API's stable codes."""
+
+    code: Code
+    detail: str
+
+
+Outcome = Done | Refused

@@ -1,0 +1,1 @@
+"""Merchants: their files, their rows, their keys."""

@@ -1,0 +1,1 @@
+"""Money owed between parties: obligations, netting, windows, statements. Knows no points."""
