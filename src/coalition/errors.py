@@ -29,7 +29,7 @@ class Code(StrEnum):
 
 
 class CoalitionError(Exception):
-    """Something a caller can put right. detail says what is wrong, where, and what would be right."""
+    """Something a caller can put right; detail says what is wrong, where, and what would do."""
 
     def __init__(self, code: Code, detail: str) -> None:
         super().__init__(detail)

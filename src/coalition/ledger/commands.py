@@ -45,7 +45,7 @@ class Earn(msgspec.Struct, frozen=True):
 
 
 class Burn(msgspec.Struct, frozen=True):
-    """Points out at the merchant that asks. hold_seconds None: posted at once, else held so long."""
+    """Points out at the merchant that asks: posted at once, or held for hold_seconds."""
 
     card: int
     points: int
@@ -67,7 +67,7 @@ class Void(msgspec.Struct, frozen=True):
 
 
 class ReverseBurn(msgspec.Struct, frozen=True):
-    """Give back points of a posted burn, the leg taken last first. points None: all that is left."""
+    """Give back points of a posted burn, last leg first. points None: all that is left."""
 
     member_id: int
     burn_no: int
@@ -75,7 +75,7 @@ class ReverseBurn(msgspec.Struct, frozen=True):
 
 
 class ReverseEarn(msgspec.Struct, frozen=True):
-    """Take back points of an earn, or those of an amount (minor units) of it. Neither: all of it."""
+    """Take back points of an earn, or of an amount (minor units) of it. Neither: all of it."""
 
     member_id: int
     earn_no: int
@@ -104,9 +104,9 @@ Command = Earn | Burn | Capture | Void | ReverseBurn | ReverseEarn | Transfer | 
 class Request(msgspec.Struct, frozen=True):
     """A command, who asks, when, and the idempotency key it was asked under.
 
-    merchant_id is the asker (0: the house). now is the ledger's clock: recorded_at, and what decides
-    whether a lot has lapsed. request_id is None for the program's own jobs, which are idempotent by
-    nature; body_hash tells another body under the same key.
+    merchant_id is the asker (0: the house). now is the ledger's clock: recorded_at, and what
+    decides whether a lot has lapsed. request_id is None for the program's own jobs, which are
+    idempotent by nature; body_hash tells another body under the same key.
     """
 
     command: Command
@@ -207,7 +207,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The command was not posted; the ledger is as before. code is one of the API's stable codes."""
+    """The command was not posted; the ledger is as before."""
 
     code: Code
     detail: str

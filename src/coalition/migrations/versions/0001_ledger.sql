@@ -12,8 +12,7 @@ create type burn_kind as enum ('redemption', 'cash_out', 'donation', 'transfer',
                                'clawback', 'adjustment');
 create type burn_status as enum ('held', 'posted', 'voided');
 create type posting_kind as enum ('earn', 'burn', 'hold', 'capture', 'void', 'reverse_earn',
-                                  'reverse_burn', 'transfer_out', 'transfer_in', 'expire',
-                                  'clawback');
+                                  'reverse_burn', 'transfer_out', 'transfer_in', 'expire');
 create type window_status as enum ('open', 'closed', 'settled');
 create type card_status as enum ('active', 'blocked', 'replaced');
 
@@ -125,13 +124,17 @@ create table debt (
 
 -- The journal: one row for every movement of one member's points, never changed. request_id is a
 -- 128-bit digest of (merchant, operation, Idempotency-Key); body_hash tells the same body from another.
+-- change is signed: what the movement did to the available balance, so that a member's changes add
+-- up to account.available. owed: what a reversed earn could not take back. target_no: the earn or
+-- burn that a capture, a void or a reversal is about.
 create table posting (
     member_id       bigint not null references account,
     posting_no      int not null,
     kind            posting_kind not null,
     merchant_id     int not null,
     card_number     bigint,
-    points          bigint not null check (points >= 0),
+    change          bigint not null,
+    owed            bigint not null default 0 check (owed >= 0),
     available_after bigint not null check (available_after >= 0),
     occurred_at     timestamptz not null,
     recorded_at     timestamptz not null,
@@ -170,7 +173,8 @@ create table lot (
 create index lot_open on lot (member_id) where is_open;
 create index lot_window on lot using brin (window_id) with (pages_per_range = 32);
 
--- Points out. burn_no is the number of the posting that made it. returned counts what reversals
+-- Points out. burn_no is the number of the posting that made it; an earn that first pays a debt
+-- makes a clawback of its own number. returned counts what reversals
 -- and a void gave back, so points - returned = sum of its legs.
 create table burn (
     member_id       bigint not null,
@@ -192,7 +196,9 @@ create table burn (
 );
 create index burn_held on burn (hold_expires_at) where status = 'held';
 
--- How much of which lot a burn took; negative: given back. posting_no is the movement that wrote it.
+-- How much of which lot a burn took; negative: given back. posting_no is the movement that wrote it,
+-- leg_no its place among that movement's legs: what was taken last goes back first. redeemer_id is
+-- origin_id where nobody redeemed anything: an expiry, a transfer, a clawback.
 -- window_id is null while the burn is only held. about_window_id names the earlier window that a
 -- correction or a late item belongs to.
 create table leg (
@@ -207,6 +213,7 @@ create table leg (
     occurred_on     date not null,
     window_id       int,
     about_window_id int,
+    leg_no          smallint not null,
     primary key (member_id, lot_no, posting_no),
     foreign key (member_id, lot_no) references lot (member_id, lot_no),
     foreign key (member_id, burn_no) references burn (member_id, burn_no),
@@ -286,7 +293,7 @@ create trigger position_is_history before update or delete or truncate on positi
 create trigger leg_stays before delete or truncate on leg
     for each statement execute function refuse_change();
 create trigger leg_is_history before update of
-    member_id, lot_no, posting_no, burn_no, origin_id, redeemer_id, kind, points on leg
+    member_id, lot_no, posting_no, burn_no, origin_id, redeemer_id, kind, points, leg_no on leg
     for each statement execute function refuse_change();
 create trigger lot_stays before delete or truncate on lot
     for each statement execute function refuse_change();
@@ -297,7 +304,7 @@ create trigger lot_is_history before update of
 create trigger burn_stays before delete or truncate on burn
     for each statement execute function refuse_change();
 create trigger burn_is_history before update of
-    member_id, burn_no, redeemer_id, kind, occurred_on on burn
+    member_id, burn_no, redeemer_id, kind on burn
     for each statement execute function refuse_change();
 create trigger merchant_stays before delete or truncate on merchant
     for each statement execute function refuse_change();

@@ -1,0 +1,1 @@
+"""The HTTP edge: parsing, keys and scopes, opaque ids, problem documents. It decides nothing."""

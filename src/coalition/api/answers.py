@@ -1,0 +1,186 @@
+"""What a moved point answers: the response structs, and how the ledger's answers become them.
+
+Times go out in UTC with a Z, cards as text, members, earns, burns and lots by their opaque ids.
+"""
+
+from datetime import UTC, date, datetime
+from typing import Literal
+
+import msgspec
+from litestar import Response
+
+from coalition.api import ids
+from coalition.ledger.commands import (
+    BurnAnswer,
+    Done,
+    EarnAnswer,
+    ReversalAnswer,
+    TakenLeg,
+    TransferAnswer,
+)
+from coalition.merchants.book import Book
+
+REPLAYED = "Idempotent-Replayed"
+
+
+class LotOut(msgspec.Struct, frozen=True):
+    lot_id: str
+    kind: str
+    points: int
+    expires_on: date | None
+
+
+class LegOut(msgspec.Struct, frozen=True):
+    lot_id: str
+    origin: str
+    points: int
+
+
+class EarnOut(msgspec.Struct, frozen=True):
+    """An earn as it was posted. available is the member's balance right after it."""
+
+    earn_id: str
+    card: str
+    merchant: str
+    points: int
+    lots: tuple[LotOut, ...]
+    available: int
+    occurred_at: datetime
+    recorded_at: datetime
+    window: str
+
+
+class BurnOut(msgspec.Struct, frozen=True):
+    """A burn as a burn, a capture or a void left it. window is null while held, or voided."""
+
+    burn_id: str
+    card: str
+    merchant: str
+    status: Literal["held", "posted", "voided"]
+    points: int
+    legs: tuple[LegOut, ...]
+    available: int
+    occurred_at: datetime
+    recorded_at: datetime
+    window: str | None
+
+
+class ReversalOut(msgspec.Struct, frozen=True):
+    """What a reversal moved, leg by leg. owed: points of it that were spent already and that the
+    member's next earns at this origin pay first.
+    """
+
+    reversal_id: str
+    card: str
+    merchant: str
+    points: int
+    legs: tuple[LegOut, ...]
+    owed: int
+    available: int
+    occurred_at: datetime
+    recorded_at: datetime
+    window: str
+    earn_id: str | msgspec.UnsetType = msgspec.UNSET
+    burn_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class TransferOut(msgspec.Struct, frozen=True):
+    """A gift. available is what the giver has left."""
+
+    transfer_id: str
+    from_card: str
+    to_card: str
+    points: int
+    legs: tuple[LegOut, ...]
+    available: int
+    recorded_at: datetime
+    window: str
+
+
+def earn_out(answer: EarnAnswer, book: Book) -> EarnOut:
+    member_id = answer.member_id
+    return EarnOut(
+        earn_id=ids.encode(ids.EARN, member_id, answer.earn_no),
+        card=card_text(answer.card),
+        merchant=book.codes[answer.merchant_id],
+        points=answer.points,
+        lots=tuple(
+            LotOut(ids.encode(ids.LOT, member_id, lot.lot_no), lot.kind, lot.points, lot.expires_on)
+            for lot in answer.lots
+        ),
+        available=answer.available,
+        occurred_at=utc(answer.occurred_at),
+        recorded_at=utc(answer.recorded_at),
+        window=answer.window,
+    )
+
+
+def burn_out(answer: BurnAnswer, book: Book) -> BurnOut:
+    return BurnOut(
+        burn_id=ids.encode(ids.BURN, answer.member_id, answer.burn_no),
+        card=card_text(answer.card),
+        merchant=book.codes[answer.merchant_id],
+        status=answer.status,
+        points=answer.points,
+        legs=_legs(answer.member_id, answer.legs, book),
+        available=answer.available,
+        occurred_at=utc(answer.occurred_at),
+        recorded_at=utc(answer.recorded_at),
+        window=answer.window,
+    )
+
+
+def reversal_out(answer: ReversalAnswer, book: Book) -> ReversalOut:
+    prefix = ids.EARN if answer.kind == "earn" else ids.BURN
+    target = ids.encode(prefix, answer.member_id, answer.target_no)
+    return ReversalOut(
+        reversal_id=ids.encode(ids.REVERSAL, answer.member_id, answer.reversal_no),
+        earn_id=target if answer.kind == "earn" else msgspec.UNSET,
+        burn_id=target if answer.kind == "burn" else msgspec.UNSET,
+        card=card_text(answer.card),
+        merchant=book.codes[answer.merchant_id],
+        points=answer.points,
+        legs=_legs(answer.member_id, answer.legs, book),
+        owed=answer.owed,
+        available=answer.available,
+        occurred_at=utc(answer.occurred_at),
+        recorded_at=utc(answer.recorded_at),
+        window=answer.window,
+    )
+
+
+def transfer_out(answer: TransferAnswer, book: Book) -> TransferOut:
+    return TransferOut(
+        transfer_id=ids.encode(ids.TRANSFER, answer.member_id, answer.transfer_no),
+        from_card=card_text(answer.from_card),
+        to_card=card_text(answer.to_card),
+        points=answer.points,
+        legs=_legs(answer.member_id, answer.legs, book),
+        available=answer.available,
+        recorded_at=utc(answer.recorded_at),
+        window=answer.window,
+    )
+
+
+def headers(done: Done) -> dict[str, str] | None:
+    """Idempotent-Replayed on a replay; the first answer has no such header."""
+    return {REPLAYED: "true"} if done.replayed else None
+
+
+def created(content: object, done: Done) -> Response[object]:
+    return Response(content, status_code=201, headers=headers(done))
+
+
+def card_text(card: int) -> str:
+    return f"{card:016d}"
+
+
+def utc(at: datetime) -> datetime:
+    return at.astimezone(UTC)
+
+
+def _legs(member_id: int, legs: tuple[TakenLeg, ...], book: Book) -> tuple[LegOut, ...]:
+    return tuple(
+        LegOut(ids.encode(ids.LOT, member_id, leg.lot_no), book.codes[leg.origin_id], leg.points)
+        for leg in legs
+    )

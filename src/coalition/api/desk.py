@@ -1,0 +1,29 @@
+"""What the handlers work with: the database, the ledger behind its group commit, keys, the clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition.api.access import Access
+from coalition.api.meters import Meters
+from coalition.ledger.group_commit import GroupCommit
+from coalition.ledger.post import Ledger
+from coalition.merchants.book import Book
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One a process. clock() is the only place where the API reads the time, in UTC."""
+
+    engine: AsyncEngine
+    ledger: Ledger
+    group_commit: GroupCommit
+    access: Access
+    meters: Meters
+    clock: Callable[[], datetime]
+
+    @property
+    def book(self) -> Book:
+        return self.ledger.book

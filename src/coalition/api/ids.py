@@ -1,0 +1,59 @@
+"""Opaque ids: what the API calls an earn, a burn, a lot, a member. Pure.
+
+An id is a prefix that says what it names, and Crockford base32 of (member, number) with a check, so
+that a mistyped id is refused without a look-up. Clients may rely on nothing but equality.
+"""
+
+import zlib
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_VALUES = {digit: value for value, digit in enumerate(_ALPHABET)}
+# A number is a PostgreSQL int, a member a bigint: 31 and 63 bits.
+_NUMBER_BITS = 31
+_MEMBER_BITS = 63
+_CHECK_DIGITS = 3
+_LENGTH_MAX = 24
+
+EARN = "ern"
+BURN = "brn"
+LOT = "lot"
+REVERSAL = "rev"
+TRANSFER = "trf"
+MEMBER = "mem"
+
+
+def encode(prefix: str, member_id: int, number: int = 0) -> str:
+    """The id of a member's earn, burn, lot, reversal or transfer, or of the member (number 0)."""
+    value = member_id << _NUMBER_BITS | number
+    return f"{prefix}_{_base32(value)}{_check(prefix, value)}"
+
+
+def decode(prefix: str, text: str) -> tuple[int, int] | None:
+    """(member_id, number) of an id that encode() made with this prefix, else None."""
+    head, _, digits = text.partition("_")
+    if head != prefix or not _CHECK_DIGITS < len(digits) <= _LENGTH_MAX:
+        return None
+    value = 0
+    for digit in digits[:-_CHECK_DIGITS]:
+        if digit not in _VALUES:
+            return None
+        value = value << 5 | _VALUES[digit]
+    member_id, number = value >> _NUMBER_BITS, value & (1 << _NUMBER_BITS) - 1
+    # Comparing with the one right spelling also refuses leading zeros: one id, one spelling.
+    if member_id >> _MEMBER_BITS or encode(prefix, member_id, number) != text:
+        return None
+    return member_id, number
+
+
+def _base32(value: int) -> str:
+    digits = ""
+    while True:
+        digits = _ALPHABET[value & 31] + digits
+        value >>= 5
+        if not value:
+            return digits
+
+
+def _check(prefix: str, value: int) -> str:
+    check = zlib.crc32(f"{prefix}{value}".encode())
+    return "".join(_ALPHABET[check >> shift & 31] for shift in (10, 5, 0))

@@ -1,0 +1,43 @@
+"""What the process counts for Prometheus. The numbers are this process's own.
+
+Nothing is counted by card, member or key, so that the number of series stays small.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Meters:
+    """Posts by operation and outcome (a code, posted or replayed), and how long they took."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._posts = Counter(
+            "coalition_posts",
+            "Requests that asked the ledger to move points, by outcome.",
+            ["operation", "outcome"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "coalition_post_seconds",
+            "From the parsed request to the ledger's outcome.",
+            ["operation"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.problems = Counter(
+            "coalition_problems",
+            "Problem documents sent, by code.",
+            ["code"],
+            registry=self.registry,
+        )
+
+    def count_post(self, operation: str, outcome: str, seconds: float) -> None:
+        self._posts.labels(operation, outcome).inc()
+        self._seconds.labels(operation).observe(seconds)
+
+    def render(self) -> bytes:
+        """Everything counted, in Prometheus' text format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,124 @@
+"""What goes wrong, as problem documents (RFC 9457): the one table of HTTP statuses.
+
+Which code applies is decided elsewhere; here every exception becomes an answer, and nothing of the
+program's insides leaves with it.
+"""
+
+import asyncpg
+import msgspec
+import structlog
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from coalition.errors import CoalitionError, Code
+
+log = structlog.get_logger()
+
+STATUS: dict[Code, int] = {
+    Code.MALFORMED: 400,
+    Code.TOO_LARGE: 413,
+    Code.UNAUTHENTICATED: 401,
+    Code.SCOPE_MISSING: 403,
+    Code.IDEMPOTENCY_KEY_MISSING: 400,
+    Code.INVALID: 422,
+    Code.UNKNOWN_CARD: 404,
+    Code.NOT_FOUND: 404,
+    Code.CARD_NOT_ACTIVE: 409,
+    Code.IDEMPOTENCY_KEY_REUSED: 422,
+    Code.IDEMPOTENCY_IN_FLIGHT: 409,
+    Code.ALREADY_REVERSED: 409,
+    Code.NOT_HELD: 409,
+    Code.NOTHING_EARNED: 422,
+    Code.LIMIT_REACHED: 409,
+    Code.MERCHANT_SUSPENDED: 409,
+    Code.INSUFFICIENT_POINTS: 409,
+    Code.TOO_MANY_REQUESTS: 429,
+    Code.BUSY: 503,
+    Code.INTERNAL: 500,
+}
+MEDIA_TYPE = "application/problem+json"
+# What the router itself refuses; the codes that are not the ledger's have no place in Code.
+_ROUTER_CODES = {400: Code.MALFORMED, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
+_LOST = (DBAPIError, PoolTimeoutError, OSError, asyncpg.PostgresConnectionError)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """An error. Programs branch on `code`; `detail` is for people and may change."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+def problem(
+    code: str, status: int, detail: str, headers: dict[str, str] | None = None
+) -> Response[Problem]:
+    """A problem document with this code."""
+    body = Problem(
+        type=f"urn:problem-type:coalition:{code}",
+        title=code.replace("_", " ").capitalize(),
+        status=status,
+        detail=detail,
+        code=code,
+    )
+    return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
+
+
+class RetryLaterError(CoalitionError):
+    """Too many requests, or too busy. retry_after_s goes out as Retry-After."""
+
+    def __init__(self, code: Code, detail: str, retry_after_s: int) -> None:
+        super().__init__(code, detail)
+        self.retry_after_s = retry_after_s
+
+
+def on_coalition_error(_: object, error: CoalitionError) -> Response[Problem]:
+    headers = {}
+    if error.code is Code.UNAUTHENTICATED:
+        headers["WWW-Authenticate"] = 'Bearer realm="coalition"'
+    if isinstance(error, RetryLaterError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    elif error.code is Code.BUSY:
+        headers["Retry-After"] = "1"
+    return problem(error.code, STATUS[error.code], error.detail, headers)
+
+
+def on_http_error(request: Request[object, object, object], error: HTTPException) -> Response[Problem]:  # type: ignore[type-var]
+    """What Litestar refuses by itself: an unknown path, a wrong method, a bad query parameter."""
+    if error.status_code == 405:
+        detail = f"{request.method} is not served at {request.url.path}"
+        return problem("method_not_allowed", 405, detail, dict(error.headers or {}))
+    if error.status_code == 404:
+        return problem(Code.NOT_FOUND, 404, "nothing is served at this path")
+    if error.status_code == 400 and (extra := getattr(error, "extra", None)):
+        return problem(Code.INVALID, 422, _parameters(extra))
+    if code := _ROUTER_CODES.get(error.status_code):
+        return problem(code, STATUS[code], error.detail)
+    return on_unexpected_error(request, error)
+
+
+def on_unexpected_error(_: object, error: Exception) -> Response[Problem]:
+    """A database that is away or has no connection left is 503; whatever else is a mistake of ours."""
+    if _is_connection_lost(error):
+        log.error("database unavailable", error=repr(error))
+        detail = "the database cannot be reached right now; try again with the same Idempotency-Key"
+        return problem(Code.BUSY, 503, detail, {"Retry-After": "1"})
+    log.error("unexpected error", exc_info=error)
+    return problem(Code.INTERNAL, 500, "the program failed; the failure is in its log")
+
+
+def _is_connection_lost(error: Exception) -> bool:
+    if isinstance(error, DBAPIError):
+        # The class alone does not tell: what tells is whether the connection survived.
+        return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+    return isinstance(error, _LOST)
+
+
+def _parameters(extra: object) -> str:
+    if isinstance(extra, list):
+        return "; ".join(f"{e.get('key')}: {e.get('message')}" for e in extra if isinstance(e, dict))
+    return "a query parameter is not as described"

@@ -1,0 +1,167 @@
+"""Replays a year's events through the ledger's one door, day by day, as the clocks would run.
+
+Each local midnight the windows that are due close and points past their day lapse; then the day's
+events are posted in order. What the ledger answered is kept as far as later events need it. Where
+events come from is data.py; the database they go to is started by show.py.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition.clearing.service import close_due
+from coalition.demo.events import Cancel, Event, Return, Reward, Sale, days, rounds
+from coalition.demo.people import Person
+from coalition.errors import Code
+from coalition.jobs import expire_due
+from coalition.ledger.commands import (
+    Burn,
+    BurnAnswer,
+    Earn,
+    EarnAnswer,
+    Outcome,
+    Refused,
+    Request,
+    ReversalAnswer,
+    ReverseBurn,
+    ReverseEarn,
+)
+from coalition.ledger.post import Ledger
+
+POST_MAX = 2_000
+
+
+@dataclass(slots=True)
+class Told:
+    """What the ledger answered so far, as far as later events need it.
+
+    earns and burns name what a return or a cancellation reverses, earns only of those sales that
+    will come back; available is each member's balance in points.
+    """
+
+    will_return: set[tuple[int, str]]
+    available: dict[int, int] = field(default_factory=dict)
+    earns: dict[tuple[int, str], int] = field(default_factory=dict)
+    burns: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was asked and what became of it. refused: by event and code; the rest are counts.
+
+    partial counts rewards paid with fewer points than they need; moot counts returns and
+    cancellations of what was never posted.
+    """
+
+    posted: Counter[str] = field(default_factory=Counter)
+    refused: Counter[tuple[str, Code]] = field(default_factory=Counter)
+    partial: int = 0
+    moot: int = 0
+
+
+async def replay(
+    engine: AsyncEngine,
+    ledger: Ledger,
+    events: Sequence[Event],
+    people: Mapping[int, Person],
+    *,
+    ends_at: datetime,
+    advance: Callable[[datetime, int], None],
+) -> Tally:
+    """Post every event in order of time, closing windows and lapsing points on the way.
+
+    advance is told each day, when it is done, and how many events it had. The last midnight is
+    that of ends_at, so that the window which ends there closes too.
+    """
+    tally, merchant_ids = Tally(), await _merchant_ids(engine)
+    told = Told({(e.basket, e.merchant) for e in events if isinstance(e, Return)})
+    for midnight, day in days(events):
+        await _at_midnight(engine, ledger, told, midnight)
+        for together in rounds(day):
+            for start in range(0, len(together), POST_MAX):
+                part = together[start : start + POST_MAX]
+                requests = [_request(e, people[e.household], told, merchant_ids) for e in part]
+                outcomes = iter(await ledger.post([r for r in requests if r is not None]))
+                for event, request in zip(part, requests, strict=True):
+                    _note(event, None if request is None else next(outcomes), told, tally)
+        advance(midnight, len(day))
+    await _at_midnight(engine, ledger, told, ends_at)
+    return tally
+
+
+async def _at_midnight(engine: AsyncEngine, ledger: Ledger, told: Told, midnight: datetime) -> None:
+    # Windows first: points that lapse with a day's end count in the window that begins then.
+    await close_due(engine, midnight)
+    if await expire_due(ledger, midnight):
+        async with engine.connect() as connection:
+            rows = await connection.execute(text("select member_id, available from account"))
+            told.available = {member_id: available for member_id, available in rows}
+
+
+async def _merchant_ids(engine: AsyncEngine) -> dict[str, int]:
+    async with engine.connect() as connection:
+        rows = await connection.execute(text("select code, merchant_id from merchant"))
+        return {code: merchant_id for code, merchant_id in rows}
+
+
+def _request(
+    event: Event, person: Person, told: Told, merchant_ids: Mapping[str, int]
+) -> Request | None:
+    """What the merchant's till would ask; None where there is nothing to reverse."""
+    command: Earn | Burn | ReverseEarn | ReverseBurn
+    match event:
+        case Sale(at, _, basket, _, items):
+            command = Earn(person.card, at, items=items, reference=f"basket {basket}")
+        case Reward(at, _, number, _, points):
+            # Who has fewer points burns what there is; who has none is refused by the ledger.
+            there = told.available.get(person.member_id, 0)
+            burned = min(points, there) or points
+            command = Burn(person.card, burned, at, reference=f"reward {number}")
+        case Return(_, _, basket, merchant):
+            earn_no = told.earns.get((basket, merchant))
+            if earn_no is None:
+                return None
+            command = ReverseEarn(person.member_id, earn_no)
+        case Cancel(_, _, number, _):
+            burn_no = told.burns.get(number)
+            if burn_no is None:
+                return None
+            command = ReverseBurn(person.member_id, burn_no)
+    return Request(command, merchant_ids[event.merchant], event.at, _request_id(event))
+
+
+def _request_id(event: Event) -> UUID:
+    """The idempotency key of an event: it comes from the data, so a second replay changes nothing."""
+    number = event.basket if isinstance(event, Sale | Return) else event.number
+    key = f"{type(event).__name__}:{event.merchant}:{number}"
+    return UUID(bytes=hashlib.sha256(key.encode()).digest()[:16])
+
+
+def _note(event: Event, outcome: Outcome | None, told: Told, tally: Tally) -> None:
+    if outcome is None:
+        tally.moot += 1
+        return
+    kind = type(event).__name__.lower()
+    if isinstance(outcome, Refused):
+        tally.refused[kind, outcome.code] += 1
+        return
+    tally.posted[kind] += 1
+    answer = outcome.answer
+    match answer:
+        case EarnAnswer(member_id=member_id, earn_no=earn_no, available=available):
+            told.available[member_id] = available
+            if isinstance(event, Sale) and (event.basket, event.merchant) in told.will_return:
+                told.earns[event.basket, event.merchant] = earn_no
+        case BurnAnswer(member_id=member_id, burn_no=burn_no, available=available):
+            told.available[member_id] = available
+            if isinstance(event, Reward):
+                told.burns[event.number] = burn_no
+                tally.partial += answer.points < event.points
+        case ReversalAnswer(member_id=member_id, available=available):
+            told.available[member_id] = available

@@ -1,0 +1,121 @@
+"""What a posting answers, made from the ledger's rows alone.
+
+The first answer and every replay of it come from the same function, so that the same key and body
+get the same answer for ever.
+"""
+
+from collections.abc import Sequence
+
+from coalition.ledger.commands import (
+    Answer,
+    BurnAnswer,
+    EarnAnswer,
+    NewLot,
+    ReversalAnswer,
+    TakenLeg,
+    TransferAnswer,
+)
+from coalition.ledger.state import BurnRow, Leg, Lot, Posting
+
+
+def earn_answer(posting: Posting, lots: Sequence[Lot], window: str) -> EarnAnswer:
+    """`lots`: those the earn made."""
+    return EarnAnswer(
+        member_id=posting.member_id,
+        earn_no=posting.posting_no,
+        card=posting.card or 0,
+        merchant_id=posting.merchant_id,
+        points=sum(lot.points for lot in lots),
+        lots=tuple(NewLot(lot.lot_no, lot.kind, lot.points, lot.expires_on) for lot in lots),
+        available=posting.available_after,
+        occurred_at=posting.occurred_at,
+        recorded_at=posting.recorded_at,
+        window=window,
+    )
+
+
+_STATUS_AFTER = {"burn": "posted", "hold": "held", "capture": "posted", "void": "voided"}
+
+
+def burn_answer(posting: Posting, burn: BurnRow, window: str) -> BurnAnswer:
+    """The burn as `posting` (a burn, hold, capture or void) left it, whatever came later."""
+    status = _STATUS_AFTER[posting.kind]
+    until = [leg for leg in burn.legs if leg.posting_no <= posting.posting_no]
+    legs = _taken(until)
+    return BurnAnswer(
+        member_id=posting.member_id,
+        burn_no=burn.burn_no,
+        card=posting.card or 0,
+        merchant_id=burn.redeemer_id,
+        status=status,  # type: ignore[arg-type]  # the table's values are the literals
+        points=sum(leg.points for leg in legs) or burn.points,
+        legs=legs,
+        available=posting.available_after,
+        occurred_at=posting.occurred_at,
+        recorded_at=posting.recorded_at,
+        window=window if status == "posted" else None,
+    )
+
+
+def reversal_answer(posting: Posting, legs: Sequence[Leg], window: str) -> ReversalAnswer:
+    """`legs`: those the reversal wrote."""
+    return ReversalAnswer(
+        kind="earn" if posting.kind == "reverse_earn" else "burn",
+        member_id=posting.member_id,
+        reversal_no=posting.posting_no,
+        target_no=posting.target_no or 0,
+        card=posting.card or 0,
+        merchant_id=posting.merchant_id,
+        points=abs(posting.change) + posting.owed,
+        legs=tuple(TakenLeg(leg.lot_no, leg.origin_id, abs(leg.points)) for leg in legs),
+        owed=posting.owed,
+        available=posting.available_after,
+        occurred_at=posting.occurred_at,
+        recorded_at=posting.recorded_at,
+        window=window,
+    )
+
+
+def transfer_answer(
+    posting: Posting, legs: Sequence[Leg], to_card: int, window: str
+) -> TransferAnswer:
+    """`legs`: those the transfer took from the giver's lots."""
+    return TransferAnswer(
+        member_id=posting.member_id,
+        transfer_no=posting.posting_no,
+        from_card=posting.card or 0,
+        to_card=to_card,
+        points=-posting.change,
+        legs=tuple(TakenLeg(leg.lot_no, leg.origin_id, leg.points) for leg in legs),
+        available=posting.available_after,
+        recorded_at=posting.recorded_at,
+        window=window,
+    )
+
+
+def replayed_answer(
+    posting: Posting,
+    lots: Sequence[Lot],
+    burn: BurnRow | None,
+    legs: Sequence[Leg],
+    to_card: int,
+    window: str,
+) -> Answer:
+    """The answer a posting gave when it was made. `burn` is the one it made or is about."""
+    if posting.kind == "earn":
+        return earn_answer(posting, lots, window)
+    if posting.kind in _STATUS_AFTER:
+        assert burn is not None, "a burn, hold, capture or void is about a burn"
+        return burn_answer(posting, burn, window)
+    if posting.kind in ("reverse_burn", "reverse_earn"):
+        return reversal_answer(posting, legs, window)
+    assert posting.kind == "transfer_out", f"a {posting.kind} is never asked for under a key"
+    return transfer_answer(posting, legs, to_card, window)
+
+
+def _taken(legs: Sequence[Leg]) -> tuple[TakenLeg, ...]:
+    left: dict[int, tuple[int, int]] = {}
+    for leg in legs:
+        _, points = left.get(leg.lot_no, (leg.origin_id, 0))
+        left[leg.lot_no] = (leg.origin_id, points + leg.points)
+    return tuple(TakenLeg(no, origin, points) for no, (origin, points) in left.items() if points)

@@ -1,0 +1,177 @@
+"""decide(request, state, book) -> outcome: the one place where it is settled what a command does.
+
+Pure: it reads and changes only the State it is handed. This module finds the member and the earlier
+posting under the same key, in the order of precedence the API promises; what each command does
+then stands in earns.py, burns.py, reversals.py, transfers.py and lapses.py.
+"""
+
+from coalition.errors import Code
+from coalition.ledger import burns, earns, lapses, reversals, transfers
+from coalition.ledger.commands import (
+    Burn,
+    Capture,
+    Done,
+    Earn,
+    Expire,
+    ExpireAnswer,
+    Outcome,
+    Refused,
+    Request,
+    ReverseBurn,
+    ReverseEarn,
+    Transfer,
+    Void,
+)
+from coalition.ledger.state import Member, Seen, State
+from coalition.merchants.book import Book
+
+
+def decide(request: Request, state: State, book: Book) -> Outcome:
+    """Decide one command and record in `state` what it changes; a refusal changes nothing.
+
+    What has lapsed by request.now (points past their day, holds past their time) is recorded first,
+    whatever becomes of the command.
+    """
+    command = request.command
+    match command:
+        case Earn():
+            return _on_card(request, command.card, state, book)
+        case Burn():
+            return _on_card(request, command.card, state, book)
+        case Transfer():
+            return _transfer(request, command, state, book)
+        case Expire():
+            return _expire(request, command, state, book)
+        case Capture() | Void() | ReverseBurn():
+            return _on_burn(request, command, state, book)
+        case ReverseEarn():
+            return _on_earn(request, command, state, book)
+
+
+def _on_card(request: Request, number: int, state: State, book: Book) -> Outcome:
+    card = state.cards.get(number)
+    member = state.members.get(card.member_id) if card else None
+    if card is None or member is None:
+        return unknown_card(number)
+    earlier = state.seen.get(request.request_id) if request.request_id else None
+    if earlier is not None and earlier.body_hash == request.body_hash:
+        return Done(earlier.answer, replayed=True)
+    if card.status != "active":
+        return card_not_active(number, card.status)
+    if earlier is not None:
+        return key_reused()
+    lapses.lapse(member, state, book, request.now)
+    command = request.command
+    if isinstance(command, Earn):
+        return _remember(request, state, earns.earn(request, command, member, state, book))
+    assert isinstance(command, Burn)
+    return _remember(request, state, burns.burn(request, command, member, state, book))
+
+
+def _on_burn(
+    request: Request, command: Capture | Void | ReverseBurn, state: State, book: Book
+) -> Outcome:
+    member = state.members.get(command.member_id)
+    burn = member.burns.get(command.burn_no) if member else None
+    if member is None or burn is None or burn.kind != "redemption":
+        return Refused(Code.NOT_FOUND, "There is no such burn.")
+    if request.merchant_id not in (burn.redeemer_id, 0):
+        # What belongs to another merchant is answered as if it did not exist.
+        return Refused(Code.NOT_FOUND, "There is no such burn.")
+    known = _known(request, state)
+    if known is not None:
+        return known
+    lapses.lapse(member, state, book, request.now)
+    match command:
+        case Capture():
+            outcome = burns.capture(request, command, member, burn, state, book)
+        case Void():
+            outcome = burns.void(request, member, burn, state, book)
+        case ReverseBurn():
+            outcome = reversals.reverse_burn(request, command, member, burn, state, book)
+    return _remember(request, state, outcome)
+
+
+def _on_earn(request: Request, command: ReverseEarn, state: State, book: Book) -> Outcome:
+    member = state.members.get(command.member_id)
+    earned = member.earns.get(command.earn_no) if member else None
+    if member is None or earned is None or request.merchant_id not in (earned.merchant_id, 0):
+        return Refused(Code.NOT_FOUND, "There is no such earn.")
+    known = _known(request, state)
+    if known is not None:
+        return known
+    lapses.lapse(member, state, book, request.now)
+    return _remember(
+        request, state, reversals.reverse_earn(request, command, member, earned, state, book)
+    )
+
+
+def _transfer(request: Request, command: Transfer, state: State, book: Book) -> Outcome:
+    members: list[Member] = []
+    for number in (command.from_card, command.to_card):
+        card = state.cards.get(number)
+        member = state.members.get(card.member_id) if card else None
+        if member is None:
+            return unknown_card(number)
+        members.append(member)
+    earlier = state.seen.get(request.request_id) if request.request_id else None
+    if earlier is not None and earlier.body_hash == request.body_hash:
+        return Done(earlier.answer, replayed=True)
+    for number in (command.from_card, command.to_card):
+        if state.cards[number].status != "active":
+            return card_not_active(number, state.cards[number].status)
+    if earlier is not None:
+        return key_reused()
+    giver, taker = members
+    if giver is taker:
+        return Refused(Code.INVALID, "Both cards belong to one member; there is nothing to move.")
+    lapses.lapse(giver, state, book, request.now)
+    return _remember(
+        request, state, transfers.transfer(request, command, giver, taker, state, book)
+    )
+
+
+def _expire(request: Request, command: Expire, state: State, book: Book) -> Outcome:
+    member = state.members.get(command.member_id)
+    if member is None:
+        return Refused(Code.NOT_FOUND, f"There is no member {command.member_id}.")
+    expired, voided = lapses.lapse(member, state, book, request.now)
+    member.tighten_expiry()
+    state.changed_members[command.member_id] = member
+    return Done(ExpireAnswer(command.member_id, expired, voided))
+
+
+def _known(request: Request, state: State) -> Outcome | None:
+    earlier = state.seen.get(request.request_id) if request.request_id else None
+    if earlier is None:
+        return None
+    if earlier.body_hash == request.body_hash:
+        return Done(earlier.answer, replayed=True)
+    return key_reused()
+
+
+def _remember(request: Request, state: State, outcome: Outcome) -> Outcome:
+    # The next command of this group under the same key must see this one.
+    if request.request_id is not None and isinstance(outcome, Done):
+        state.seen[request.request_id] = Seen(request.body_hash, outcome.answer)
+    return outcome
+
+
+def unknown_card(number: int) -> Refused:
+    return Refused(Code.UNKNOWN_CARD, f"No card has the number {number}.")
+
+
+def card_not_active(number: int, status: str) -> Refused:
+    return Refused(
+        Code.CARD_NOT_ACTIVE,
+        f"Card {number} is {status}. "
+        + ("Unblock it first." if status == "blocked" else "Use the card that replaced it."),
+    )
+
+
+def key_reused() -> Refused:
+    return Refused(
+        Code.IDEMPOTENCY_KEY_REUSED,
+        "This Idempotency-Key was used before with another body. Send the first body again to see "
+        "its answer, or use a new key.",
+    )

@@ -1,0 +1,142 @@
+"""Group commit: requests that arrive together share one database transaction.
+
+A request puts its command in a queue and awaits its own outcome; a writer takes whatever is queued,
+up to a bound, and posts it. The busier it is, the larger the groups, so that load makes it cheaper.
+"""
+
+import asyncio
+from collections import deque
+from uuid import UUID
+
+import structlog
+
+from coalition.errors import CoalitionError, Code
+from coalition.ledger.commands import Outcome, Request
+from coalition.ledger.post import Ledger
+
+log = structlog.get_logger()
+
+_Waiting = tuple[Request, "asyncio.Future[Outcome]"]
+
+
+class GroupCommit:
+    """The queue in front of a ledger's door. One a process.
+
+    queue_max bounds the requests that wait, group_max those that share a commit, writers how many
+    groups are under way at once, wait_s_max how long a request waits for its outcome.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        queue_max: int = 5_000,
+        group_max: int = 500,
+        writers: int = 2,
+        wait_s_max: float = 10.0,
+    ) -> None:
+        self._ledger = ledger
+        self._queue_max = queue_max
+        self._group_max = group_max
+        self._writers = writers
+        self._wait_s_max = wait_s_max
+        self._queue: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._in_flight: dict[UUID, asyncio.Future[Outcome]] = {}
+        self._stopping = False
+        self.groups = 0
+        self.posted = 0
+
+    @property
+    def queued(self) -> int:
+        """How many requests wait to be taken into a group."""
+        return len(self._queue)
+
+    async def start(self) -> None:
+        self._stopping = False
+        self._tasks = [asyncio.create_task(self._write()) for _ in range(self._writers)]
+
+    async def stop(self) -> None:
+        """Post what is queued, then leave. What arrives now is answered busy."""
+        self._stopping = True
+        self._arrived.set()
+        await asyncio.gather(*self._tasks)
+
+    async def post(self, request: Request) -> Outcome:
+        """Post one request together with whatever else is waiting, and answer its own outcome.
+
+        Raises CoalitionError: busy where the queue is full or the wait too long (the command may
+        still be posted: the same key tells), idempotency_in_flight where an earlier request under
+        the same key is still undecided after the wait.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._wait_s_max
+        await self._wait_for_twin(request, deadline)
+        if self._stopping or len(self._queue) >= self._queue_max:
+            raise CoalitionError(Code.BUSY, "The queue is full. Try again with the same key.")
+        outcome: asyncio.Future[Outcome] = loop.create_future()
+        key = request.request_id
+        if key is not None:
+            self._in_flight[key] = outcome
+            outcome.add_done_callback(lambda _: self._in_flight.pop(key, None))
+        self._queue.append((request, outcome))
+        self._arrived.set()
+        try:
+            async with asyncio.timeout_at(deadline):
+                # Shielded: a caller that leaves does not take its command back once it is decided.
+                return await asyncio.shield(outcome)
+        except TimeoutError:
+            raise CoalitionError(
+                Code.BUSY,
+                f"No outcome within {self._wait_s_max:g} s. The command may still be posted: "
+                "repeat it with the same key to learn what became of it.",
+            ) from None
+
+    async def _wait_for_twin(self, request: Request, deadline: float) -> None:
+        """Wait for a request under the same key that came first, so that both answer the same."""
+        while request.request_id is not None and request.request_id in self._in_flight:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await asyncio.shield(self._in_flight[request.request_id])
+            except TimeoutError:
+                raise CoalitionError(
+                    Code.IDEMPOTENCY_IN_FLIGHT,
+                    "An earlier request under this Idempotency-Key is still being decided. Repeat "
+                    "it in a moment.",
+                ) from None
+            except Exception:
+                # The twin failed; this one is tried on its own.
+                return
+
+    async def _write(self) -> None:
+        while True:
+            group = self._next_group()
+            if not group:
+                if self._stopping:
+                    return
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            await self._post_group(group)
+
+    def _next_group(self) -> list[_Waiting]:
+        size = min(len(self._queue), self._group_max)
+        return [self._queue.popleft() for _ in range(size)]
+
+    async def _post_group(self, group: list[_Waiting]) -> None:
+        self.groups += 1
+        self.posted += len(group)
+        try:
+            outcomes = await self._ledger.post([request for request, _ in group])
+        except Exception as error:
+            log.exception("group_failed", size=len(group))
+            for _, waiting in group:
+                if not waiting.done():
+                    waiting.set_exception(error)
+                    # A caller that left does not read it; nobody need be told of that.
+                    waiting.exception()
+            return
+        for (_, waiting), outcome in zip(group, outcomes, strict=True):
+            if not waiting.done():
+                waiting.set_result(outcome)

@@ -1,0 +1,72 @@
+"""What time alone does to points: holds past their time are void, lots past their day expire."""
+
+from datetime import datetime
+
+from coalition.ledger.burns import void_hold, write_legs
+from coalition.ledger.commands import Expire, Request
+from coalition.ledger.state import BurnRow, Member, Posting, State
+from coalition.merchants.book import HOUSE_ID, Book
+
+
+def lapse(member: Member, state: State, book: Book, now: datetime) -> tuple[int, int]:
+    """Bring one member up to `now`. Answers the points that expired and those that were voided.
+
+    Looks only at what was loaded: open lots and held burns.
+    """
+    voided = _void_holds(member, state, book, now)
+    expired = _expire_lots(member, state, book, now)
+    return expired, voided
+
+
+def _void_holds(member: Member, state: State, book: Book, now: datetime) -> int:
+    voided = 0
+    for row in list(member.burns.values()):
+        if row.status == "held" and row.hold_expires_at is not None and row.hold_expires_at <= now:
+            request = Request(Expire(row.member_id), row.redeemer_id, now)
+            void_hold(request, member, row, state, book)
+            voided += row.points
+    return voided
+
+
+def _expire_lots(member: Member, state: State, book: Book, now: datetime) -> int:
+    today = book.today(now)
+    account = member.account
+    if account.expires_next_on is None or account.expires_next_on >= today:
+        return 0
+    dead = [lot for lot in member.lots_in_order() if lot.expires_on and lot.expires_on < today]
+    points = sum(lot.remaining for lot in dead)
+    if points:
+        row = BurnRow(
+            member_id=account.member_id,
+            burn_no=member.next_no(),
+            redeemer_id=HOUSE_ID,
+            kind="expiry",
+            points=points,
+            returned=0,
+            status="posted",
+            occurred_on=today,
+            hold_expires_at=None,
+            window_id=state.window.window_id,
+            card=None,
+            legs=[],
+        )
+        state.record_burn(member, row)
+        write_legs(row, [(lot, lot.remaining) for lot in dead], row.burn_no, None, member, state)
+        account.available -= points
+        state.record_posting(
+            member,
+            Posting(
+                member_id=account.member_id,
+                posting_no=row.burn_no,
+                kind="expire",
+                merchant_id=HOUSE_ID,
+                card=None,
+                change=-points,
+                available_after=account.available,
+                occurred_at=now,
+                recorded_at=now,
+                window_id=state.window.window_id,
+            ),
+        )
+    member.tighten_expiry()
+    return points

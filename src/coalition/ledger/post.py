@@ -1,0 +1,137 @@
+"""The one door: post(requests) -> outcomes. Load, decide, store, in one database transaction.
+
+Here stand the retries: what to do when the database refuses a group, or is lost in the middle. What
+a command does is decided in decide.py; who calls the door together is group_commit.py.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from coalition.errors import Code
+from coalition.ledger.commands import Outcome, Refused, Request
+from coalition.ledger.decide import decide
+from coalition.ledger.load import load
+from coalition.ledger.save import save
+from coalition.merchants.book import Book
+from coalition.merchants.store import load_book
+
+log = structlog.get_logger()
+
+ATTEMPTS_MAX = 6
+BACKOFF_S = 0.02
+# How long a group waits for an account that somebody else has locked.
+LOCK_TIMEOUT_MS = 3000
+
+_AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_REFUSED = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.DataError,
+    asyncpg.LockNotAvailableError,
+)
+
+
+class Ledger:
+    """A database with the book in memory. One a process; several processes may share a database."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._book: Book | None = None
+        self._synced_at: datetime | None = None
+
+    @property
+    def book(self) -> Book:
+        assert self._book is not None, "start() loads the book"
+        return self._book
+
+    async def start(self) -> None:
+        """Load the merchants' terms and the windows."""
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Load the book again: the terms were synced, or a window was closed."""
+        async with self.engine.begin() as connection:
+            self._book = await load_book(connection)
+
+    async def post(self, requests: Sequence[Request]) -> list[Outcome]:
+        """Decide and store `requests` in order. Each succeeds or fails by itself.
+
+        Outcomes are in the order of the requests. When this returns, everything that is Done is
+        durable. Raises what the database raised where it cannot be reached at all.
+        """
+        try:
+            return await self._post_together(requests)
+        except _REFUSED as error:
+            if len(requests) > 1:
+                # One of them is refused by the database itself: find it, and let the rest pass.
+                middle = len(requests) // 2
+                return await self.post(requests[:middle]) + await self.post(requests[middle:])
+            return [_refusal(error)]
+
+    async def _post_together(self, requests: Sequence[Request]) -> list[Outcome]:
+        uniqueness_retried = False
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            try:
+                return await self._attempt(requests)
+            except _AGAIN:
+                if attempt == ATTEMPTS_MAX:
+                    raise
+            except asyncpg.UniqueViolationError:
+                # Another process posted under the same key meanwhile; the second look finds it.
+                if uniqueness_retried:
+                    raise
+                uniqueness_retried = True
+            except ConnectionLostError:
+                # Whether the commit arrived is unknown. Under their keys the same requests find
+                # what was posted, so asking again is safe.
+                if attempt == ATTEMPTS_MAX:
+                    raise
+            await asyncio.sleep(BACKOFF_S * 2**attempt * random.random())
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _attempt(self, requests: Sequence[Request]) -> list[Outcome]:
+        async with self.engine.connect() as connection:
+            raw = await _driver(connection)
+            try:
+                async with raw.transaction():
+                    outcomes = await self._post_in(raw, requests)
+            except BaseException as error:
+                if raw.is_closed() or isinstance(error, asyncio.CancelledError):
+                    await connection.invalidate()
+                if raw.is_closed() and isinstance(error, Exception):
+                    raise ConnectionLostError(str(error)) from error
+                raise
+            return outcomes
+
+    async def _post_in(self, raw: asyncpg.Connection, requests: Sequence[Request]) -> list[Outcome]:
+        await raw.execute(f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
+        state, synced_at = await load(raw, requests, self.book)
+        open_known = self.book.windows and self.book.windows[-1].window_id
+        if state.window.window_id != open_known or synced_at != self._synced_at:
+            await self.refresh()
+            self._synced_at = synced_at
+        outcomes = [decide(request, state, self.book) for request in requests]
+        await save(raw, state)
+        return outcomes
+
+
+class ConnectionLostError(Exception):
+    """The database went away in the middle of a group, and stayed away."""
+
+
+async def _driver(connection: AsyncConnection) -> asyncpg.Connection:
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, asyncpg.Connection), "the URL names the asyncpg driver"
+    return driver
+
+
+def _refusal(error: Exception) -> Refused:
+    if isinstance(error, asyncpg.LockNotAvailableError):
+        return Refused(Code.BUSY, "This member's account is locked by other work; try again.")
+    log.error("database_refused_command", error=str(error))
+    return Refused(Code.INTERNAL, "The database refused this posting; nothing was changed.")

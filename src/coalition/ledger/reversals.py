@@ -1,0 +1,179 @@
+"""Deciding reversals: a burn's points go back into their lots, an earn's are taken back."""
+
+from coalition.errors import Code
+from coalition.ledger.answer import reversal_answer
+from coalition.ledger.burns import put_back, write_legs
+from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
+from coalition.ledger.state import BurnRow, EarnRow, Lot, Member, Posting, State
+from coalition.ledger.take import give_back
+from coalition.merchants.book import Book
+
+
+def reverse_burn(
+    request: Request, command: ReverseBurn, member: Member, row: BurnRow, state: State, book: Book
+) -> Outcome:
+    """Give points of a posted burn back into the very lots they came from, last leg first."""
+    if row.status != "posted":
+        return Refused(
+            Code.ALREADY_REVERSED if row.status == "voided" else Code.INVALID,
+            f"The burn is {row.status}: "
+            + ("its points are back." if row.status == "voided" else "void it instead."),
+        )
+    left = row.points - row.returned
+    points = left if command.points is None else command.points
+    if left == 0 or points > left:
+        return Refused(Code.ALREADY_REVERSED, _left(left, row.points, points))
+    number = member.next_no()
+    first_new = len(state.new_legs)
+    put_back(row, give_back(row.taken(), points), number, member, state, book, request.now)
+    row.returned += points
+    state.record_burn_change(row)
+    member.account.available += points
+    posting = _posting(
+        "reverse_burn", points, 0, number, row.burn_no, row.card, request, member, state
+    )
+    return Done(reversal_answer(posting, state.new_legs[first_new:], state.window.label))
+
+
+def reverse_earn(
+    request: Request,
+    command: ReverseEarn,
+    member: Member,
+    earned: EarnRow,
+    state: State,
+    book: Book,
+) -> Outcome:
+    """Take points of an earn back: from its own lots, then the origin's others, then as a debt."""
+    points = _to_reverse(command, earned)
+    if isinstance(points, Refused):
+        return points
+    earned.reversed_points += points
+    earned.reversed_amount += command.amount or 0
+    number = member.next_no()
+    first_new = len(state.new_legs)
+    taken = _lots_to_claw(member, earned, points)
+    moved = sum(part for _, part in taken)
+    if taken:
+        row = _clawback(number, moved, earned, request, state, book)
+        state.record_burn(member, row)
+        about = earned.window_id if earned.window_id != state.window.window_id else None
+        write_legs(row, taken, number, about, member, state)
+    owed = points - moved
+    if owed:
+        already = member.debts.get(earned.merchant_id, 0)
+        state.record_debt(member, earned.merchant_id, already + owed)
+    member.account.available -= moved
+    member.tighten_expiry()
+    posting = _posting(
+        "reverse_earn",
+        -moved,
+        owed,
+        number,
+        earned.earn_no,
+        earned.card,
+        request,
+        member,
+        state,
+        amount=command.amount,
+    )
+    return Done(reversal_answer(posting, state.new_legs[first_new:], state.window.label))
+
+
+def _to_reverse(command: ReverseEarn, earned: EarnRow) -> int | Refused:
+    left = earned.points - earned.reversed_points
+    if left == 0:
+        return Refused(Code.ALREADY_REVERSED, _left(0, earned.points, command.points or 0))
+    if command.amount is None:
+        points = left if command.points is None else command.points
+        if points > left:
+            return Refused(Code.ALREADY_REVERSED, _left(left, earned.points, points))
+        return points
+    if not earned.amount:
+        return Refused(
+            Code.INVALID, "amount: this earn has no amount; reverse it by points instead."
+        )
+    amount_left = earned.amount - earned.reversed_amount
+    if command.amount > amount_left:
+        return Refused(
+            Code.ALREADY_REVERSED,
+            f"{command.amount} is more than the {amount_left} of {earned.amount} minor units that "
+            "are left to reverse.",
+        )
+    # What is kept is rounded down, as it was when it was earned, so that the order and the size of
+    # the parts returned never change what is left in the end.
+    kept = earned.points * (amount_left - command.amount) // earned.amount
+    return max(0, left - kept)
+
+
+def _lots_to_claw(member: Member, earned: EarnRow, points: int) -> list[tuple[Lot, int]]:
+    order = [lot for lot in member.lots_in_order() if lot.origin_id == earned.merchant_id]
+    own = [lot for lot in order if lot.earn_no == earned.earn_no]
+    others = [lot for lot in order if lot.earn_no != earned.earn_no]
+    others.sort(key=lambda lot: (lot.earned_at, lot.lot_no))
+    taken: list[tuple[Lot, int]] = []
+    for lot in own + others:
+        part = min(lot.remaining, points)
+        if part:
+            taken.append((lot, part))
+            points -= part
+    return taken
+
+
+def _clawback(
+    number: int, points: int, earned: EarnRow, request: Request, state: State, book: Book
+) -> BurnRow:
+    return BurnRow(
+        member_id=earned.member_id,
+        burn_no=number,
+        redeemer_id=earned.merchant_id,
+        kind="clawback",
+        points=points,
+        returned=0,
+        status="posted",
+        # The earn's own day, so that an issue price given back is the one that was paid.
+        occurred_on=earned.occurred_on,
+        hold_expires_at=None,
+        window_id=state.window.window_id,
+        card=None,
+        legs=[],
+    )
+
+
+def _posting(
+    kind: str,
+    change: int,
+    owed: int,
+    number: int,
+    target_no: int,
+    card: int | None,
+    request: Request,
+    member: Member,
+    state: State,
+    *,
+    amount: int | None = None,
+) -> Posting:
+    posting = Posting(
+        member_id=member.account.member_id,
+        posting_no=number,
+        kind=kind,
+        merchant_id=request.merchant_id,
+        card=card,
+        change=change,
+        available_after=member.account.available,
+        occurred_at=request.now,
+        recorded_at=request.now,
+        window_id=state.window.window_id,
+        owed=owed,
+        target_no=target_no,
+        amount=amount,
+        request_id=request.request_id,
+        body_hash=request.body_hash,
+    )
+    state.record_posting(member, posting)
+    return posting
+
+
+def _left(left: int, whole: int, asked: int) -> str:
+    if left == 0:
+        return f"All {whole} points are reversed already."
+    return f"{asked} points were asked; {left} of {whole} are left to reverse."

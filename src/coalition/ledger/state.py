@@ -1,0 +1,226 @@
+"""What decide() works on: the rows of a few members as plain values, and what was decided so far.
+
+A State is filled by store.load, changed only by its own record_* methods, and written by
+store.save. Nothing here touches the world.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+
+from coalition.ledger.commands import Answer
+from coalition.merchants.book import Window
+
+
+class Account(msgspec.Struct):
+    """A member's balance. expires_next_on: no open lot expires before it (None: none expires)."""
+
+    member_id: int
+    available: int
+    held: int
+    owed: int
+    last_no: int
+    expires_next_on: date | None
+
+
+class Lot(msgspec.Struct):
+    """One grant of points. Only remaining and expires_on ever change."""
+
+    member_id: int
+    lot_no: int
+    earn_no: int
+    origin_id: int
+    kind: str
+    points: int
+    remaining: int
+    earned_at: datetime
+    earned_on: date
+    expires_on: date | None
+    window_id: int
+    about_window_id: int | None = None
+
+
+class Leg(msgspec.Struct):
+    """points of one lot taken by a burn; negative: given back. window_id None while only held."""
+
+    member_id: int
+    lot_no: int
+    posting_no: int
+    burn_no: int
+    origin_id: int
+    redeemer_id: int
+    kind: str
+    points: int
+    occurred_on: date
+    window_id: int | None
+    about_window_id: int | None
+    leg_no: int
+
+
+class BurnRow(msgspec.Struct):
+    """A burn and its legs, in the order they were written. card: the card it was asked with."""
+
+    member_id: int
+    burn_no: int
+    redeemer_id: int
+    kind: str
+    points: int
+    returned: int
+    status: str
+    occurred_on: date
+    hold_expires_at: datetime | None
+    window_id: int | None
+    card: int | None
+    legs: list[Leg]
+
+    def taken(self) -> list[tuple[Leg, int]]:
+        """Each leg that took points and what of it is not given back yet, in the order taken."""
+        left: dict[int, tuple[Leg, int]] = {}
+        for leg in self.legs:
+            first, points = left.get(leg.lot_no, (leg, 0))
+            left[leg.lot_no] = (first, points + leg.points)
+        return [(leg, points) for leg, points in left.values() if points]
+
+
+class EarnRow(msgspec.Struct):
+    """An earn as it was posted and what has been reversed of it. amount is in minor units."""
+
+    member_id: int
+    earn_no: int
+    merchant_id: int
+    card: int
+    points: int
+    amount: int | None
+    occurred_on: date
+    window_id: int
+    reversed_points: int
+    reversed_amount: int
+
+
+class Posting(msgspec.Struct, frozen=True):
+    """One line of the journal. change is signed: what it did to the available balance."""
+
+    member_id: int
+    posting_no: int
+    kind: str
+    merchant_id: int
+    card: int | None
+    change: int
+    available_after: int
+    occurred_at: datetime
+    recorded_at: datetime
+    window_id: int
+    owed: int = 0
+    target_no: int | None = None
+    amount: int | None = None
+    peer_member_id: int | None = None
+    request_id: UUID | None = None
+    body_hash: int | None = None
+    reference: str | None = None
+
+
+@dataclass(slots=True)
+class Member:
+    """What is loaded of one member: with lots_loaded, every open lot; and any asked for."""
+
+    account: Account
+    lots: dict[int, Lot] = field(default_factory=dict)
+    burns: dict[int, BurnRow] = field(default_factory=dict)
+    earns: dict[int, EarnRow] = field(default_factory=dict)
+    debts: dict[int, int] = field(default_factory=dict)
+    lots_loaded: bool = False
+
+    def next_no(self) -> int:
+        self.account.last_no += 1
+        return self.account.last_no
+
+    def lots_in_order(self) -> list[Lot]:
+        """Open lots, the one that expires first at the front; then earliest earned."""
+        # Oldest expiry first, so that members lose as few points as possible.
+        return sorted((lot for lot in self.lots.values() if lot.remaining), key=_expiry_order)
+
+    def note_expiry(self, expires_on: date | None) -> None:
+        """Keep account.expires_next_on a lower bound when an open lot appears."""
+        known = self.account.expires_next_on
+        if expires_on is not None and (known is None or expires_on < known):
+            self.account.expires_next_on = expires_on
+
+    def tighten_expiry(self) -> None:
+        """Set account.expires_next_on from the open lots; only where all of them are loaded."""
+        if self.lots_loaded:
+            self.account.expires_next_on = min(
+                (lot.expires_on for lot in self.lots.values() if lot.remaining and lot.expires_on),
+                default=None,
+            )
+
+
+def _expiry_order(lot: Lot) -> tuple[date, datetime, int]:
+    return (lot.expires_on or date.max, lot.earned_at, lot.lot_no)
+
+
+class Card(msgspec.Struct, frozen=True):
+    member_id: int
+    status: str
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """An earlier posting under the same idempotency key, and what it answered."""
+
+    body_hash: int
+    answer: Answer
+
+
+@dataclass(slots=True)
+class State:
+    """The working copy of one group: what was loaded, and every row decided on, in order.
+
+    The new_* lists are appended to by the decisions; changed_* name loaded rows to write back. A
+    row that is new is never also changed: it is written once, as it is at the end.
+    """
+
+    window: Window
+    cards: dict[int, Card] = field(default_factory=dict)
+    members: dict[int, Member] = field(default_factory=dict)
+    seen: dict[UUID, Seen] = field(default_factory=dict)
+    new_postings: list[Posting] = field(default_factory=list)
+    new_lots: list[Lot] = field(default_factory=list)
+    new_burns: list[BurnRow] = field(default_factory=list)
+    new_legs: list[Leg] = field(default_factory=list)
+    changed_lots: dict[tuple[int, int], Lot] = field(default_factory=dict)
+    changed_burns: dict[tuple[int, int], BurnRow] = field(default_factory=dict)
+    captured: list[BurnRow] = field(default_factory=list)
+    changed_members: dict[int, Member] = field(default_factory=dict)
+    changed_debts: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def record_posting(self, member: Member, posting: Posting) -> None:
+        self.new_postings.append(posting)
+        self.changed_members[posting.member_id] = member
+
+    def record_lot(self, member: Member, lot: Lot) -> None:
+        member.lots[lot.lot_no] = lot
+        member.note_expiry(lot.expires_on)
+        self.new_lots.append(lot)
+
+    def record_burn(self, member: Member, burn: BurnRow) -> None:
+        member.burns[burn.burn_no] = burn
+        self.new_burns.append(burn)
+
+    def record_leg(self, member: Member, burn: BurnRow, leg: Leg) -> None:
+        """Write a leg and move its points: out of the lot, or back into it when negative."""
+        lot = member.lots[leg.lot_no]
+        lot.remaining -= leg.points
+        assert 0 <= lot.remaining <= lot.points, "a leg moves no more than its lot holds or lacks"
+        burn.legs.append(leg)
+        self.new_legs.append(leg)
+        self.changed_lots[(leg.member_id, leg.lot_no)] = lot
+
+    def record_burn_change(self, burn: BurnRow) -> None:
+        self.changed_burns[(burn.member_id, burn.burn_no)] = burn
+
+    def record_debt(self, member: Member, origin_id: int, points: int) -> None:
+        """Set what the member owes an origin to `points`."""
+        member.account.owed += points - member.debts.get(origin_id, 0)
+        member.debts[origin_id] = points
+        self.changed_debts[(member.account.member_id, origin_id)] = points

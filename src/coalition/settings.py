@@ -1,0 +1,120 @@
+"""What the environment says, read once at the start; nothing else reads environment variables."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+PEPPER_CHARACTERS_MIN = 32
+
+
+class SettingsError(Exception):
+    """What is wrong in the environment: every mistake, one a line, with what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """database_url None: the embedded server in data_folder. requests_per_second_max is per key."""
+
+    database_url: str | None
+    data_folder: Path
+    pepper: bytes
+    merchants_folder: Path
+    host: str
+    port: int
+    queue_max: int
+    wait_s_max: int
+    requests_per_second_max: int
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Raises SettingsError with all mistakes at once; nothing is written where there is one."""
+    mistakes: list[str] = []
+
+    def number(name: str, default: int, least: int, most: int) -> int:
+        value = environment.get(name, "").strip()
+        if not value:
+            return default
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            mistakes.append(f"{name} is {value!r}; right is a whole number, {least} to {most}")
+            return default
+        return int(value)
+
+    database_url = _database_url(environment.get("DATABASE_URL", "").strip(), mistakes.append)
+    given = environment.get("COALITION_PEPPER", "").strip()
+    if given and len(given) < PEPPER_CHARACTERS_MIN:
+        mistakes.append(
+            f"COALITION_PEPPER has {len(given)} characters; "
+            f"right are {PEPPER_CHARACTERS_MIN} or more, such as `openssl rand -hex 32` prints"
+        )
+    elif not given and environment.get("DATABASE_URL", "").strip():
+        mistakes.append(
+            "COALITION_PEPPER is missing; with DATABASE_URL it is required, the same for every "
+            "process, such as `openssl rand -hex 32` prints"
+        )
+    data_folder = Path(environment.get("COALITION_DATA", "").strip() or ".coalition").absolute()
+    merchants = environment.get("COALITION_MERCHANTS", "").strip() or "configs/merchants/demo"
+    port = number("COALITION_PORT", 8000, 1, 65_535)
+    queue_max = number("COALITION_QUEUE_MAX", 10_000, 1, 1_000_000)
+    wait_s_max = number("COALITION_WAIT_S_MAX", 5, 1, 300)
+    rate_max = number("COALITION_REQUESTS_PER_SECOND_MAX", 0, 0, 1_000_000)
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return Settings(
+        database_url=database_url,
+        data_folder=data_folder,
+        pepper=given.encode() if given else _kept_pepper(data_folder),
+        merchants_folder=Path(merchants).absolute(),
+        host=environment.get("COALITION_HOST", "").strip() or "127.0.0.1",
+        port=port,
+        queue_max=queue_max,
+        wait_s_max=wait_s_max,
+        requests_per_second_max=rate_max,
+    )
+
+
+def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
+    if not given:
+        return None
+    scheme, separator, rest = given.partition("://")
+    right = "right is postgresql://user:password@host:5432/database"
+    if scheme not in ("postgres", "postgresql", "postgresql+asyncpg") or not separator:
+        # Never the whole value: it holds a password.
+        mistake(f"DATABASE_URL begins with {scheme[:20]!r}; {right}")
+        return None
+    try:
+        parts = urlsplit(f"postgresql://{rest}")
+        complete = bool(parts.path.strip("/")) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        complete = False
+    if not complete:
+        mistake(f"DATABASE_URL names no database, or a port that is none; {right}")
+        return None
+    return f"postgresql+asyncpg://{rest}"
+
+
+def _kept_pepper(data_folder: Path) -> bytes:
+    """Made once, beside the embedded database whose keys are worth nothing without it."""
+    path = data_folder / "pepper"
+    try:
+        if not path.exists():
+            data_folder.mkdir(parents=True, exist_ok=True)
+            making = data_folder / f"pepper.{secrets.token_hex(8)}"
+            with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as f:
+                f.write(secrets.token_hex(32))
+            # A link is made whole or not at all, and never over another process's pepper.
+            with contextlib.suppress(FileExistsError):
+                os.link(making, path)
+            making.unlink()
+        pepper = path.read_bytes().strip()
+    except OSError as error:
+        raise SettingsError(
+            f"COALITION_DATA: {path} cannot be used ({error.strerror}); "
+            "right is a folder of your own"
+        ) from error
+    if len(pepper) < PEPPER_CHARACTERS_MIN:
+        raise SettingsError(f"{path} holds {len(pepper)} characters; right are 64: restore it")
+    return pepper

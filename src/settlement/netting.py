@@ -1,0 +1,146 @@
+"""Obligations become positions: what each party is owed or owes after everything is set off.
+
+Pure. The house stands between all parties, so every obligation debits one party and credits another
+the same amount; any sum of positions is therefore zero, whatever was rounded before. What an
+obligation is for, and storing any of this, is not known here.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+
+from settlement.obligation import HOUSE, POOL, Obligation, PathLine, Position
+
+Balances = Mapping[tuple[str, str], int]
+# The minimum payout (minor units) of a party in a currency; None: no payment is due at this close.
+MinimumDue = Callable[[str, str], int | None]
+
+# An obligation that hands an indirect participant's net to another party: the reason says whose.
+THROUGH = "through:"
+
+
+def net(
+    obligations: Iterable[Obligation],
+    openings: Balances,
+    *,
+    seen: Iterable[tuple[str, str]],
+    through: Mapping[str, str],
+    minimum_due: MinimumDue,
+) -> tuple[tuple[Obligation, ...], tuple[Position, ...]]:
+    """All obligations, those that pass a net through included, and the positions they leave.
+
+    openings are the closing balances of the window before (minor units, by party and currency);
+    they add up to zero, and so do nets, instructions and closings. seen names parties that get a
+    position even where nothing is owed. ValueError where `through` leads round in a circle.
+    """
+    owed = list(obligations)
+    owed += pass_through(owed, openings, through)
+    receivable, payable = _totals(owed)
+    keys = {*receivable, *payable, *seen, *(key for key, balance in openings.items() if balance)}
+    keys |= {(HOUSE, currency) for _, currency in keys}
+    instructed = _instructions(keys, receivable, payable, openings, through, minimum_due)
+    positions = tuple(
+        Position(
+            party=party,
+            currency=currency,
+            receivable=receivable.get((party, currency), 0),
+            payable=payable.get((party, currency), 0),
+            opening=openings.get((party, currency), 0),
+            instructed=instructed[party, currency],
+        )
+        for party, currency in sorted(keys)
+    )
+    return tuple(owed), positions
+
+
+def _totals(
+    obligations: Iterable[Obligation],
+) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int]]:
+    receivable: dict[tuple[str, str], int] = defaultdict(int)
+    payable: dict[tuple[str, str], int] = defaultdict(int)
+    for line in obligations:
+        receivable[line.creditor, line.currency] += line.amount
+        payable[line.debtor, line.currency] += line.amount
+    return receivable, payable
+
+
+def _instructions(
+    keys: Iterable[tuple[str, str]],
+    receivable: Balances,
+    payable: Balances,
+    openings: Balances,
+    through: Mapping[str, str],
+    minimum_due: MinimumDue,
+) -> dict[tuple[str, str], int]:
+    """What each party is paid (positive) or asked for; the house pays and gets the other side."""
+    instructed: dict[tuple[str, str], int] = dict.fromkeys(keys, 0)
+    for key in sorted(instructed):
+        party, currency = key
+        # The pool is the house's own money box, and an indirect participant is paid by its parent.
+        if party in (HOUSE, POOL) or party in through:
+            continue
+        balance = openings.get(key, 0) + receivable.get(key, 0) - payable.get(key, 0)
+        minimum = minimum_due(party, currency)
+        if balance and minimum is not None and abs(balance) >= minimum:
+            instructed[key] = balance
+            instructed[HOUSE, currency] -= balance
+    return instructed
+
+
+def pass_through(
+    obligations: Iterable[Obligation], openings: Balances, through: Mapping[str, str]
+) -> list[Obligation]:
+    """One obligation for each indirect participant and currency: its net goes to its parent.
+
+    Leaf first, so that a store's net reaches headquarters by way of its dealer. A balance brought
+    along from a window in which it still settled for itself goes with it, or nobody would ever pay
+    it. ValueError where `through` leads round in a circle.
+    """
+    balance: dict[tuple[str, str], int] = defaultdict(int, openings)
+    number = 0
+    for line in obligations:
+        balance[line.creditor, line.currency] += line.amount
+        balance[line.debtor, line.currency] -= line.amount
+        number = max(number, line.obligation_no)
+    passed: list[Obligation] = []
+    for party in _leaf_first(through):
+        parent = through[party]
+        for currency in sorted({cur for key, cur in balance if key == party}):
+            amount = balance[party, currency]
+            if amount == 0:
+                continue
+            debtor, creditor = (party, parent) if amount > 0 else (parent, party)
+            number += 1
+            passed.append(
+                Obligation(number, debtor, creditor, abs(amount), currency, f"{THROUGH}{party}")
+            )
+            balance[party, currency] -= amount
+            balance[parent, currency] += amount
+    return passed
+
+
+def _leaf_first(through: Mapping[str, str]) -> list[str]:
+    """Indirect participants, the one furthest from a direct one first; ties by code."""
+
+    def steps_to_direct(party: str) -> int:
+        steps, at = 0, party
+        while at in through:
+            steps, at = steps + 1, through[at]
+            if steps > len(through):
+                raise ValueError(
+                    f"{party} settles through a circle of parties; one of them must settle directly"
+                )
+        return steps
+
+    return sorted(through, key=lambda party: (-steps_to_direct(party), party))
+
+
+def bilateral(paths: Iterable[PathLine]) -> dict[tuple[str, str, str], int]:
+    """The pair matrix, for information and proof: (origin, redeemer, currency) to minor units.
+
+    What each origin's points burned at each redeemer cost the origin, before anything is set off.
+    """
+    matrix: dict[tuple[str, str, str], int] = defaultdict(int)
+    for line in paths:
+        if not line.is_own:
+            matrix[line.origin, line.redeemer, line.currency] += line.amount
+    return dict(matrix)

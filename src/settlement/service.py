@@ -1,0 +1,104 @@
+"""Opening and closing windows: who may, in which order, and under which locks.
+
+What a closed window came to is computed elsewhere (it takes knowledge of the owed things) and
+handed to `record`. The scheduler only wakes a closer; the locks and keys here decide.
+"""
+
+import asyncio
+from datetime import datetime
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from settlement import store
+from settlement.obligation import Result
+from settlement.window import Calendar, Window, label_for, midnight, next_end
+
+# Tills wait while a closer waits, so it waits a second at most, steps aside, and comes again.
+_LOCK_TIMEOUT_MS = 1_000
+_TRIES_MAX = 12
+_PAUSE_S = 0.25
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+class WindowBusyError(Exception):
+    """Postings held the open window for so long that it could not be closed; try again later."""
+
+
+async def open_first(connection: AsyncConnection, calendar: Calendar) -> None:
+    """Open the first window at the start of calendar.first_on, unless there is a window already."""
+    await store.lock_closing(connection)
+    if await store.all_windows(connection):
+        return
+    opens_at = midnight(calendar.first_on, calendar.zone)
+    closes_at = next_end(calendar.rule, calendar.zone, calendar.first_on, opens_at)
+    label = label_for(closes_at, calendar.zone, ())
+    await store.insert_window(connection, label, opens_at, closes_at)
+
+
+async def close_open(
+    engine: AsyncEngine, calendar: Calendar, window_id: int, now: datetime
+) -> None:
+    """Flip the open window to closed and open the next, in one short database transaction.
+
+    Due or not: closed before its end, the window ends now and the next one takes what was left of
+    its time. Does nothing where another closer was faster. WindowBusyError after some seconds.
+    """
+    for attempt in range(1, _TRIES_MAX + 1):
+        try:
+            async with engine.begin() as connection:
+                await _close_open(connection, calendar, window_id, now)
+            return
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                raise
+        await asyncio.sleep(_PAUSE_S * attempt)
+    raise WindowBusyError("postings hold the open window; try to close it again in a minute")
+
+
+async def _close_open(
+    connection: AsyncConnection, calendar: Calendar, window_id: int, now: datetime
+) -> None:
+    await store.lock_closing(connection)
+    await store.lock_out_postings(connection, _LOCK_TIMEOUT_MS)
+    windows = await store.all_windows(connection)
+    window = windows[-1]
+    if window.window_id != window_id or not window.is_open:
+        return
+    ends_early = now < window.closes_at
+    ends_at = now if ends_early else window.closes_at
+    next_ends_at = (
+        window.closes_at
+        if ends_early
+        else next_end(calendar.rule, calendar.zone, calendar.first_on, window.closes_at)
+    )
+    label = label_for(next_ends_at, calendar.zone, {window.label for window in windows})
+    # The old one first: at no moment may two windows be open.
+    await store.flip(connection, window.window_id, ends_at, now)
+    await store.insert_window(connection, label, ends_at, next_ends_at)
+
+
+async def list_windows(connection: AsyncConnection) -> list[Window]:
+    """Every window, the oldest first."""
+    return await store.all_windows(connection)
+
+
+async def find_window(connection: AsyncConnection, label: str) -> Window | None:
+    return await store.window_called(connection, label)
+
+
+async def openings(connection: AsyncConnection, window: Window) -> dict[tuple[str, str], int]:
+    """What the window before left each party with: closing(n) = opening(n + 1)."""
+    return await store.closings(connection, window.window_id - 1)
+
+
+async def record(
+    connection: AsyncConnection, window: Window, result: Result, netted_at: datetime
+) -> None:
+    """Store what a closed window came to. The caller holds the closing lock and has re-checked."""
+    await store.write_result(connection, window, result, netted_at)
+
+
+async def result_of(connection: AsyncConnection, window: Window) -> Result:
+    """What a netted window came to, as stored."""
+    return await store.result_of(connection, window.window_id)

@@ -1,0 +1,148 @@
+"""Connecting and migrating, and what the migrated schema itself refuses."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from coalition import database
+
+# One merchant, one member with 100 points of which 40 are burned, all in the open window 1.
+SEED = """
+    insert into merchant values
+        (0, 'house', 'House', 'CNY', 'UTC', '2017-01-01', false, '{}', now()),
+        (2, 'telecom', 'Telecom', 'CNY', 'UTC', '2017-01-01', false, '{}', now());
+    insert into settlement_window (window_id, label, opens_at, closes_at)
+        values (1, '2017-01', '2017-01-01Z', '2017-02-01Z');
+    insert into member (member_id, enrolled_by, enrolled_at) values (1, 2, now());
+    insert into account (member_id, available, last_no) values (1, 60, 2);
+    insert into posting (member_id, posting_no, kind, merchant_id, points, available_after,
+                         occurred_at, recorded_at, window_id)
+        values (1, 1, 'earn', 2, 100, 100, now(), now(), 1),
+               (1, 2, 'burn', 2, 40, 60, now(), now(), 1);
+    insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
+                     earned_on, window_id)
+        values (1, 1, 1, 2, 'purchase', 100, 60, now(), '2017-01-05', 1);
+    insert into burn (member_id, burn_no, redeemer_id, kind, points, status, occurred_on, window_id)
+        values (1, 2, 2, 'redemption', 40, 'posted', '2017-01-06', 1);
+    insert into leg values (1, 1, 2, 2, 2, 2, 'redemption', 40, '2017-01-06', 1, null);
+"""
+CLOSE = """
+    update settlement_window set status = 'closed', closed_at = now();
+    insert into settlement_window (window_id, label, opens_at, closes_at)
+        values (2, '2017-02', '2017-02-01Z', '2017-03-01Z');
+"""
+POSITION = "insert into position values (1, 2, 'CNY', {0}, 0, {0}, 0, 0, {0})"
+
+REFUSED = {
+    "a posting is changed": ("update posting set points = 1", "history is appended to"),
+    "a posting is deleted": ("delete from posting", "history is appended to"),
+    "a leg is deleted": ("delete from leg", "history is appended to"),
+    "a leg's points are changed": ("update leg set points = 1", "history is appended to"),
+    "a leg is moved to another window": (
+        f"{CLOSE} update leg set window_id = 2",
+        "is in window 1 and stays there",
+    ),
+    "a leg is written into a closed window": (
+        f"{CLOSE} insert into leg values (1, 1, 3, 2, 2, 2, 'redemption', -5, now(), 1, null)",
+        "only into the open window",
+    ),
+    "a posting is written into no window": (
+        "insert into posting values (1, 3, 'earn', 2, null, 1, 1, now(), now(), 9)",
+        "only into the open window",
+    ),
+    "positions do not add up to zero": (CLOSE + POSITION.format(5), "must add up to zero"),
+    "a window is netted before it is closed": (POSITION.format(0), "closed window"),
+    "two windows are open": (
+        "insert into settlement_window (window_id, label, opens_at, closes_at) "
+        "values (2, '2017-02', '2017-02-01Z', '2017-03-01Z')",
+        "settlement_window_one_open",
+    ),
+    "a closed window is opened again": (
+        "update settlement_window set status = 'closed', closed_at = now();"
+        "update settlement_window set status = 'open', closed_at = null",
+        "a window only moves on",
+    ),
+    "more remains of a lot than was granted": ("update lot set remaining = 101", "lot_check"),
+    "less than nothing remains of a lot": ("update lot set remaining = -1", "lot_check"),
+    "a balance is below zero": ("update account set available = -1", "account_available_check"),
+    "a posted burn is held again": (
+        "update burn set status = 'held', hold_expires_at = now(), window_id = null",
+        "it cannot become held",
+    ),
+    "more is returned than was burned": ("update burn set returned = 41", "burn_check"),
+}
+
+
+async def _run_script(connection: AsyncConnection, script: str) -> None:
+    """asyncpg runs several statements only without preparing them."""
+    driver = (await connection.get_raw_connection()).dbapi_connection
+    assert driver is not None
+    await connection.execute(text("select 1"))
+    await connection.run_sync(lambda _: driver.run_async(lambda c: c.execute(script)))
+
+
+@pytest.mark.parametrize(("statements", "says"), REFUSED.values(), ids=REFUSED.keys())
+async def test_the_schema_refuses_that(engine: AsyncEngine, statements: str, says: str) -> None:
+    async with engine.begin() as connection:
+        driver = await database.raw(connection)
+        await driver.execute(SEED)
+    async with engine.connect() as connection:
+        driver = await database.raw(connection)
+        with pytest.raises(Exception, match=says):
+            await driver.execute(statements)
+
+
+async def test_the_seed_can_be_closed_and_netted(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        driver = await database.raw(connection)
+        await driver.execute(SEED + CLOSE)
+        await driver.execute(POSITION.format(0))
+
+
+async def test_a_migrated_database_is_current(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        assert await database.is_current(connection)
+
+
+async def test_an_empty_database_is_not_current_and_two_migrate_it_at_once(
+    server_url: str, engine: AsyncEngine
+) -> None:
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("drop schema public cascade"))
+        await connection.execute(text("create schema public"))
+        assert not await database.is_current(connection)
+    url = engine.url.render_as_string(hide_password=False)
+    await asyncio.gather(*(database.migrate(url) for _ in range(4)))
+    async with engine.connect() as connection:
+        assert await database.is_current(connection)
+        assert await connection.scalar(text("select count(*) from alembic_version")) == 1
+
+
+async def test_what_runs_on_the_raw_connection_is_rolled_back_with_the_rest(
+    engine: AsyncEngine,
+) -> None:
+    async with engine.connect() as connection:
+        await (await database.raw(connection)).execute("create table seen (n int)")
+        await connection.rollback()
+        found = await connection.scalar(text("select to_regclass('seen') is not null"))
+        assert found is False
+
+
+async def test_a_connection_that_was_killed_is_replaced(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        pid = await connection.scalar(text("select pg_backend_pid()"))
+    async with engine.connect() as first, engine.connect() as second:
+        other = first if await first.scalar(text("select pg_backend_pid()")) != pid else second
+        await other.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid})
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("select 1")) == 1
+
+
+async def test_a_statement_error_says_which_rule_it_broke(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="account"):
+            await connection.execute(text("insert into account (member_id) values (9)"))

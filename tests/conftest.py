@@ -1,0 +1,97 @@
+"""One embedded PostgreSQL for the whole run; every test that asks gets a database of its own.
+
+With xdist the controlling process starts the server and tells the workers where it is. Nothing
+is started for tests that touch no database.
+"""
+
+import asyncio
+import itertools
+import os
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition import database, embedded
+
+TEMPLATE = "template_coalition"
+OPTIONS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "autovacuum": "off",
+}
+_open = ExitStack()
+_numbers = itertools.count(1)
+_server_url: pytest.StashKey[str] = pytest.StashKey()
+
+
+def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end on a loop of its own, which no test ever sees."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(work)
+    finally:
+        loop.close()
+
+
+def _url_of(name: str, server_url: str) -> str:
+    return make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+async def _execute(server_url: str, statement: str) -> None:
+    plain = server_url.replace("postgresql+asyncpg", "postgresql")
+    connection = await asyncpg.connect(plain)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _start(config: pytest.Config) -> str:
+    if _server_url not in config.stash:
+        server = _open.enter_context(embedded.scratch(options=OPTIONS))
+        url = embedded.url(server, "postgres")
+        _finish(_execute(url, f"create database {TEMPLATE}"))
+        _finish(database.migrate(_url_of(TEMPLATE, url)))
+        config.stash[_server_url] = url
+    return config.stash[_server_url]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["server_url"] = _start(node.config)
+
+
+def pytest_unconfigure() -> None:
+    _open.close()
+
+
+@pytest.fixture(scope="session")
+def server_url(pytestconfig: pytest.Config) -> str:
+    """The maintenance database of the run's server."""
+    told: dict[str, str] = getattr(pytestconfig, "workerinput", {})
+    return told.get("server_url") or _start(pytestconfig)
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """A fresh, migrated database, dropped after the test."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    _finish(_execute(server_url, f"create database {name} template {TEMPLATE} strategy file_copy"))
+    yield _url_of(name, server_url)
+    _finish(_execute(server_url, f"drop database {name} with (force)"))
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """Connections to the test's own database."""
+    engine = database.create_engine(database_url)
+    yield engine
+    await engine.dispose()
