@@ -7,8 +7,10 @@ is started for tests that touch no database.
 import asyncio
 import itertools
 import os
+import shutil
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -26,7 +28,11 @@ OPTIONS = {
     "max_connections": "200",
     "shared_buffers": "64MB",
     "autovacuum": "off",
+    "max_wal_size": "256MB",
 }
+# A database is some 300 files: cloning one takes 20 ms in memory and ten times that on many disks.
+MEMORY = Path("/dev/shm")
+MEMORY_FREE_MIN_BYTES = 2 << 30
 _open = ExitStack()
 _numbers = itertools.count(1)
 _server_url: pytest.StashKey[str] = pytest.StashKey()
@@ -54,9 +60,15 @@ async def _execute(server_url: str, statement: str) -> None:
         await connection.close()
 
 
+def _base() -> Path | None:
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < MEMORY_FREE_MIN_BYTES:
+        return None
+    return MEMORY
+
+
 def _start(config: pytest.Config) -> str:
     if _server_url not in config.stash:
-        server = _open.enter_context(embedded.scratch(options=OPTIONS))
+        server = _open.enter_context(embedded.scratch(options=OPTIONS, base=_base()))
         url = embedded.url(server, "postgres")
         _finish(_execute(url, f"create database {TEMPLATE}"))
         _finish(database.migrate(_url_of(TEMPLATE, url)))

@@ -108,9 +108,15 @@ def url(server: EmbeddedServer, database: str) -> str:
 
 
 @contextlib.contextmanager
-def scratch(*, options: Mapping[str, str] | None = None) -> Iterator[EmbeddedServer]:
-    """A server in a fresh temporary folder, gone at the end with all that was in it."""
-    base = _temporary_base(programs.account_of_servers())
+def scratch(
+    *, options: Mapping[str, str] | None = None, base: Path | None = None
+) -> Iterator[EmbeddedServer]:
+    """A server in a fresh temporary folder, gone at the end with all that was in it.
+
+    base is where that folder is made, and has to be reachable for everybody; None: where
+    temporary files go.
+    """
+    base = base or _temporary_base(programs.account_of_servers())
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=base))
     # Only to be walked through: the server's account reaches its own folder inside.

@@ -1,7 +1,7 @@
 """Opening and closing windows: who may, in which order, and under which locks.
 
 What a closed window came to is computed elsewhere (it takes knowledge of the owed things) and
-handed to `record`. The scheduler only wakes a closer; the locks and keys here decide.
+written by store.write_result. The scheduler only wakes a closer; the locks and keys here decide.
 """
 
 import asyncio
@@ -11,8 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from settlement import store
-from settlement.obligation import Result
-from settlement.window import Calendar, Window, label_for, midnight, next_end
+from settlement.window import Calendar, label_for, midnight, next_end
 
 # Tills wait while a closer waits, so it waits a second at most, steps aside, and comes again.
 _LOCK_TIMEOUT_MS = 1_000
@@ -28,7 +27,7 @@ class WindowBusyError(Exception):
 async def open_first(connection: AsyncConnection, calendar: Calendar) -> None:
     """Open the first window at the start of calendar.first_on, unless there is a window already."""
     await store.lock_closing(connection)
-    if await store.all_windows(connection):
+    if await store.list_windows(connection):
         return
     opens_at = midnight(calendar.first_on, calendar.zone)
     closes_at = next_end(calendar.rule, calendar.zone, calendar.first_on, opens_at)
@@ -61,7 +60,7 @@ async def _close_open(
 ) -> None:
     await store.lock_closing(connection)
     await store.lock_out_postings(connection, _LOCK_TIMEOUT_MS)
-    windows = await store.all_windows(connection)
+    windows = await store.list_windows(connection)
     window = windows[-1]
     if window.window_id != window_id or not window.is_open:
         return
@@ -76,29 +75,3 @@ async def _close_open(
     # The old one first: at no moment may two windows be open.
     await store.flip(connection, window.window_id, ends_at, now)
     await store.insert_window(connection, label, ends_at, next_ends_at)
-
-
-async def list_windows(connection: AsyncConnection) -> list[Window]:
-    """Every window, the oldest first."""
-    return await store.all_windows(connection)
-
-
-async def find_window(connection: AsyncConnection, label: str) -> Window | None:
-    return await store.window_called(connection, label)
-
-
-async def openings(connection: AsyncConnection, window: Window) -> dict[tuple[str, str], int]:
-    """What the window before left each party with: closing(n) = opening(n + 1)."""
-    return await store.closings(connection, window.window_id - 1)
-
-
-async def record(
-    connection: AsyncConnection, window: Window, result: Result, netted_at: datetime
-) -> None:
-    """Store what a closed window came to. The caller holds the closing lock and has re-checked."""
-    await store.write_result(connection, window, result, netted_at)
-
-
-async def result_of(connection: AsyncConnection, window: Window) -> Result:
-    """What a netted window came to, as stored."""
-    return await store.result_of(connection, window.window_id)

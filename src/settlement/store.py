@@ -40,7 +40,7 @@ async def lock_out_postings(connection: AsyncConnection, timeout_ms: int) -> Non
     await connection.execute(text("lock table settlement_window in exclusive mode"))
 
 
-async def all_windows(connection: AsyncConnection) -> list[Window]:
+async def list_windows(connection: AsyncConnection) -> list[Window]:
     """Every window, the oldest first."""
     rows = await connection.execute(text(f"{_WINDOW} from settlement_window order by window_id"))
     return [Window(*row) for row in rows]
@@ -83,7 +83,7 @@ async def flip(
 
 
 async def closings(connection: AsyncConnection, window_id: int) -> dict[tuple[str, str], int]:
-    """Closing balances a window left, by party and currency (minor units); those of 0 left out."""
+    """The balances a window left, by party and currency (minor units); those of 0 left out."""
     rows = await connection.execute(
         text(
             "select m.code, p.currency, p.closing from position p"
@@ -111,7 +111,8 @@ async def write_result(
 
 
 async def _ids(connection: AsyncConnection, query: str) -> dict[str, int]:
-    return {name: number for name, number in await connection.execute(text(query))}
+    rows = await connection.execute(text(query))
+    return {row[0]: row[1] for row in rows}
 
 
 Rows = tuple[list[str], list[tuple[Any, ...]]]
@@ -151,9 +152,7 @@ def _obligation_rows(
     ]  # fmt: skip
 
 
-def _position_rows(
-    window: Window, positions: Iterable[Position], ids: Mapping[str, int]
-) -> Rows:
+def _position_rows(window: Window, positions: Iterable[Position], ids: Mapping[str, int]) -> Rows:
     columns = "window_id party_id currency receivable payable net opening instructed closing"
     return columns.split(), [
         (

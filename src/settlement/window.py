@@ -85,8 +85,8 @@ def next_end(rule: str, zone: ZoneInfo, first_on: date, after: datetime) -> date
     named = days.after(datetime.combine(local_day, time.max))
     if named is None:
         raise CalendarError(
-            f"calendar rule {rule!r} names no day after {local_day}; a window has to end, so leave out "
-            "COUNT and UNTIL"
+            f"calendar rule {rule!r} names no day after {local_day}; a window has to end, so "
+            "leave out COUNT and UNTIL"
         )
     return midnight(named.date(), zone)
 
@@ -102,9 +102,7 @@ def label_for(closes_at: datetime, zone: ZoneInfo, taken: Collection[str]) -> st
     return next(label for n in count(2) if (label := f"{day}-{n}") not in taken)
 
 
-def payment_due(
-    rule: str | None, zone: ZoneInfo, opens_at: datetime, closes_at: datetime
-) -> bool:
+def payment_due(rule: str | None, zone: ZoneInfo, opens_at: datetime, closes_at: datetime) -> bool:
     """Whether a payment is due at this close: a day of the rule begins in the window. None: always.
 
     A rule that counts (INTERVAL) counts from PAYMENT_RULE_STARTS_ON.

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition import database
 
@@ -18,16 +18,18 @@ SEED = """
         values (1, '2017-01', '2017-01-01Z', '2017-02-01Z');
     insert into member (member_id, enrolled_by, enrolled_at) values (1, 2, now());
     insert into account (member_id, available, last_no) values (1, 60, 2);
-    insert into posting (member_id, posting_no, kind, merchant_id, points, available_after,
+    insert into posting (member_id, posting_no, kind, merchant_id, change, available_after,
                          occurred_at, recorded_at, window_id)
         values (1, 1, 'earn', 2, 100, 100, now(), now(), 1),
-               (1, 2, 'burn', 2, 40, 60, now(), now(), 1);
+               (1, 2, 'burn', 2, -40, 60, now(), now(), 1);
     insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
                      earned_on, window_id)
         values (1, 1, 1, 2, 'purchase', 100, 60, now(), '2017-01-05', 1);
     insert into burn (member_id, burn_no, redeemer_id, kind, points, status, occurred_on, window_id)
         values (1, 2, 2, 'redemption', 40, 'posted', '2017-01-06', 1);
-    insert into leg values (1, 1, 2, 2, 2, 2, 'redemption', 40, '2017-01-06', 1, null);
+    insert into leg (member_id, lot_no, posting_no, burn_no, origin_id, redeemer_id, kind, points,
+                     occurred_on, window_id, leg_no)
+        values (1, 1, 2, 2, 2, 2, 'redemption', 40, '2017-01-06', 1, 1);
 """
 CLOSE = """
     update settlement_window set status = 'closed', closed_at = now();
@@ -37,7 +39,7 @@ CLOSE = """
 POSITION = "insert into position values (1, 2, 'CNY', {0}, 0, {0}, 0, 0, {0})"
 
 REFUSED = {
-    "a posting is changed": ("update posting set points = 1", "history is appended to"),
+    "a posting is changed": ("update posting set change = 1", "history is appended to"),
     "a posting is deleted": ("delete from posting", "history is appended to"),
     "a leg is deleted": ("delete from leg", "history is appended to"),
     "a leg's points are changed": ("update leg set points = 1", "history is appended to"),
@@ -46,11 +48,18 @@ REFUSED = {
         "is in window 1 and stays there",
     ),
     "a leg is written into a closed window": (
-        f"{CLOSE} insert into leg values (1, 1, 3, 2, 2, 2, 'redemption', -5, now(), 1, null)",
+        CLOSE
+        + """
+        insert into leg (member_id, lot_no, posting_no, burn_no, origin_id, redeemer_id, kind,
+                         points, occurred_on, window_id, leg_no)
+            values (1, 1, 3, 2, 2, 2, 'redemption', -5, '2017-02-06', 1, 1)""",
         "only into the open window",
     ),
     "a posting is written into no window": (
-        "insert into posting values (1, 3, 'earn', 2, null, 1, 1, now(), now(), 9)",
+        """
+        insert into posting (member_id, posting_no, kind, merchant_id, change, available_after,
+                             occurred_at, recorded_at, window_id)
+            values (1, 3, 'earn', 2, 1, 61, now(), now(), 9)""",
         "only into the open window",
     ),
     "positions do not add up to zero": (CLOSE + POSITION.format(5), "must add up to zero"),
@@ -76,14 +85,6 @@ REFUSED = {
 }
 
 
-async def _run_script(connection: AsyncConnection, script: str) -> None:
-    """asyncpg runs several statements only without preparing them."""
-    driver = (await connection.get_raw_connection()).dbapi_connection
-    assert driver is not None
-    await connection.execute(text("select 1"))
-    await connection.run_sync(lambda _: driver.run_async(lambda c: c.execute(script)))
-
-
 @pytest.mark.parametrize(("statements", "says"), REFUSED.values(), ids=REFUSED.keys())
 async def test_the_schema_refuses_that(engine: AsyncEngine, statements: str, says: str) -> None:
     async with engine.begin() as connection:
@@ -107,8 +108,8 @@ async def test_a_migrated_database_is_current(engine: AsyncEngine) -> None:
         assert await database.is_current(connection)
 
 
-async def test_an_empty_database_is_not_current_and_two_migrate_it_at_once(
-    server_url: str, engine: AsyncEngine
+async def test_an_empty_database_is_not_current_and_several_may_migrate_it_at_once(
+    engine: AsyncEngine,
 ) -> None:
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -132,14 +133,19 @@ async def test_what_runs_on_the_raw_connection_is_rolled_back_with_the_rest(
         assert found is False
 
 
-async def test_a_connection_that_was_killed_is_replaced(engine: AsyncEngine) -> None:
+async def test_a_connection_that_was_killed_is_replaced(
+    server_url: str, engine: AsyncEngine
+) -> None:
     async with engine.connect() as connection:
-        pid = await connection.scalar(text("select pg_backend_pid()"))
-    async with engine.connect() as first, engine.connect() as second:
-        other = first if await first.scalar(text("select pg_backend_pid()")) != pid else second
-        await other.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid})
+        killed = await connection.scalar(text("select pg_backend_pid()"))
+    outside = database.create_engine(server_url)
+    async with outside.connect() as connection:
+        # Waits, up to the milliseconds given, until the session is gone.
+        gone = text("select pg_terminate_backend(:pid, 60000)")
+        assert await connection.scalar(gone, {"pid": killed})
+    await outside.dispose()
     async with engine.connect() as connection:
-        assert await connection.scalar(text("select 1")) == 1
+        assert await connection.scalar(text("select pg_backend_pid()")) != killed
 
 
 async def test_a_statement_error_says_which_rule_it_broke(engine: AsyncEngine) -> None:

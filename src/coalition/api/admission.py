@@ -68,14 +68,16 @@ async def admit(request: ApiRequest) -> None:
         raise CoalitionError(Code.SCOPE_MISSING, f"this key lacks the scope {needed}")
     request.caller = caller
     request.idempotency_key = _idempotency_key(request, needed=opt.get("key") == "required")
-    if caller.over_rate_s and request.method == "GET":
-        raise too_many_requests(caller)
+    if request.method == "GET":
+        check_rate(caller)
 
 
-def too_many_requests(caller: Caller) -> RetryLaterError:
-    return RetryLaterError(
-        Code.TOO_MANY_REQUESTS, "this key asks faster than it may", caller.over_rate_s
-    )
+def check_rate(caller: Caller) -> None:
+    """Raise too_many_requests where the key asks too fast; a POST's own mistakes come before."""
+    if caller.over_rate_s:
+        raise RetryLaterError(
+            Code.TOO_MANY_REQUESTS, "this key asks faster than it may", caller.over_rate_s
+        )
 
 
 def _idempotency_key(request: ApiRequest, *, needed: bool) -> str | None:

@@ -4,7 +4,7 @@ Times go out in UTC with a Z, cards as text, members, earns, burns and lots by t
 """
 
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 from litestar import Response
@@ -21,6 +21,8 @@ from coalition.ledger.commands import (
 from coalition.merchants.book import Book
 
 REPLAYED = "Idempotent-Replayed"
+
+T = TypeVar("T")
 
 
 class LotOut(msgspec.Struct, frozen=True):
@@ -162,13 +164,9 @@ def transfer_out(answer: TransferAnswer, book: Book) -> TransferOut:
     )
 
 
-def headers(done: Done) -> dict[str, str] | None:
-    """Idempotent-Replayed on a replay; the first answer has no such header."""
-    return {REPLAYED: "true"} if done.replayed else None
-
-
-def created(content: object, done: Done) -> Response[object]:
-    return Response(content, status_code=201, headers=headers(done))
+def answered(content: T, done: Done) -> Response[T]:
+    """The answer with the route's status; a replay says so in a header, the first does not."""
+    return Response(content, headers={REPLAYED: "true"} if done.replayed else None)
 
 
 def card_text(card: int) -> str:

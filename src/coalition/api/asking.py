@@ -1,12 +1,13 @@
 """Handing a command to the ledger: the idempotency key as ids, the outcome as answer or error."""
 
 import time
+from datetime import datetime
 from hashlib import blake2b, sha256
 from uuid import UUID
 
 import msgspec
 
-from coalition.api.admission import ApiRequest, too_many_requests
+from coalition.api.admission import ApiRequest, check_rate
 from coalition.api.bodies import Body
 from coalition.errors import CoalitionError
 from coalition.ledger.commands import Command, Done, Request
@@ -29,13 +30,17 @@ def body_hash(body: Body, target: str = "") -> int:
 
 
 async def ask(
-    request: ApiRequest, operation: str, command: Command, body: Body, target: str = ""
+    request: ApiRequest,
+    operation: str,
+    command: Command,
+    body: Body,
+    now: datetime,
+    target: str = "",
 ) -> Done:
     """Post a command as the request's caller, under its key. Raises whatever refuses it."""
     caller = request.caller
     assert request.idempotency_key is not None, "the route's opt says that a key is required"
-    if caller.over_rate_s:
-        raise too_many_requests(caller)
+    check_rate(caller)
     desk = request.desk
     started_s = time.perf_counter()
     label = "failed"
@@ -44,7 +49,7 @@ async def ask(
             Request(
                 command=command,
                 merchant_id=caller.merchant_id,
-                now=desk.clock(),
+                now=now,
                 request_id=request_id(caller.merchant_id, operation, request.idempotency_key),
                 body_hash=body_hash(body, target),
             )

@@ -4,7 +4,6 @@ Whether the fields fit together, and the merchant who sent them, is api/meaning.
 """
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,6 +13,8 @@ from coalition.ledger.commands import BALANCE_MAX, POINTS_MAX
 
 # PostgreSQL's text holds every character but NUL.
 _NO_NUL = r"\A[^\x00]*\Z"
+# A language tag in BCP 47's shape: zh, zh-CN, zh-Hans-CN.
+_LOCALE = r"\A[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}\Z"
 _CODE = r"\A[a-z][a-z0-9-]{0,62}\Z"
 
 Points = Annotated[
@@ -52,7 +53,7 @@ OccurredAt = Annotated[
         examples=["2026-03-01T09:30:00+08:00"],
     ),
 ]
-_Short = Annotated[str, Meta(min_length=1, max_length=64, pattern=_NO_NUL)]
+_Short = Annotated[str, Meta(min_length=1, max_length=130, pattern=_NO_NUL)]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -143,21 +144,16 @@ class EnrolBody(Body, frozen=True):
     external_ref: Annotated[str, Meta(min_length=1, max_length=255, pattern=_NO_NUL)] | None = None
     phone: Annotated[str, Meta(pattern=r"\A\+?[0-9 ()./-]{3,64}\Z")] | None = None
     birthday: date | None = None
-    locale: Annotated[str, Meta(pattern=r"\A[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}\Z")] | None = (
-        None
-    )
-
-
-class PriceBody(Body, frozen=True):
-    """A price per point for one origin in a dry run, in major units of its currency."""
-
-    burn_price: Decimal | None = None
-    redeem_price: Decimal | None = None
+    locale: Annotated[str, Meta(pattern=_LOCALE)] | None = None
 
 
 class CloseBody(Body, frozen=True):
-    """How to close a window. early: before its end. dry_run: compute, and change nothing."""
+    """How to close a window. early: before its end. dry_run: compute, and change nothing.
+
+    prices, in a dry run only, are laid over the agreed ones: a merchant or a pair "a->b" to its
+    issue_price, burn_price, redeem_price as decimal strings, in major units a point.
+    """
 
     dry_run: bool = False
     early: bool = False
-    prices: dict[str, Decimal] | None = None
+    prices: dict[_Short, dict[_Short, _Short]] | None = None

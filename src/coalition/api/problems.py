@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from coalition.errors import CoalitionError, Code
+from coalition.ledger.post import ConnectionLostError
 
 log = structlog.get_logger()
 
@@ -41,7 +42,15 @@ STATUS: dict[Code, int] = {
 MEDIA_TYPE = "application/problem+json"
 # What the router itself refuses; the codes that are not the ledger's have no place in Code.
 _ROUTER_CODES = {400: Code.MALFORMED, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
-_LOST = (DBAPIError, PoolTimeoutError, OSError, asyncpg.PostgresConnectionError)
+_LOST = (
+    PoolTimeoutError,
+    OSError,
+    ConnectionLostError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+)
 
 
 class Problem(msgspec.Struct, frozen=True):

@@ -93,9 +93,7 @@ def price_table(prices: Iterable[DatedPrice]) -> PriceTable:
     return {key: tuple(rows[day] for day in sorted(rows)) for key, rows in by_day.items()}
 
 
-def in_force(
-    table: PriceTable, origin: str, redeemer: str | None, on: date
-) -> DatedPrice | None:
+def in_force(table: PriceTable, origin: str, redeemer: str | None, on: date) -> DatedPrice | None:
     """The price agreed for that pair (or, redeemer None, by the origin for everyone) on a day.
 
     None before the first one: nothing was agreed then, so nothing is owed. It is no error, because
@@ -144,9 +142,7 @@ def _priced(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> _P
     )
 
 
-def _dues(
-    tally: Tally, table: PriceTable, parties: Mapping[str, Party]
-) -> tuple[_Due, ...]:
+def _dues(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> tuple[_Due, ...]:
     """Who owes whom for a point of this tally; the first is what the path line shows."""
     origin, kind, on = tally.origin, tally.kind, tally.on
     currency = parties[origin].currency
@@ -163,9 +159,7 @@ def _dues(
     return ()
 
 
-def _redemption(
-    tally: Tally, table: PriceTable, parties: Mapping[str, Party]
-) -> tuple[_Due, ...]:
+def _redemption(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> tuple[_Due, ...]:
     origin, redeemer, on = tally.origin, tally.redeemer, tally.on
     currency = parties[origin].currency
     pair = in_force(table, origin, redeemer, on)

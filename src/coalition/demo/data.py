@@ -31,6 +31,7 @@ MERCHANT_OF = {
     "SALAD BAR": "produce",
     "DRUG GM": "pharmacy",
     "COSMETICS": "pharmacy",
+    "NUTRITION": "pharmacy",
     "FUEL": "fuel",
     "AUTOMOTIVE": "fuel",
     "DELI": "deli",
@@ -51,7 +52,8 @@ MERCHANT_OF = {
     "CHARITABLE CONT": "household",
     "TRAVEL & LEISURE": "household",
 }
-NO_DEPARTMENT = "none"
+
+NO_DEPARTMENT = ""
 
 # Points that a campaign's reward needs, by the type of campaign that printed the coupon.
 REWARD_POINTS = {"Type A": 500, "Type B": 800, "Type C": 1_000}
@@ -112,19 +114,13 @@ def year(frames: Frames) -> Year:
     )
 
 
-def category(department: str) -> str:
-    """A department as an item's category: "SEAFOOD-PCKGD" -> "seafood-pckgd"."""
-    words = "".join(c if c.isalnum() else " " for c in department.lower()).split()
-    return "-".join(words)
-
-
 def _merchant_of_product(products: pd.DataFrame) -> pd.DataFrame:
     departments = products["department"].astype(object)
     return pd.DataFrame(
         {
             "product_id": products["product_id"],
             "merchant": departments.map(MERCHANT_OF).fillna(GROCER),
-            "category": departments.map(category, na_action="ignore").fillna(NO_DEPARTMENT),
+            "category": departments.fillna(NO_DEPARTMENT),
         }
     )
 
@@ -154,7 +150,7 @@ def _sales(lines: pd.DataFrame) -> tuple[list[Sale], int]:
     sales: list[Sale] = []
     free_parts = 0
     for (at, household, basket, merchant), group in groupby(rows, key=itemgetter(0, 1, 2, 3)):
-        items = tuple(Item(amount=row[5], category=row[4]) for row in group if row[5] > 0)
+        items = tuple(Item(amount=row[5], category=row[4] or None) for row in group if row[5] > 0)
         if items:
             sales.append(Sale(at, household, basket, merchant, items))
         else:

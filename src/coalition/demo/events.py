@@ -1,7 +1,7 @@
 """What happens in the demo's year: sales, rewards, returns and cancellations, as plain values.
 
-The nouns, their order in time, and which of them can be posted at once. Making them from the shopping data is data.py; putting them
-into the ledger is replay.py.
+The nouns, their order in time, and which of them can be posted at once. Making them from the
+shopping data is data.py; putting them into the ledger is replay.py.
 """
 
 from collections import defaultdict

@@ -15,9 +15,10 @@ from settlement.money import format_amount
 from settlement.obligation import PathLine
 
 CELL_WIDTH, CELL_HEIGHT = 96, 50
-LABEL_WIDTH, HEAD_HEIGHT = 150, 176
+LABEL_WIDTH, HEAD_HEIGHT = 220, 176
 MARGIN, GAP, CAPTION_HEIGHT = 28, 10, 132
 INK, SOFT, RULE, PAPER = "#1b2430", "#5b6675", "#d5dae1", "#ffffff"
+NAME_MAX, CODE_MAX = 30, 12
 # On a coloured field only pure black or white reaches 4.5:1 on every shade.
 FIELD_INK = "#000000"
 OWN_FILL, OWN_EDGE, EMPTY_FILL, TOTAL_FILL = "#ece7dc", "#8a7a55", "#f6f7f9", "#eef1f5"
@@ -104,23 +105,16 @@ def _labels(codes: Sequence[str], names: Mapping[str, str]) -> list[str]:
         _text(left - 12, _y(len(codes)) - 3, "all issuers", size=13, weight=600, anchor="end"),
     ]
     for place, code in enumerate(codes):
-        rows = _name_lines(names[code])
-        for line_no, line in enumerate(rows):
-            over = HEAD_HEIGHT - 14 - 16 * (len(rows) - 1 - line_no)
-            beside = _y(place) + 5 + 16 * line_no - 8 * (len(rows) - 1)
-            parts.append(_text(_x(place), over, line, size=13, weight=600))
-            parts.append(_text(left - 12, beside, line, size=13, weight=600, anchor="end"))
+        name = _cut(names[code], NAME_MAX)
+        parts.append(_text(_x(place), HEAD_HEIGHT - 14, _cut(code, CODE_MAX), size=13, weight=600))
+        parts.append(_text(left - 12, _y(place) - 3, code, size=13, weight=600, anchor="end"))
+        parts.append(_text(left - 12, _y(place) + 14, name, size=12, fill=SOFT, anchor="end"))
     return parts
 
 
-def _name_lines(name: str) -> list[str]:
-    """A name in one or two lines of at most 12 signs, so that it never runs into its neighbour."""
-    if len(name) <= 12:
-        return [name]
-    words = name.split(" ")
-    splits = [(" ".join(words[:n]), " ".join(words[n:])) for n in range(1, len(words))]
-    lines = min(splits, key=lambda pair: max(map(len, pair)), default=(name,))
-    return [line if len(line) <= 12 else line[:11] + "\N{HORIZONTAL ELLIPSIS}" for line in lines]
+def _cut(words: str, most: int) -> str:
+    """No more signs than have room, so that a name never runs into its neighbour."""
+    return words if len(words) <= most else words[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _grid(

@@ -72,12 +72,12 @@ async def replay(
     people: Mapping[int, Person],
     *,
     ends_at: datetime,
-    advance: Callable[[datetime, int], None],
+    advance: Callable[[str, int], None],
 ) -> Tally:
     """Post every event in order of time, closing windows and lapsing points on the way.
 
-    advance is told each day, when it is done, and how many events it had. The last midnight is
-    that of ends_at, so that the window which ends there closes too.
+    advance is told each day, when it is done, its month and how many events it had. The last
+    midnight is ends_at, so that the window which ends there closes too.
     """
     tally, merchant_ids = Tally(), await _merchant_ids(engine)
     told = Told({(e.basket, e.merchant) for e in events if isinstance(e, Return)})
@@ -90,7 +90,7 @@ async def replay(
                 outcomes = iter(await ledger.post([r for r in requests if r is not None]))
                 for event, request in zip(part, requests, strict=True):
                     _note(event, None if request is None else next(outcomes), told, tally)
-        advance(midnight, len(day))
+        advance(f"{midnight:%B}", len(day))
     await _at_midnight(engine, ledger, told, ends_at)
     return tally
 
@@ -101,13 +101,13 @@ async def _at_midnight(engine: AsyncEngine, ledger: Ledger, told: Told, midnight
     if await expire_due(ledger, midnight):
         async with engine.connect() as connection:
             rows = await connection.execute(text("select member_id, available from account"))
-            told.available = {member_id: available for member_id, available in rows}
+            told.available = {row.member_id: row.available for row in rows}
 
 
 async def _merchant_ids(engine: AsyncEngine) -> dict[str, int]:
     async with engine.connect() as connection:
         rows = await connection.execute(text("select code, merchant_id from merchant"))
-        return {code: merchant_id for code, merchant_id in rows}
+        return {row.code: row.merchant_id for row in rows}
 
 
 def _request(
@@ -137,7 +137,7 @@ def _request(
 
 
 def _request_id(event: Event) -> UUID:
-    """The idempotency key of an event: it comes from the data, so a second replay changes nothing."""
+    """An event's idempotency key. It comes from the data: a second replay would change nothing."""
     number = event.basket if isinstance(event, Sale | Return) else event.number
     key = f"{type(event).__name__}:{event.merchant}:{number}"
     return UUID(bytes=hashlib.sha256(key.encode()).digest()[:16])

@@ -240,7 +240,7 @@ async def _load_burns(
         return {}
     members, numbers = _columns(wanted)
     burns = {
-        (row[0], row[1]): BurnRow(*row, [])
+        (row[0], row[1]): BurnRow(*row)
         for row in await connection.fetch(_BURNS, members, numbers)
     }
     lots: Keys = set()

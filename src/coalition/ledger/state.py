@@ -73,7 +73,7 @@ class BurnRow(msgspec.Struct):
     hold_expires_at: datetime | None
     window_id: int | None
     card: int | None
-    legs: list[Leg]
+    legs: list[Leg] = []
 
     def taken(self) -> list[tuple[Leg, int]]:
         """Each leg that took points and what of it is not given back yet, in the order taken."""

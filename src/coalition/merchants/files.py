@@ -97,7 +97,7 @@ def _check_together(files: dict[str, _File], codes: set[str]) -> None:
     through = {code: file.terms.settles_through for code, file in files.items()}
     for code, file in files.items():
         _check_pairs(file, codes, currencies)
-        _check_redeem_prices(file, currencies)
+        _check_redeem_prices(file, files)
         _check_settles_through(code, file.document, codes, through)
 
 
@@ -120,18 +120,29 @@ def _check_pairs(file: _File, codes: set[str], currencies: dict[str, str]) -> No
                 )
 
 
-def _check_redeem_prices(file: _File, currencies: dict[str, str]) -> None:
-    own = file.terms.currency
-    others = [code for code, theirs in currencies.items() if theirs and own and theirs != own]
-    if not others:
+def _check_redeem_prices(file: _File, files: dict[str, _File]) -> None:
+    """A redeemer may leave its redeem_price out only where every origin's burn_price can stand in."""
+    why = next(filter(None, (_why_stated(file.terms, one.terms) for one in files.values())), None)
+    if why is None:
         return
     for section in _tables(file.document, "prices"):
         if "redeem_price" not in section.values:
-            section.note(
-                None,
-                f"the points of {others[0]} are priced in {currencies[others[0]]} and this merchant is "
-                f"paid in {own}; state the redeem_price in {own}",
-            )
+            section.note(None, f"{why}; state the redeem_price in {file.terms.currency}")
+
+
+def _why_stated(redeemer: Terms, origin: Terms) -> str | None:
+    paid_in, priced_in = redeemer.currency, origin.currency
+    if redeemer.code == origin.code or not paid_in or not priced_in:
+        return None
+    if paid_in != priced_in:
+        return (
+            f"{origin.code} prices its points in {priced_in} and this merchant is paid in {paid_in}"
+        )
+    is_prefunded = any(one.issue_price > 0 and one.burn_price == 0 for one in origin.prices)
+    has_pair_price = any(pair.redeemer == redeemer.code for pair in origin.pair_prices)
+    if is_prefunded and not has_pair_price:
+        return f"{origin.code} pays when it issues a point and nothing when one is burned here"
+    return None
 
 
 def _check_settles_through(

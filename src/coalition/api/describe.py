@@ -1,0 +1,56 @@
+"""How routes are described in the OpenAPI document: which problems each may answer.
+
+The security scheme and the document's head are schema.py; the words of a route stand beside it.
+"""
+
+from itertools import groupby
+
+from litestar.datastructures import ResponseHeader
+from litestar.openapi.datastructures import ResponseSpec
+
+from coalition.api.problems import MEDIA_TYPE, STATUS, Problem
+from coalition.errors import Code
+
+_READ = (Code.UNAUTHENTICATED, Code.SCOPE_MISSING, Code.INVALID, Code.TOO_MANY_REQUESTS, Code.BUSY)
+_WRITE = (*_READ, Code.MALFORMED, Code.TOO_LARGE)
+_MOVE = (
+    *_WRITE,
+    Code.IDEMPOTENCY_KEY_MISSING,
+    Code.IDEMPOTENCY_KEY_REUSED,
+    Code.IDEMPOTENCY_IN_FLIGHT,
+)
+
+REPLAYED_HEADER = ResponseHeader(
+    name="Idempotent-Replayed",
+    description="true where this key was answered before, and this is that answer again",
+    documentation_only=True,
+)
+
+
+def reads(*codes: Code) -> dict[int, ResponseSpec]:
+    """The problems of a GET, besides the common ones."""
+    return _by_status({*_READ, *codes})
+
+
+def writes(*codes: Code) -> dict[int, ResponseSpec]:
+    """The problems of a POST that moves no points."""
+    return _by_status({*_WRITE, *codes})
+
+
+def moves(*codes: Code) -> dict[int, ResponseSpec]:
+    """The problems of a POST that moves points, under an Idempotency-Key."""
+    return _by_status({*_MOVE, *codes})
+
+
+def _by_status(codes: set[Code]) -> dict[int, ResponseSpec]:
+    order = list(Code)
+    ranked = sorted(codes, key=lambda code: (STATUS[code], order.index(code)))
+    return {
+        status: ResponseSpec(
+            data_container=Problem,
+            generate_examples=False,
+            description=" or ".join(group),
+            media_type=MEDIA_TYPE,
+        )
+        for status, group in groupby(ranked, key=STATUS.__getitem__)
+    }

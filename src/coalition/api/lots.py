@@ -1,0 +1,31 @@
+"""The route of a lot's path: where its points came from, and every movement that took of them."""
+
+from litestar import get
+
+from coalition.api import ids, views
+from coalition.api.admission import ApiRequest
+from coalition.api.describe import reads
+from coalition.api.targets import not_found, read_target
+from coalition.errors import Code
+from coalition.ledger import read
+
+
+@get(
+    "/lots/{lot_id:str}",
+    opt={"scopes": ("earn", "burn")},
+    tags=["Paths"],
+    summary="A lot and where its points went",
+    description="The caller's own origin only; the house sees every lot.",
+    responses=reads(Code.NOT_FOUND),
+)
+async def get_lot(request: ApiRequest, lot_id: str) -> views.LotViewOut:
+    desk, caller = request.desk, request.caller
+    member_id, lot_no = read_target(ids.LOT, lot_id)
+    async with desk.engine.connect() as connection:
+        view = await read.lot_view(connection, member_id, lot_no)
+    if view is None or not (caller.is_house or view.origin_id == caller.merchant_id):
+        raise not_found(ids.LOT)
+    return views.lot_view_out(member_id, lot_no, view, desk.book)
+
+
+ROUTES = [get_lot]

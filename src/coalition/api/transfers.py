@@ -1,0 +1,43 @@
+"""The route of gifts from one member to another."""
+
+from typing import Annotated
+
+from litestar import Response, post
+from litestar.openapi.spec import Example
+from litestar.params import Body
+
+from coalition.api.admission import ApiRequest
+from coalition.api.answers import TransferOut, answered, transfer_out
+from coalition.api.asking import ask
+from coalition.api.bodies import TransferBody
+from coalition.api.describe import REPLAYED_HEADER, moves
+from coalition.api.meaning import read_transfer
+from coalition.errors import Code
+from coalition.ledger.commands import TransferAnswer
+
+_GIFT = Example(
+    value={"from_card": "9000000000000001", "to_card": "9000000000000019", "points": 200}
+)
+
+
+@post(
+    "/transfers",
+    opt={"scopes": ("burn",), "key": "required"},
+    tags=["Move between members"],
+    summary="Give points to another member",
+    description="Origins and expiries go along; nothing is owed for it between merchants.",
+    responses=moves(
+        Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.LIMIT_REACHED, Code.INSUFFICIENT_POINTS
+    ),
+    response_headers=[REPLAYED_HEADER],
+)
+async def post_transfer(
+    request: ApiRequest, data: Annotated[TransferBody, Body(examples=[_GIFT])]
+) -> Response[TransferOut]:
+    command, now = read_transfer(data, request.desk.book), request.desk.clock()
+    done = await ask(request, "transfer", command, data, now)
+    assert isinstance(done.answer, TransferAnswer)
+    return answered(transfer_out(done.answer, request.desk.book), done)
+
+
+ROUTES = [post_transfer]

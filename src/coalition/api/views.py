@@ -1,0 +1,203 @@
+"""What a GET answers about cards, burns and lots: the structs, and how the read side becomes them.
+
+What a caller may see of each is decided here, where it is shown.
+"""
+
+from datetime import date, datetime
+from typing import Literal
+
+import msgspec
+
+from coalition.api import ids
+from coalition.api.access import Caller
+from coalition.api.answers import card_text, utc
+from coalition.ledger.read import BurnView, CardView, HistoryLine, LegOfBurn, LotView
+from coalition.merchants.book import Book
+
+
+class OriginOut(msgspec.Struct, frozen=True):
+    origin: str
+    points: int
+
+
+class ExpiringOut(msgspec.Struct, frozen=True):
+    """`on` is the last day these points are good."""
+
+    on: date
+    points: int
+
+
+class CardOut(msgspec.Struct, frozen=True):
+    """A card and what its member has. held is reserved and in neither available nor origins."""
+
+    card: str
+    status: Literal["active", "blocked", "replaced"]
+    available: int
+    held: int
+    tier: str | None
+    origins: tuple[OriginOut, ...]
+    expiring: tuple[ExpiringOut, ...]
+
+
+class HistoryOut(msgspec.Struct, frozen=True):
+    """A movement. points is signed: what it did to the available balance."""
+
+    type: str
+    id: str
+    at: datetime
+    merchant: str
+    points: int
+    reference: str | None
+
+
+class HistoryPage(msgspec.Struct, frozen=True):
+    items: tuple[HistoryOut, ...]
+    next_cursor: str | None
+
+
+class BurnLegOut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """earned_at and earn_reference are there for the caller's own origin only."""
+
+    lot_id: str
+    origin: str
+    points: int
+    earned_at: datetime | msgspec.UnsetType = msgspec.UNSET
+    earn_reference: str | None | msgspec.UnsetType = msgspec.UNSET
+
+
+class BurnViewOut(msgspec.Struct, frozen=True):
+    """A burn as it stands: legs add up to points - returned."""
+
+    burn_id: str
+    card: str | None
+    merchant: str
+    kind: str
+    status: Literal["held", "posted", "voided"]
+    points: int
+    returned: int
+    legs: tuple[BurnLegOut, ...]
+    occurred_at: datetime
+    recorded_at: datetime
+    hold_expires_at: datetime | None
+    reference: str | None
+    window: str | None
+
+
+class LotLegOut(msgspec.Struct, frozen=True):
+    """points is negative where the movement gave points back."""
+
+    burn_id: str
+    redeemer: str
+    kind: str
+    points: int
+    at: datetime
+    window: str | None
+
+
+class LotViewOut(msgspec.Struct, frozen=True):
+    """A lot and every leg that took from it: points = remaining + the sum of its legs."""
+
+    lot_id: str
+    origin: str
+    kind: str
+    points: int
+    remaining: int
+    earned_at: datetime
+    expires_on: date | None
+    earn_id: str | None
+    window: str
+    legs: tuple[LotLegOut, ...]
+
+
+def card_out(card: int, view: CardView, book: Book) -> CardOut:
+    origins = ((book.codes[origin_id], points) for origin_id, points in view.origins.items())
+    return CardOut(
+        card=card_text(card),
+        status=view.status,  # type: ignore[arg-type]  # the column's enum has these values
+        available=view.available,
+        held=view.held,
+        tier=view.tier,
+        origins=tuple(OriginOut(code, points) for code, points in sorted(origins)),
+        expiring=tuple(ExpiringOut(on, points) for on, points in view.expiring.items()),
+    )
+
+
+# What a line of the history names: its own earn, burn, ...; a capture and a void name their burn.
+_NAMED = {
+    "earn": ids.EARN,
+    "burn": ids.BURN,
+    "hold": ids.BURN,
+    "capture": ids.BURN,
+    "void": ids.BURN,
+    "expire": ids.BURN,
+    "reverse_earn": ids.REVERSAL,
+    "reverse_burn": ids.REVERSAL,
+    "transfer_out": ids.TRANSFER,
+    "transfer_in": ids.TRANSFER,
+}
+
+
+def history_out(member_id: int, line: HistoryLine, book: Book) -> HistoryOut:
+    is_about_burn = line.kind in ("capture", "void") and line.target_no is not None
+    number = line.target_no if is_about_burn and line.target_no is not None else line.posting_no
+    return HistoryOut(
+        type=line.kind,
+        id=ids.encode(_NAMED[line.kind], member_id, number),
+        at=utc(line.occurred_at),
+        merchant=book.codes[line.merchant_id],
+        points=line.change,
+        reference=line.reference,
+    )
+
+
+def burn_view_out(
+    member_id: int, burn_no: int, view: BurnView, caller: Caller, book: Book
+) -> BurnViewOut:
+    return BurnViewOut(
+        burn_id=ids.encode(ids.BURN, member_id, burn_no),
+        card=None if view.card is None else card_text(view.card),
+        merchant=book.codes[view.redeemer_id],
+        kind=view.kind,
+        status=view.status,  # type: ignore[arg-type]  # the column's enum has these values
+        points=view.points,
+        returned=view.returned,
+        legs=tuple(_leg(member_id, leg, caller, book) for leg in view.legs),
+        occurred_at=utc(view.occurred_at),
+        recorded_at=utc(view.recorded_at),
+        hold_expires_at=None if view.hold_expires_at is None else utc(view.hold_expires_at),
+        reference=view.reference,
+        window=view.window,
+    )
+
+
+def _leg(member_id: int, leg: LegOfBurn, caller: Caller, book: Book) -> BurnLegOut:
+    lot_id, origin = ids.encode(ids.LOT, member_id, leg.lot_no), book.codes[leg.origin_id]
+    # When and where a member shops at another merchant is that merchant's to know.
+    if not caller.is_house and leg.origin_id != caller.merchant_id:
+        return BurnLegOut(lot_id, origin, leg.points)
+    return BurnLegOut(lot_id, origin, leg.points, utc(leg.earned_at), leg.earn_reference)
+
+
+def lot_view_out(member_id: int, lot_no: int, view: LotView, book: Book) -> LotViewOut:
+    return LotViewOut(
+        lot_id=ids.encode(ids.LOT, member_id, lot_no),
+        origin=book.codes[view.origin_id],
+        kind=view.kind,
+        points=view.points,
+        remaining=view.remaining,
+        earned_at=utc(view.earned_at),
+        expires_on=view.expires_on,
+        earn_id=None if view.earn_no is None else ids.encode(ids.EARN, member_id, view.earn_no),
+        window=view.window,
+        legs=tuple(
+            LotLegOut(
+                burn_id=ids.encode(ids.BURN, member_id, leg.burn_no),
+                redeemer=book.codes[leg.redeemer_id],
+                kind=leg.kind,
+                points=leg.points,
+                at=utc(leg.at),
+                window=leg.window,
+            )
+            for leg in view.legs
+        ),
+    )

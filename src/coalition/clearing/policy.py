@@ -1,0 +1,103 @@
+"""What pricing and netting need to know of the parties: from the book, or as it was at a close.
+
+Terms are not dated, so what they decided when a window was netted is read back from its stored
+lines; prices are dated, and are not here. Pure.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from coalition.clearing.price import Party, PriceTable, Tally, price
+from coalition.earning.terms import Breakage
+from coalition.merchants.book import HOUSE_ID, POOL_ID, Book
+from settlement.netting import THROUGH, MinimumDue
+from settlement.obligation import Obligation, Result
+from settlement.window import Window, payment_due
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Currency and breakage of each party, who settles through whom, and who is paid at a close."""
+
+    parties: Mapping[str, Party]
+    through: Mapping[str, str]
+    minimum_due: MinimumDue
+
+
+def policy_of(book: Book, window: Window) -> Policy:
+    """The terms as they are now, for the close of `window`."""
+    parties = {
+        book.codes[HOUSE_ID]: Party(book.house.currency, "house"),
+        book.codes[POOL_ID]: Party(book.house.currency, "pool"),
+    }
+    through: dict[str, str] = {}
+    minimums: dict[str, int] = {}
+    for merchant in book.merchants.values():
+        terms = merchant.terms
+        parties[terms.code] = Party(terms.currency, terms.breakage)
+        if terms.settles_through is not None:
+            through[terms.code] = terms.settles_through
+        if payment_due(terms.payment_rule, merchant.zone, window.opens_at, window.closes_at):
+            minimums[terms.code] = terms.minimum_payout
+
+    def minimum_due(party: str, currency: str) -> int | None:
+        minimum = minimums.get(party)
+        # The minimum is an amount of the merchant's own currency; others are paid out whole.
+        return minimum if minimum is None or currency == parties[party].currency else 0
+
+    return Policy(parties, through, minimum_due)
+
+
+def policy_then(now: Policy, stored: Result, tallies: Sequence[Tally], table: PriceTable) -> Policy:
+    """The policy that a stored result was netted by, as far as its lines show it."""
+    paid = {(line.party, line.currency) for line in stored.positions if line.instructed}
+    through = {}
+    for line in stored.obligations:
+        if line.reason.startswith(THROUGH):
+            party = line.reason.removeprefix(THROUGH)
+            through[party] = line.creditor if line.debtor == party else line.debtor
+    expired: dict[str, list[Tally]] = {}
+    for tally in tallies:
+        if tally.kind == "expiry":
+            expired.setdefault(tally.origin, []).append(tally)
+    lines = _breakage_lines(stored)
+    parties = dict(now.parties)
+    for origin, its_tallies in expired.items():
+        parties[origin] = _breakage_then(
+            parties[origin], its_tallies, table, lines.get(origin, Counter())
+        )
+    return Policy(
+        parties, through, lambda party, currency: 0 if (party, currency) in paid else None
+    )
+
+
+def _breakage_lines(result: Result) -> dict[str, Counter[tuple[object, ...]]]:
+    """For each origin what its expired points came to, in a form that can be compared."""
+    owed: dict[int | None, Obligation] = {line.path_no: line for line in result.obligations}
+    lines: dict[str, Counter[tuple[object, ...]]] = {}
+    for path in result.paths:
+        if path.kind == "expiry":
+            due = owed.get(path.path_no)
+            side = (due.debtor, due.creditor) if due else None
+            seen = (path.redeemer, path.about, path.quantity, path.price, path.amount, side)
+            lines.setdefault(path.origin, Counter())[seen] += 1
+    return lines
+
+
+def _breakage_then(
+    party: Party,
+    tallies: Sequence[Tally],
+    table: PriceTable,
+    stored: Counter[tuple[object, ...]],
+) -> Party:
+    """The party with the breakage rule that gives the stored lines; today's where none does."""
+    origin = tallies[0].origin
+    candidates = [party, *(replace(party, breakage=rule) for rule in get_args(Breakage))]
+    parties = {tally.redeemer: party for tally in tallies}
+    for candidate in candidates:
+        paths, obligations = price(tallies, table, {**parties, origin: candidate})
+        if _breakage_lines(Result(paths, obligations, ())).get(origin, Counter()) == stored:
+            return candidate
+    return party

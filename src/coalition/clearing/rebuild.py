@@ -1,0 +1,116 @@
+"""A closed window computed once more from the ledger, and how that differs from what is stored."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coalition.clearing import store
+from coalition.clearing.policy import Policy, policy_of, policy_then
+from coalition.clearing.price import PriceTable, Tally, price
+from coalition.errors import CoalitionError, Code
+from coalition.merchants.book import Book
+from coalition.merchants.store import load_book
+from settlement import store as windows
+from settlement.netting import net
+from settlement.obligation import Result
+from settlement.window import Window
+
+
+async def compute(
+    connection: AsyncConnection, book: Book, window: Window, table: PriceTable
+) -> Result:
+    """What a window comes to by today's terms, from its legs and lots. Writes nothing."""
+    rows = await store.tallies(connection, window.window_id, table, book.codes)
+    return await _net(connection, window, rows, table, policy_of(book, window))
+
+
+async def rebuild(connection: AsyncConnection, label: str) -> Result:
+    """A netted window computed again from legs, lots and the prices its netting knew.
+
+    CoalitionError not_found where there is no such window, or it has no result yet.
+    """
+    window = await netted_window(connection, label)
+    return await _rebuild(connection, window, await windows.result_of(connection, window.window_id))
+
+
+async def _rebuild(connection: AsyncConnection, window: Window, stored: Result) -> Result:
+    book = await load_book(connection)
+    table = await store.read_prices(connection, _known_at(window))
+    rows = await store.tallies(connection, window.window_id, table, book.codes)
+    then = policy_then(policy_of(book, window), stored, rows, table)
+    return await _net(connection, window, rows, table, then)
+
+
+async def _net(
+    connection: AsyncConnection,
+    window: Window,
+    rows: list[Tally],
+    table: PriceTable,
+    policy: Policy,
+) -> Result:
+    # The window before left this one its opening balances: closing(n) = opening(n + 1).
+    openings = await windows.closings(connection, window.window_id - 1)
+    paths, owed = price(rows, table, policy.parties)
+    obligations, positions = net(
+        owed,
+        openings,
+        seen={(line.origin, line.currency) for line in paths},
+        through=policy.through,
+        minimum_due=policy.minimum_due,
+    )
+    return Result(paths, obligations, positions)
+
+
+async def netted_window(connection: AsyncConnection, label: str) -> Window:
+    """The window called so, with a stored result; CoalitionError not_found otherwise."""
+    window = await windows.window_called(connection, label)
+    if window is None:
+        raise unknown_window(label)
+    if window.netted_at is None:
+        raise CoalitionError(
+            Code.NOT_FOUND,
+            f"window {label} has no result yet: it is {window.status} and ends at "
+            f"{window.closes_at.isoformat()}; ask again after its close",
+        )
+    return window
+
+
+def unknown_window(label: str) -> CoalitionError:
+    return CoalitionError(Code.NOT_FOUND, f"there is no window {label!r}; labels read like 2017-03")
+
+
+async def differs(connection: AsyncConnection, label: str) -> list[str]:
+    """Each line in which the stored result and the one rebuilt from the ledger are not the same."""
+    window = await netted_window(connection, label)
+    stored = await windows.result_of(connection, window.window_id)
+    rebuilt = await _rebuild(connection, window, stored)
+    return [
+        *_differences(label, "path", stored.paths, rebuilt.paths),
+        *_differences(label, "obligation", stored.obligations, rebuilt.obligations),
+        *_differences(label, "position", stored.positions, rebuilt.positions),
+    ]
+
+
+def _differences(
+    label: str, what: str, stored: Iterable[object], rebuilt: Iterable[object]
+) -> list[str]:
+    is_stored, is_rebuilt = Counter(stored), Counter(rebuilt)
+    return [
+        *(
+            f"window {label}: {what} is stored, but the ledger does not give it: {line}"
+            for line in (is_stored - is_rebuilt)
+        ),
+        *(
+            f"window {label}: {what} follows from the ledger, but is not stored: {line}"
+            for line in (is_rebuilt - is_stored)
+        ),
+    ]
+
+
+def _known_at(window: Window) -> datetime:
+    # A price recorded after the netting may still name a day on which a posting fell that came
+    # between the window's end and its close.
+    assert window.netted_at is not None, f"window {window.label} is not netted"
+    return window.netted_at

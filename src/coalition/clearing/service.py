@@ -1,0 +1,190 @@
+"""Closing windows: flip, price, net, store; and the same without storing, for a dry run.
+
+A close has two phases. First the open window is flipped and the next one opened, in a short
+database transaction that tills wait for (settlement/service.py). Then what can no longer change is
+priced and netted, in a transaction of its own; a crash between the two is made good by the next
+close. Two closers at once make no difference: a lock lets one work, and the other finds it done.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from coalition.clearing import store
+from coalition.clearing.rebuild import (
+    compute,
+    differs,
+    netted_window,
+    rebuild,
+    unknown_window,
+)
+from coalition.clearing.what_if import WhatIf, lay_over
+from coalition.earning.terms import HouseTerms
+from coalition.errors import CoalitionError, Code
+from coalition.merchants.store import load_book
+from settlement import service as settlement
+from settlement import store as windows
+from settlement.obligation import Result
+from settlement.service import WindowBusyError
+from settlement.store import list_windows
+from settlement.window import Calendar, Window
+
+__all__ = [
+    "close_due", "close_window", "differs", "ensure_first_window", "list_windows", "read_result",
+    "rebuild",
+]  # fmt: skip
+
+# Told the label, how many windows this call has closed so far, and how many it knows it must.
+Progress = Callable[[str, int, int], None]
+
+
+async def ensure_first_window(connection: AsyncConnection, house: HouseTerms) -> None:
+    """Open the first window from the house's calendar, unless there is a window already."""
+    await settlement.open_first(connection, _calendar(house))
+
+
+async def close_due(
+    engine: AsyncEngine, now: datetime, *, on_progress: Progress | None = None
+) -> list[str]:
+    """Close every window whose end has come, the oldest first; the labels that this call netted.
+
+    Also nets what a crash left closed but not netted. Empty windows are closed like any other.
+    CoalitionError busy where postings hold the open window for too long.
+    """
+    # All flips come before the first netting, so that tills post into the present as soon as
+    # possible after a long standstill.
+    while (window := await _open_window(engine)) is not None and window.closes_at <= now:
+        await _flip(engine, window, now)
+    return await _net_pending(engine, now, on_progress)
+
+
+async def close_window(
+    engine: AsyncEngine,
+    label: str,
+    now: datetime,
+    *,
+    early: bool = False,
+    dry_run: bool = False,
+    prices: WhatIf | None = None,
+) -> Result:
+    """Close the window called so and answer what it came to; closed before: the first answer.
+
+    early closes it before its end: it ends now. dry_run stores nothing, and may be asked with
+    prices to try. CoalitionError not_found, invalid (not yet due, or prices without dry_run), busy.
+    """
+    if prices is not None and not dry_run:
+        raise CoalitionError(
+            Code.INVALID, "prices may be tried with dry_run only; send dry_run: true with them"
+        )
+    if dry_run:
+        return await _dry_run(engine, label, prices)
+    async with engine.connect() as connection:
+        window = await windows.window_called(connection, label)
+    if window is None:
+        raise unknown_window(label)
+    if window.is_open:
+        _check_end(window, now, early=early)
+        await _flip(engine, window, now)
+    if window.netted_at is None:
+        await _net_pending(engine, now, None)
+    async with engine.connect() as connection:
+        return await read_result(connection, label)
+
+
+async def read_result(connection: AsyncConnection, label: str) -> Result:
+    """What a closed window came to, as stored. CoalitionError not_found: unknown, or no result."""
+    window = await netted_window(connection, label)
+    return await windows.result_of(connection, window.window_id)
+
+
+def _check_end(window: Window, now: datetime, *, early: bool) -> None:
+    if now >= window.closes_at:
+        return
+    if not early:
+        raise CoalitionError(
+            Code.INVALID,
+            f"window {window.label} ends at {window.closes_at.isoformat()}; "
+            "to close it before that, send early: true",
+        )
+    if now <= window.opens_at:
+        raise CoalitionError(
+            Code.INVALID,
+            f"window {window.label} begins at {window.opens_at.isoformat()}; "
+            "it can be closed early after that",
+        )
+
+
+async def _open_window(engine: AsyncEngine) -> Window | None:
+    async with engine.connect() as connection:
+        found = await list_windows(connection)
+    return found[-1] if found else None
+
+
+async def _flip(engine: AsyncEngine, window: Window, now: datetime) -> None:
+    async with engine.connect() as connection:
+        book = await load_book(connection)
+    try:
+        await settlement.close_open(engine, _calendar(book.house), window.window_id, now)
+    except WindowBusyError as error:
+        raise CoalitionError(Code.BUSY, str(error)) from error
+
+
+async def _net_pending(
+    engine: AsyncEngine, now: datetime, on_progress: Progress | None
+) -> list[str]:
+    """Net every closed window that has no result yet, oldest first, each in a transaction."""
+    async with engine.connect() as connection:
+        found = await list_windows(connection)
+    pending = [window for window in found if not window.is_open and window.netted_at is None]
+    netted: list[str] = []
+    for done, window in enumerate(pending, start=1):
+        async with engine.begin() as connection:
+            if await _net_once(connection, window, now):
+                netted.append(window.label)
+        if on_progress is not None:
+            on_progress(window.label, done, len(pending))
+    return netted
+
+
+async def _net_once(connection: AsyncConnection, window: Window, now: datetime) -> bool:
+    await windows.lock_closing(connection)
+    again = await windows.window_called(connection, window.label)
+    if again is None or again.netted_at is not None:
+        return False
+    book = await load_book(connection)
+    table = await store.read_prices(connection, None)
+    # A rebuild reads the prices recorded until netted_at, so that must not lie before any of them,
+    # not even where the clock of whoever recorded one ran ahead.
+    latest = await store.prices_recorded_until(connection)
+    result = await compute(connection, book, again, table)
+    await windows.write_result(connection, again, result, max(now, latest or now))
+    return True
+
+
+async def _dry_run(engine: AsyncEngine, label: str, prices: WhatIf | None) -> Result:
+    async with engine.connect() as plain:
+        # One snapshot for all reads, since an open window goes on changing.
+        connection = await plain.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        window = await windows.window_called(connection, label)
+        if window is None:
+            raise unknown_window(label)
+        if window.netted_at is not None and prices is None:
+            return await windows.result_of(connection, window.window_id)
+        found = await list_windows(connection)
+        if any(before.netted_at is None for before in found if before.window_id < window.window_id):
+            raise CoalitionError(
+                Code.BUSY, f"a window before {label} is still being netted; try again in a minute"
+            )
+        book = await load_book(connection)
+        table = await store.read_prices(connection, None)
+        if prices is not None:
+            table = lay_over(table, prices, book.ids)
+        return await compute(connection, book, window, table)
+
+
+def _calendar(house: HouseTerms) -> Calendar:
+    return Calendar(house.window_rule, ZoneInfo(house.time_zone), house.first_window_on)

@@ -1,0 +1,71 @@
+"""SQL of clearing: a window's legs and lots, tallied by the database; prices as they were known.
+
+Reads only. What a tally costs is price.py; closing and netting is service.py.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coalition.clearing.price import ISSUE, DatedPrice, PriceTable, Tally, price_table
+
+# One pass over the window, whatever its size: prices change on few days, so points are added up by
+# the span of days between two changes (the epoch) and priced afterwards, once a line. A transfer's
+# lots are left out: those points were issued, and paid for, when they were first earned.
+_TALLIES = """
+select origin_id, redeemer_id, kind::text, width_bucket(occurred_on, cast(:days as date[])) epoch,
+       about_window_id, sum(points)::bigint
+from leg where window_id = :window_id
+group by 1, 2, 3, 4, 5, about_window_id is not null and points < 0
+union all
+select origin_id, origin_id, :issue, width_bucket(earned_on, cast(:days as date[])),
+       about_window_id, sum(points)::bigint
+from lot where window_id = :window_id and kind <> 'transfer'
+group by origin_id, 4, about_window_id
+"""
+
+
+async def read_prices(connection: AsyncConnection, known_at: datetime | None) -> PriceTable:
+    """All dated prices; with known_at, only those recorded by then: what a close knew of.
+
+    Of two for the same pair and day the later row wins, as it does when terms are synced.
+    """
+    rows = await connection.execute(
+        text(
+            "select o.code, r.code, p.effective_from, p.issue_price, p.burn_price, p.redeem_price"
+            " from price p join merchant o on o.merchant_id = p.origin_id"
+            " left join merchant r on r.merchant_id = p.redeemer_id"
+            " where cast(:known_at as timestamptz) is null or p.recorded_at <= :known_at"
+            " order by p.price_no"
+        ),
+        {"known_at": known_at},
+    )
+    return price_table(DatedPrice(*row) for row in rows)
+
+
+async def prices_recorded_until(connection: AsyncConnection) -> datetime | None:
+    """When the latest price was recorded; None where there are no prices."""
+    found: Any = await connection.scalar(text("select max(recorded_at) from price"))
+    return found if isinstance(found, datetime) else None
+
+
+async def tallies(
+    connection: AsyncConnection, window_id: int, table: PriceTable, codes: Mapping[int, str]
+) -> list[Tally]:
+    """What a window's legs took and its lots issued, in points, ready to be priced."""
+    days = sorted({row.effective_from for rows in table.values() for row in rows})
+    windows = await connection.execute(text("select window_id, label from settlement_window"))
+    labels = {row[0]: row[1] for row in windows}
+    rows = await connection.execute(
+        text(_TALLIES), {"window_id": window_id, "days": days, "issue": ISSUE}
+    )
+    return [
+        Tally(
+            codes[origin], codes[redeemer], kind, days[epoch - 1] if epoch else date.min,
+            points, labels[about] if about else None,
+        )
+        for origin, redeemer, kind, epoch, about, points in rows
+    ]  # fmt: skip

@@ -1,0 +1,77 @@
+"""Prices that nobody agreed to yet, laid over the real ones for a dry run. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal, InvalidOperation
+
+from coalition.clearing.price import DatedPrice, PriceTable
+from coalition.errors import CoalitionError, Code
+from settlement.money import PRICE_DIGITS_MAX
+
+# {"telecom": {"burn_price": "0.012"}, "telecom->retail": {"burn_price": "0.010"}}
+WhatIf = Mapping[str, Mapping[str, str]]
+
+_OWN_FIELDS = frozenset({"issue_price", "burn_price", "redeem_price"})
+_PAIR_FIELDS = frozenset({"burn_price", "redeem_price"})
+_PRICE_LIMIT = Decimal(10) ** 6
+
+
+def lay_over(table: PriceTable, prices: WhatIf, codes: Collection[str]) -> PriceTable:
+    """The price table as if `prices` had held all along; a field not named stays as it is.
+
+    CoalitionError invalid names the entry that cannot be read, and says what would be right.
+    """
+    changed = dict(table)
+    # A merchant's own prices before those of its pairs, which start from them.
+    for name, fields in sorted(prices.items(), key=lambda entry: ("->" in entry[0], entry[0])):
+        key = _whose(name, codes)
+        allowed = _PAIR_FIELDS if key[1] else _OWN_FIELDS
+        if unknown := sorted(set(fields) - allowed):
+            raise _invalid(f"prices.{name}.{unknown[0]}", f"one of {', '.join(sorted(allowed))}")
+        values = {field: _price(f"prices.{name}.{field}", fields[field]) for field in fields}
+        # Without a price so far the what-if price holds from the first day on. A pair's own price
+        # takes the place of the merchant's, so a new one starts from what the merchant's was.
+        rows = changed.get(key) or tuple(
+            replace(row, redeemer=key[1], issue_price=Decimal(0), redeem_price=None)
+            for row in changed.get((key[0], None), ())
+        )
+        rows = rows or (DatedPrice(key[0], key[1], date.min),)
+        changed[key] = tuple(_with(row, values) for row in rows)
+    return changed
+
+
+def _with(row: DatedPrice, values: Mapping[str, Decimal]) -> DatedPrice:
+    return DatedPrice(
+        row.origin,
+        row.redeemer,
+        row.effective_from,
+        values.get("issue_price", row.issue_price),
+        values.get("burn_price", row.burn_price),
+        values.get("redeem_price", row.redeem_price),
+    )
+
+
+def _whose(name: str, codes: Collection[str]) -> tuple[str, str | None]:
+    origin, arrow, redeemer = name.partition("->")
+    for code in (origin, redeemer) if arrow else (origin,):
+        if code not in codes:
+            raise _invalid(f"prices.{name}", f"a merchant or a pair like a->b; {code!r} is unknown")
+    return origin, redeemer if arrow else None
+
+
+def _price(where: str, value: str) -> Decimal:
+    try:
+        price = Decimal(value)
+    except (InvalidOperation, TypeError):
+        raise _invalid(where, 'a decimal string like "0.012"') from None
+    exponent = price.as_tuple().exponent
+    if not isinstance(exponent, int) or not 0 <= price < _PRICE_LIMIT:
+        raise _invalid(where, f"a price from 0 to below {_PRICE_LIMIT}")
+    if -exponent > PRICE_DIGITS_MAX:
+        raise _invalid(where, f"a price with at most {PRICE_DIGITS_MAX} decimal places")
+    return price
+
+
+def _invalid(where: str, right: str) -> CoalitionError:
+    return CoalitionError(Code.INVALID, f"{where} must be {right}")

@@ -1,0 +1,41 @@
+"""The command `coalition`: one line for each thing an operator does. The work is in commands/."""
+
+import click
+
+from coalition.commands.keys import keys
+from coalition.commands.merchants import merchants
+from coalition.commands.serving import (
+    demo_year,
+    jobs_forever,
+    migrate_database,
+    serve,
+    verify_ledger,
+)
+from coalition.commands.windows import statement, windows
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="coalition")
+def main() -> None:
+    """A clearing house for a coalition of merchants that share one points currency and one card.
+
+    Without DATABASE_URL everything runs on an embedded PostgreSQL in COALITION_DATA (./.coalition).
+    """
+
+
+for command in (
+    demo_year,
+    serve,
+    jobs_forever,
+    migrate_database,
+    merchants,
+    keys,
+    windows,
+    statement,
+    verify_ledger,
+):
+    main.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""coalition merchants: check the files, and make the database say what they say."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from coalition.clearing.service import ensure_first_window
+from coalition.commands.shared import console, example, fail, opened, runs
+from coalition.merchants.files import check_folder, read_folder
+from coalition.merchants.store import plan_sync, sync
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.group()
+def merchants() -> None:
+    """Merchants as files: one TOML file each, the file's name is its code."""
+
+
+@merchants.command(epilog=example("coalition merchants check configs/merchants/alliance"))
+@click.argument("folder", type=FOLDER)
+def check(folder: Path) -> None:
+    """Report every mistake in FOLDER, with file and line; change nothing."""
+    mistakes = check_folder(folder)
+    if mistakes:
+        fail("\n".join(str(mistake) for mistake in mistakes))
+    console.print(f"{folder}: all files are right.")
+
+
+@merchants.command(
+    "sync",
+    epilog=example(
+        "coalition merchants sync configs/merchants/alliance --dry-run",
+        "coalition merchants sync configs/merchants/alliance",
+    ),
+)
+@click.argument("folder", type=FOLDER, required=False)
+@click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
+@runs
+async def sync_folder(folder: Path | None, dry_run: bool) -> None:
+    """Make the database say what the files in FOLDER say (default: COALITION_MERCHANTS).
+
+    Opens the first settlement window where there is none. A second run changes nothing.
+    """
+    async with opened() as (engine, settings):
+        house, terms = read_folder(folder or settings.merchants_folder)
+        now = datetime.now(UTC)
+        async with engine.begin() as connection:
+            if dry_run:
+                changes = await plan_sync(connection, house, terms, now)
+            else:
+                changes = await sync(connection, house, terms, now)
+                await ensure_first_window(connection, house)
+    for change in changes:
+        console.print(f"  {change}", markup=False)
+    verb = "would change" if dry_run else "changed"
+    console.print(f"{len(terms)} merchants and the house: {len(changes)} things {verb}.")

@@ -1,0 +1,98 @@
+"""coalition windows and coalition statement: what is open, closing it, and what it came to."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from coalition.clearing.service import close_due, close_window, list_windows, read_statement
+from coalition.commands.shared import console, example, opened, runs
+from settlement.documents import FORMATS, write_document
+from settlement.money import format_amount
+from settlement.obligation import Result
+
+
+@click.group()
+def windows() -> None:
+    """Settlement windows: exactly one is open at any time."""
+
+
+@windows.command("list", epilog=example("coalition windows list"))
+@runs
+async def list_all() -> None:
+    """Show every window, the oldest first."""
+    async with opened() as (engine, _), engine.begin() as connection:
+        found = await list_windows(connection)
+    table = Table("Window", "Opens", "Closes", "Status", box=None)
+    for window in found:
+        opens, closes = f"{window.opens_at:%Y-%m-%d %H:%M}Z", f"{window.closes_at:%Y-%m-%d %H:%M}Z"
+        table.add_row(window.label, opens, closes, window.status)
+    console.print(table if found else "There are none yet: coalition merchants sync opens one.")
+
+
+@windows.command(
+    epilog=example(
+        "coalition windows close                       (whatever is due)",
+        "coalition windows close 2026-11 --dry-run",
+        "coalition windows close 2026-11 --early",
+    )
+)
+@click.argument("label", required=False)
+@click.option("--dry-run", is_flag=True, help="Say what it would come to; change nothing.")
+@click.option("--early", is_flag=True, help="Close it now, before its end.")
+@runs
+async def close(label: str | None, dry_run: bool, early: bool) -> None:
+    """Close the window LABEL and net it; without LABEL, every window that is due.
+
+    Closing it again shows what it came to the first time.
+    """
+    now = datetime.now(UTC)
+    async with opened() as (engine, _):
+        if label is None:
+            if dry_run or early:
+                raise click.UsageError("Name the window: coalition windows close 2026-11 --dry-run")
+            with console.status("Closing what is due ..."):
+                closed = await close_due(engine, now)
+            console.print(f"Closed: {', '.join(closed)}." if closed else "No window is due.")
+            return
+        with console.status(f"Netting {label} ..."):
+            result = await close_window(engine, label, now, early=early, dry_run=dry_run)
+    if dry_run:
+        console.print(f"{label} would come to this (nothing was changed):")
+    _show(result)
+
+
+def _show(result: Result) -> None:
+    table = Table("Party", "Currency", box=None)
+    for head in ("Receivable", "Payable", "Net", "Opening", "Instructed", "Closing"):
+        table.add_column(head, justify="right")
+    for p in result.positions:
+        amounts = (p.receivable, p.payable, p.net, p.opening, p.instructed, p.closing)
+        table.add_row(p.party, p.currency, *(format_amount(a, p.currency) for a in amounts))
+    console.print(table if result.positions else "Nobody owes anybody anything.")
+
+
+@click.command(
+    epilog=example(
+        "coalition statement 2026-11 telecom",
+        "coalition statement 2026-11 telecom --format xlsx --out telecom.xlsx",
+    )
+)
+@click.argument("label")
+@click.argument("merchant")
+@click.option("--format", "kind", type=click.Choice(FORMATS), default="csv", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file to write.")
+@runs
+async def statement(label: str, merchant: str, kind: str, out: Path | None) -> None:
+    """Write MERCHANT's statement of the closed window LABEL."""
+    async with opened() as (engine, _), engine.begin() as connection:
+        content = write_document(await read_statement(connection, label, merchant), kind)
+    if out is None:
+        if kind == "xlsx":
+            raise click.UsageError("An XLSX file needs a place: --out telecom.xlsx")
+        click.echo(content.decode(), nl=False)
+        return
+    out.write_bytes(content)
+    console.print(f"Wrote {out} ({Decimal(len(content)) / 1024:.1f} KiB).")

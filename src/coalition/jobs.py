@@ -1,0 +1,118 @@
+"""What runs by the clock: closing due windows, expiring lots, voiding holds past their time.
+
+The scheduler only wakes these; what is due is decided in the database. Two schedulers, a late one
+or a restart make no difference: each job asks what is due, and doing it twice does nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy import text
+
+from coalition.clearing.service import close_due
+from coalition.ledger.commands import Done, Expire, ExpireAnswer, Request
+from coalition.ledger.post import Ledger
+from coalition.merchants.book import HOUSE_ID
+
+log = structlog.get_logger()
+
+GROUP_SIZE = 1_000
+
+_LAPSED = """
+select member_id from account where expires_next_on < :today and member_id > :after
+order by member_id limit :limit
+"""
+_STALE = """
+select distinct member_id from burn
+where status = 'held' and hold_expires_at <= :now and member_id > :after
+order by member_id limit :limit
+"""
+
+
+async def expire_due(
+    ledger: Ledger, now: datetime, *, on_progress: Callable[[int], None] = lambda members: None
+) -> int:
+    """Expire every lot past its last day; how many points that was. on_progress: members done."""
+    await ledger.refresh()
+    parameters = {"today": ledger.book.today(now)}
+    expired, _ = await _lapse(ledger, _LAPSED, parameters, now, on_progress)
+    return expired
+
+
+async def void_stale(
+    ledger: Ledger, now: datetime, *, on_progress: Callable[[int], None] = lambda members: None
+) -> int:
+    """Void every hold past its time; how many points came back."""
+    _, voided = await _lapse(ledger, _STALE, {"now": now}, now, on_progress)
+    return voided
+
+
+async def _lapse(
+    ledger: Ledger,
+    statement: str,
+    parameters: dict[str, object],
+    now: datetime,
+    on_progress: Callable[[int], None],
+) -> tuple[int, int]:
+    after, expired, voided = 0, 0, 0
+    while True:
+        async with ledger.engine.connect() as connection:
+            found = await connection.scalars(
+                text(statement), parameters | {"after": after, "limit": GROUP_SIZE}
+            )
+            members = list(found)
+        if not members:
+            return expired, voided
+        outcomes = await ledger.post([Request(Expire(m), HOUSE_ID, now) for m in members])
+        for outcome in outcomes:
+            if isinstance(outcome, Done) and isinstance(outcome.answer, ExpireAnswer):
+                expired += outcome.answer.expired
+                voided += outcome.answer.voided
+        after = members[-1]
+        on_progress(len(members))
+
+
+def schedule(
+    ledger: Ledger, *, close_every_s: int = 60, lapse_every_s: int = 60
+) -> AsyncIOScheduler:
+    """A scheduler, not started yet, that wakes the three jobs. It must run in the ledger's loop."""
+    scheduler = AsyncIOScheduler(
+        timezone=UTC,
+        # A wake-up that comes late or twice still happens, once.
+        job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
+    )
+    first = datetime.now(UTC)
+    for job, every_s in ((_close, close_every_s), (_expire, lapse_every_s), (_void, lapse_every_s)):
+        scheduler.add_job(job, "interval", args=[ledger], seconds=every_s, next_run_time=first)
+    return scheduler
+
+
+async def run_jobs(ledger: Ledger) -> None:
+    """Wake the jobs until cancelled."""
+    scheduler = schedule(ledger)
+    scheduler.start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+async def _close(ledger: Ledger) -> None:
+    closed = await close_due(ledger.engine, datetime.now(UTC))
+    if closed:
+        log.info("windows_closed", windows=closed)
+
+
+async def _expire(ledger: Ledger) -> None:
+    points = await expire_due(ledger, datetime.now(UTC))
+    if points:
+        log.info("points_expired", points=points)
+
+
+async def _void(ledger: Ledger) -> None:
+    points = await void_stale(ledger, datetime.now(UTC))
+    if points:
+        log.info("holds_voided", points=points)

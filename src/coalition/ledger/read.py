@@ -1,0 +1,275 @@
+"""The ledger's read side: a card, its history, a burn, a lot. One statement a view, no locks.
+
+Who may see what is the API's to say; what is shown is as of the statement's start.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coalition.merchants.book import Book
+
+# Open lots, and lots that a hold has taken from: one row a lot; a member without any is one row.
+_CARD = text("""
+    select c.status::text, c.member_id, m.tier, l.origin_id, l.expires_on,
+           coalesce(l.remaining, 0) as remaining, coalesce(l.held, 0) as held,
+           coalesce(l.lapsed, 0) as lapsed
+    from card c join member m using (member_id)
+    left join lateral (
+        with h as (
+            select g.lot_no,
+                   (sum(g.points) filter (where b.hold_expires_at > :now))::bigint as held,
+                   (sum(g.points) filter (where b.hold_expires_at <= :now))::bigint as lapsed
+            from burn b join leg g using (member_id, burn_no)
+            where b.member_id = c.member_id and b.status = 'held'
+              and (select a.held > 0 from account a where a.member_id = c.member_id)
+            group by g.lot_no)
+        select lot.origin_id, lot.expires_on, lot.remaining, h.held, h.lapsed
+        from lot left join h using (lot_no)
+        where lot.member_id = c.member_id and (lot.is_open or h.lot_no is not null)
+    ) l on true
+    where c.card_number = :card
+""")
+_HISTORY = text("""
+    select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference
+    from posting
+    where member_id = :member_id and posting_no < :before_no
+      and (cast(:merchant_id as int) is null or merchant_id = :merchant_id)
+    order by posting_no desc limit :rows_max
+""")
+_BURN = text("""
+    select b.redeemer_id, b.kind::text, b.status::text, b.points, b.returned, b.hold_expires_at,
+           p.card_number, p.occurred_at, p.recorded_at, p.reference, w.label as window,
+           l.lot_no, l.origin_id, l.points as leg_points, l.earned_at, e.reference as earn_reference
+    from burn b
+    join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no
+    left join settlement_window w on w.window_id = b.window_id
+    left join lateral (
+        select g.lot_no, g.origin_id, sum(g.points)::bigint as points,
+               min((g.posting_no::bigint << 16) + g.leg_no) as place, lot.earned_at, lot.earn_no
+        from leg g join lot using (member_id, lot_no)
+        where g.member_id = b.member_id and g.burn_no = b.burn_no
+        group by g.lot_no, g.origin_id, lot.earned_at, lot.earn_no having sum(g.points) > 0
+    ) l on true
+    left join posting e on e.member_id = b.member_id and e.posting_no = l.earn_no
+    where b.member_id = :member_id and b.burn_no = :burn_no
+    order by l.place
+""")
+_LOT = text("""
+    select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.expires_on, l.earn_no,
+           e.kind::text as made_by, w.label as window,
+           g.burn_no, g.redeemer_id, g.kind::text as leg_kind, g.points as leg_points,
+           p.occurred_at as leg_at, gw.label as leg_window
+    from lot l
+    join posting e on e.member_id = l.member_id and e.posting_no = l.earn_no
+    join settlement_window w on w.window_id = l.window_id
+    left join leg g on g.member_id = l.member_id and g.lot_no = l.lot_no
+    left join posting p on p.member_id = g.member_id and p.posting_no = g.posting_no
+    left join settlement_window gw on gw.window_id = g.window_id
+    where l.member_id = :member_id and l.lot_no = :lot_no
+    order by g.posting_no, g.leg_no
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class CardView:
+    """A card and its member's points at one moment.
+
+    available leaves out points past their day and counts those of holds past their time, whether
+    the jobs have come by or not. origins maps a merchant's id, expiring a last good day to points.
+    """
+
+    member_id: int
+    status: str
+    tier: str | None
+    available: int
+    held: int
+    origins: dict[int, int]
+    expiring: dict[date, int]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    """A posting. change is signed: what it did to the available balance."""
+
+    posting_no: int
+    kind: str
+    merchant_id: int
+    change: int
+    occurred_at: datetime
+    target_no: int | None
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegOfBurn:
+    """What a burn still holds of one lot, and where that lot came from."""
+
+    lot_no: int
+    origin_id: int
+    points: int
+    earned_at: datetime
+    earn_reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BurnView:
+    """A burn as it stands. points counts what was taken, returned what reversals gave back."""
+
+    redeemer_id: int
+    kind: str
+    status: str
+    points: int
+    returned: int
+    hold_expires_at: datetime | None
+    card: int | None
+    occurred_at: datetime
+    recorded_at: datetime
+    reference: str | None
+    window: str | None
+    legs: tuple[LegOfBurn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LegOfLot:
+    """One movement that took from a lot, or gave back (negative)."""
+
+    burn_no: int
+    redeemer_id: int
+    kind: str
+    points: int
+    at: datetime
+    window: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LotView:
+    """A lot and its path. earn_no is None where something else than an earn made it."""
+
+    origin_id: int
+    kind: str
+    points: int
+    remaining: int
+    earned_at: datetime
+    expires_on: date | None
+    earn_no: int | None
+    window: str
+    legs: tuple[LegOfLot, ...]
+
+
+async def card_view(
+    connection: AsyncConnection, card: int, book: Book, now: datetime
+) -> CardView | None:
+    """What the card's member has at `now`; None where there is no such card."""
+    rows = (await connection.execute(_CARD, {"card": card, "now": now})).all()
+    if not rows:
+        return None
+    today = book.today(now)
+    origins: defaultdict[int, int] = defaultdict(int)
+    expiring: defaultdict[date, int] = defaultdict(int)
+    for row in rows:
+        last_day = _last_day(row, book, today)
+        points = row.remaining + row.lapsed
+        if not points or (last_day is not None and last_day < today):
+            continue
+        origins[row.origin_id] += points
+        if last_day is not None:
+            expiring[last_day] += points
+    return CardView(
+        member_id=rows[0].member_id,
+        status=rows[0].status,
+        tier=rows[0].tier,
+        available=sum(origins.values()),
+        held=sum(row.held for row in rows),
+        origins=dict(origins),
+        expiring=dict(sorted(expiring.items())),
+    )
+
+
+def _last_day(row: Row[tuple[object, ...]], book: Book, today: date) -> date | None:
+    """The lot's last good day, as it will be once a hold past its time has given points back."""
+    expires_on: date | None = row.expires_on
+    if expires_on is None or expires_on >= today or not row.lapsed:
+        return expires_on
+    origin = book.merchants.get(row.origin_id)
+    return today + timedelta(days=origin.terms.validity.grace_days if origin else 30)
+
+
+async def history(
+    connection: AsyncConnection,
+    member_id: int,
+    *,
+    before_no: int,
+    merchant_id: int | None,
+    rows_max: int,
+) -> list[HistoryLine]:
+    """Postings with a number under before_no, the newest first; merchant_id None: everybody's."""
+    rows = await connection.execute(
+        _HISTORY,
+        {
+            "member_id": member_id,
+            "before_no": before_no,
+            "merchant_id": merchant_id,
+            "rows_max": rows_max,
+        },
+    )
+    return [HistoryLine(*row) for row in rows]
+
+
+async def burn_view(
+    connection: AsyncConnection, member_id: int, burn_no: int, now: datetime
+) -> BurnView | None:
+    """The burn at `now`; a hold past its time is void by itself. None where there is no such burn."""
+    rows = (await connection.execute(_BURN, {"member_id": member_id, "burn_no": burn_no})).all()
+    if not rows:
+        return None
+    first = rows[0]
+    is_over = first.status == "held" and first.hold_expires_at <= now
+    legs = tuple(
+        LegOfBurn(row.lot_no, row.origin_id, row.leg_points, row.earned_at, row.earn_reference)
+        for row in rows
+        if row.lot_no is not None and not is_over
+    )
+    return BurnView(
+        redeemer_id=first.redeemer_id,
+        kind=first.kind,
+        status="voided" if is_over else first.status,
+        points=first.points,
+        returned=first.points if is_over else first.returned,
+        hold_expires_at=first.hold_expires_at,
+        card=first.card_number,
+        occurred_at=first.occurred_at,
+        recorded_at=first.recorded_at,
+        reference=first.reference,
+        window=first.window,
+        legs=legs,
+    )
+
+
+async def lot_view(connection: AsyncConnection, member_id: int, lot_no: int) -> LotView | None:
+    """The lot and every leg that took from it, in order; None where there is no such lot."""
+    rows = (await connection.execute(_LOT, {"member_id": member_id, "lot_no": lot_no})).all()
+    if not rows:
+        return None
+    first = rows[0]
+    legs = tuple(
+        LegOfLot(
+            row.burn_no, row.redeemer_id, row.leg_kind, row.leg_points, row.leg_at, row.leg_window
+        )
+        for row in rows
+        if row.burn_no is not None
+    )
+    return LotView(
+        origin_id=first.origin_id,
+        kind=first.kind,
+        points=first.points,
+        remaining=first.remaining,
+        earned_at=first.earned_at,
+        expires_on=first.expires_on,
+        earn_no=first.earn_no if first.made_by == "earn" else None,
+        window=first.window,
+        legs=legs,
+    )

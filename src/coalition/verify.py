@@ -1,0 +1,291 @@
+"""Every invariant of the ledger as one set-based statement that names each row which breaks it.
+
+The database's own constraints hold what one row can tell; here stands what takes several. A
+statement answers no row where the rule holds. What a closed window came to is compared with what
+its legs come to now by clearing/service.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coalition.clearing.service import differs
+
+BREACHES_MAX = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule in a sentence, and the statement that finds what breaks it, one text a row."""
+
+    says: str
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """One row that breaks a rule."""
+
+    rule: str
+    row: str
+
+
+RULES = (
+    Rule(
+        "a lot's points are what remains of it and what its legs took",
+        """
+        select format('lot %s of member %s: %s points, but %s remain and legs took %s',
+                      lot_no, member_id, points, remaining, taken)
+        from (select l.member_id, l.lot_no, l.points, l.remaining,
+                     coalesce((select sum(g.points) from leg g where g.member_id = l.member_id
+                               and g.lot_no = l.lot_no), 0) as taken
+              from lot l) lots
+        where points <> remaining + taken
+        """,
+    ),
+    Rule(
+        "an account's available points are what remains in its lots",
+        """
+        select format('member %s: %s available, but %s remain in its lots',
+                      a.member_id, a.available, coalesce(l.remaining, 0))
+        from account a
+        left join (select member_id, sum(remaining) as remaining from lot group by 1) l
+            using (member_id)
+        where a.available <> coalesce(l.remaining, 0)
+        """,
+    ),
+    Rule(
+        "an account's held points are the legs of its held burns",
+        """
+        select format('member %s: %s held, but legs of held burns come to %s',
+                      a.member_id, a.held, coalesce(h.points, 0))
+        from account a
+        left join (select b.member_id, sum(g.points) as points
+                   from burn b join leg g using (member_id, burn_no)
+                   where b.status = 'held' group by 1) h using (member_id)
+        where a.held <> coalesce(h.points, 0)
+        """,
+    ),
+    Rule(
+        "an account's available points are the sum of its journal",
+        """
+        select format('member %s: %s available, but its postings come to %s',
+                      a.member_id, a.available, coalesce(p.change, 0))
+        from account a
+        left join (select member_id, sum(change) as change from posting group by 1) p
+            using (member_id)
+        where a.available <> coalesce(p.change, 0)
+        """,
+    ),
+    Rule(
+        "every posting states the balance that the ones before it add up to",
+        """
+        select format('posting %s of member %s: %s available after it, but postings come to %s',
+                      posting_no, member_id, available_after, so_far)
+        from (select member_id, posting_no, available_after,
+                     sum(change) over (partition by member_id order by posting_no) as so_far
+              from posting) p
+        where available_after <> so_far
+        """,
+    ),
+    Rule(
+        "what a member owes is the sum of its debts, each of a reversed earn",
+        """
+        select format('member %s: %s owed, but its debts come to %s',
+                      a.member_id, a.owed, coalesce(d.points, 0))
+        from account a
+        left join (select member_id, sum(points) as points from debt group by 1) d
+            using (member_id)
+        where a.owed <> coalesce(d.points, 0)
+        """,
+    ),
+    Rule(
+        "a burn's points are its legs, except what reversals returned",
+        """
+        select format('burn %s of member %s: %s points, %s returned, but legs come to %s',
+                      b.burn_no, b.member_id, b.points, b.returned, coalesce(g.points, 0))
+        from burn b
+        left join (select member_id, burn_no, sum(points) as points from leg group by 1, 2) g
+            using (member_id, burn_no)
+        where b.points - b.returned <> coalesce(g.points, 0)
+        """,
+    ),
+    Rule(
+        "a leg has its lot's origin and its burn's kind and redeemer",
+        """
+        select format('leg (member %s, lot %s, posting %s)', g.member_id, g.lot_no, g.posting_no)
+        from leg g join lot l using (member_id, lot_no) join burn b using (member_id, burn_no)
+        where g.origin_id <> l.origin_id or g.kind <> b.kind
+           or g.redeemer_id <> case when b.kind in ('redemption', 'cash_out', 'donation')
+                                    then b.redeemer_id else g.origin_id end
+        """,
+    ),
+    Rule(
+        "every leg of a posted burn is in exactly one window, and no leg of another is in any",
+        """
+        select format('leg (member %s, lot %s, posting %s) of a %s burn: window %s',
+                      g.member_id, g.lot_no, g.posting_no, b.status, g.window_id)
+        from leg g join burn b using (member_id, burn_no)
+        where (b.status = 'posted') <> (g.window_id is not null)
+        """,
+    ),
+    Rule(
+        "a burn never gives back to a lot more than it took from it",
+        """
+        select format('burn %s of member %s: lot %s was given %s too much',
+                      burn_no, member_id, lot_no, -sum(points))
+        from leg group by member_id, burn_no, lot_no having sum(points) < 0
+        """,
+    ),
+    Rule(
+        "an earn's lots come to what it granted, less the debt it paid first",
+        """
+        select format('posting %s of member %s: change %s, but its lots and clawback come to %s',
+                      p.posting_no, p.member_id, p.change, l.points - coalesce(b.points, 0))
+        from posting p
+        join (select member_id, earn_no, sum(points) as points from lot group by 1, 2) l
+            on l.member_id = p.member_id and l.earn_no = p.posting_no
+        left join burn b on b.member_id = p.member_id and b.burn_no = p.posting_no
+        where p.change <> l.points - coalesce(b.points, 0)
+        """,
+    ),
+    Rule(
+        "no earn is reversed beyond its points",
+        """
+        select format('earn %s of member %s: %s of %s points reversed', r.target_no, r.member_id,
+                      r.points, l.points)
+        from (select member_id, target_no, sum(owed - change) as points from posting
+              where kind = 'reverse_earn' group by 1, 2) r
+        join (select member_id, earn_no, sum(points) as points from lot group by 1, 2) l
+            on l.member_id = r.member_id and l.earn_no = r.target_no
+        where r.points > l.points
+        """,
+    ),
+    Rule(
+        "what one member gave, another received, with the same origins",
+        """
+        select format('points of origin %s given in transfers: %s, received: %s',
+                      origin_id, given, received)
+        from (select origin_id,
+                     coalesce(sum(points) filter (where side = 'given'), 0) as given,
+                     coalesce(sum(points) filter (where side = 'received'), 0) as received
+              from (select 'given' as side, origin_id, points from leg where kind = 'transfer'
+                    union all
+                    select 'received', origin_id, points from lot where kind = 'transfer') t
+              group by 1) sides
+        where given <> received
+        """,
+    ),
+    Rule(
+        "no open lot expires before the day its account knows of",
+        """
+        select format('member %s: next expiry known %s, but lot %s expires on %s',
+                      a.member_id, a.expires_next_on, l.lot_no, l.expires_on)
+        from account a join lot l using (member_id)
+        where l.is_open and l.expires_on is not null
+          and (a.expires_next_on is null or a.expires_next_on > l.expires_on)
+        """,
+    ),
+    Rule(
+        "an account's counter is not behind any number it gave out",
+        """
+        select format('member %s: counter %s, but number %s is in use',
+                      a.member_id, a.last_no, n.no)
+        from account a
+        join (select member_id, max(no) as no
+              from (select member_id, posting_no as no from posting
+                    union all select member_id, lot_no from lot) numbers group by 1) n
+            using (member_id)
+        where n.no > a.last_no
+        """,
+    ),
+    Rule(
+        "exactly one window is open, and windows follow each other without a gap",
+        """
+        select format('%s windows are open', count(*)) from settlement_window
+        where status = 'open' having count(*) <> 1
+        union all
+        select format('window %s opens at %s, but the one before closes at %s',
+                      label, opens_at, before)
+        from (select label, opens_at, lag(closes_at) over (order by window_id) as before
+              from settlement_window) w
+        where opens_at <> before
+        """,
+    ),
+    Rule(
+        "the net positions of a window add up to zero in every currency",
+        """
+        select format('window %s: positions in %s come to %s', window_id, currency, sum(net))
+        from position group by window_id, currency having sum(net) <> 0
+        """,
+    ),
+    Rule(
+        "a position is what its obligations come to",
+        """
+        select format('window %s, party %s: receivable %s, payable %s, but obligations come to '
+                      '%s and %s', p.window_id, p.party_id, p.receivable, p.payable,
+                      coalesce(o.receivable, 0), coalesce(o.payable, 0))
+        from position p
+        left join (
+            select window_id, party_id, currency, sum(receivable) as receivable,
+                   sum(payable) as payable
+            from (select window_id, creditor_id as party_id, currency, amount as receivable,
+                         0 as payable from obligation
+                  union all
+                  select window_id, debtor_id, currency, 0, amount from obligation) sides
+            group by 1, 2, 3) o using (window_id, party_id, currency)
+        where p.receivable <> coalesce(o.receivable, 0) or p.payable <> coalesce(o.payable, 0)
+        """,
+    ),
+    Rule(
+        "a window's opening balance is the closing balance of the one before",
+        """
+        select format('window %s, party %s: opens at %s, but closed at %s before',
+                      window_id, party_id, opening, before)
+        from (select window_id, party_id, currency, opening,
+                     coalesce(lag(closing) over (partition by party_id, currency
+                                                 order by window_id), 0) as before
+              from position) p
+        where opening <> before
+        """,
+    ),
+    Rule(
+        "every path of a closed window holds the points of its legs",
+        """
+        select format('window %s: paths hold %s points of burns, but its legs hold %s',
+                      w.label, coalesce(p.points, 0), coalesce(g.points, 0))
+        from settlement_window w
+        left join (select window_id, sum(points) as points from path where kind <> 'issue'
+                   group by 1) p using (window_id)
+        left join (select window_id, sum(points) as points from leg where kind <> 'transfer'
+                   group by 1) g using (window_id)
+        where w.netted_at is not null and coalesce(p.points, 0) <> coalesce(g.points, 0)
+        """,
+    ),
+)
+
+
+async def verify(
+    connection: AsyncConnection, *, on_rule: Callable[[str], None] = lambda says: None
+) -> list[Breach]:
+    """Check every rule, and that every closed window still comes to what it was closed with.
+
+    on_rule is told each rule before it is checked. At most BREACHES_MAX rows are named a rule.
+    """
+    breaches: list[Breach] = []
+    for rule in RULES:
+        on_rule(rule.says)
+        rows = await connection.execute(
+            text(f"select * from ({rule.statement}) found limit {BREACHES_MAX}")
+        )
+        breaches += [Breach(rule.says, row[0]) for row in rows]
+    labels = await connection.scalars(
+        text("select label from settlement_window where netted_at is not null order by window_id")
+    )
+    for label in labels.all():
+        says = f"window {label} is what its ledger rows come to"
+        on_rule(says)
+        breaches += [Breach(says, difference) for difference in await differs(connection, label)]
+    return breaches

@@ -1,0 +1,183 @@
+"""One party's statement of one window, as tables: what it owes and is owed, line by line.
+
+A statement shows a party what concerns it and nothing else: its own positions, the lines in which
+it pays or is paid, and its own row and column of the matrix. What others do among themselves stays
+hidden, the price another party pays for the same points included; the house sees all. Turning the
+tables into files is documents/.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from settlement.netting import THROUGH
+from settlement.obligation import HOUSE, Obligation, PathLine, Position, Result
+from settlement.window import Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+YOU_OWE = "you owe"
+OWED_TO_YOU = "owed to you"
+NOTHING_OWED = "nothing owed"
+
+# The kinds of path that end at a till: what the matrix of origins and redeemers counts.
+REDEMPTIONS = frozenset({"redemption", "cash_out", "donation"})
+
+_SUMMARY = ["currency", "opening", "receivable", "payable", "net", "instructed", "closing"]
+_LINE = [
+    "path", "kind", "origin", "redeemer", "quantity", "price", "amount", "currency", "direction",
+]  # fmt: skip
+_CORRECTION = ["window", "what", *_LINE]
+_MATRIX = ["origin", "redeemer", "quantity", "you_owe", "owed_to_you", "currency"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A window's statement for one party. Amounts in the tables are minor units of `currency`.
+
+    In `lines` and `corrections` quantity x price = amount, and per currency the amounts of one
+    direction add up to the receivable or the payable in `summary`. corrections holds what belongs
+    to an earlier window, named in its column window: what was given back, and what came late.
+    """
+
+    window: Window
+    party: str
+    name: str
+    summary: pd.DataFrame
+    lines: pd.DataFrame
+    corrections: pd.DataFrame
+    matrix: pd.DataFrame
+
+
+def build(result: Result, window: Window, party: str, name: str) -> Statement:
+    """The statement of `party` (a code; name is what it is called on paper) for a netted window."""
+    # Imported here, because pandas takes 60 MB and a server that prints no statement needs none.
+    import pandas as pd
+
+    lines = list(_lines(result, party))
+    return Statement(
+        window=window,
+        party=party,
+        name=name,
+        summary=pd.DataFrame(_summary(result.positions, party), columns=_SUMMARY, dtype=object),
+        lines=pd.DataFrame(
+            [line for about, line in lines if about is None], columns=_LINE, dtype=object
+        ),
+        corrections=pd.DataFrame(
+            [(*about, *line) for about, line in lines if about is not None],
+            columns=_CORRECTION,
+            dtype=object,
+        ),
+        matrix=pd.DataFrame(_matrix(result, party), columns=_MATRIX, dtype=object),
+    )
+
+
+Line = tuple[str, str, str, str, int | None, Decimal | None, int, str, str]
+About = tuple[str, str]
+
+
+def _summary(positions: Iterable[Position], party: str) -> list[tuple[str | int, ...]]:
+    return [
+        (at.currency, at.opening, at.receivable, at.payable, at.net, at.instructed, at.closing)
+        for at in positions
+        if at.party == party
+    ]
+
+
+def _lines(result: Result, party: str) -> Iterator[tuple[About | None, Line]]:
+    """Every line the party may see: those that owe something, own ones, and nets passed through."""
+    owed: dict[int, list[Obligation]] = defaultdict(list)
+    through: list[Obligation] = []
+    for due in result.obligations:
+        if party not in (due.debtor, due.creditor):
+            continue
+        if due.path_no is None:
+            through.append(due)
+        else:
+            owed[due.path_no].append(due)
+    for path in result.paths:
+        if not _concerns(path, party, owed):
+            continue
+        about = None
+        if path.about is not None:
+            about = (path.about, "given back" if path.is_correction else "late")
+        for due in owed.get(path.path_no, ()):
+            yield about, _owed_line(path, due, party)
+        if path.path_no not in owed:
+            yield about, _free_line(path, party)
+    for due in through:
+        yield None, _through_line(due, party)
+
+
+def _concerns(path: PathLine, party: str, owed: Mapping[int, list[Obligation]]) -> bool:
+    if party in (path.origin, HOUSE) or path.path_no in owed:
+        return True
+    return party == path.redeemer and path.kind in REDEMPTIONS
+
+
+def _owed_line(path: PathLine, due: Obligation, party: str) -> Line:
+    direction = YOU_OWE if due.debtor == party else OWED_TO_YOU
+    return (
+        _seen_as(path, party), path.kind, path.origin, path.redeemer, due.quantity, due.unit_price,
+        due.amount, due.currency, direction,
+    )  # fmt: skip
+
+
+def _free_line(path: PathLine, party: str) -> Line:
+    # The path's price is what the origin pays, which is no business of a redeemer's.
+    price = path.price if party in (path.origin, HOUSE) else None
+    return (
+        _seen_as(path, party), path.kind, path.origin, path.redeemer, path.quantity, price, 0,
+        path.currency, NOTHING_OWED,
+    )  # fmt: skip
+
+
+def _through_line(due: Obligation, party: str) -> Line:
+    indirect = due.reason.removeprefix(THROUGH)
+    parent = due.creditor if due.debtor == indirect else due.debtor
+    direction = YOU_OWE if due.debtor == party else OWED_TO_YOU
+    return (
+        "passed through", "net", indirect, parent, None, None, due.amount, due.currency, direction,
+    )  # fmt: skip
+
+
+def _seen_as(path: PathLine, party: str) -> str:
+    if path.kind not in REDEMPTIONS:
+        return "as issuer"
+    if path.is_own:
+        return "own"
+    if path.origin == party:
+        return "cross as origin"
+    return "cross as redeemer" if path.redeemer == party else "cross"
+
+
+def _matrix(result: Result, party: str) -> list[tuple[str | int, ...]]:
+    """Quantities redeemed by pair, and what they come to for this party, in minor units.
+
+    All three are after corrections: one makes its pair's cell smaller.
+    """
+    paths = {
+        path.path_no: path
+        for path in result.paths
+        if path.kind in REDEMPTIONS and party in (path.origin, path.redeemer, HOUSE)
+    }
+    cells: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    currency_of = {number: path.currency for number, path in paths.items()}
+    for due in result.obligations:
+        if due.path_no not in paths or party not in (due.debtor, due.creditor):
+            continue
+        path = paths[due.path_no]
+        if party == path.redeemer:
+            # Two merchants' currencies may differ: the redeemer reads its own.
+            currency_of[path.path_no] = due.currency
+        counts = 1 if path.quantity > 0 else -1
+        pays = (due.debtor if counts > 0 else due.creditor) == party
+        cells[path.origin, path.redeemer, due.currency][1 if pays else 2] += counts * due.amount
+    for number, path in paths.items():
+        cells[path.origin, path.redeemer, currency_of[number]][0] += path.quantity
+    return [(*pair, *cells[*pair, currency], currency) for *pair, currency in sorted(cells)]
