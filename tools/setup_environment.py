@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,8 @@ def main() -> None:
         except BlockingIOError:
             say("Another make is setting up .venv; waiting for it.")
             fcntl.flock(lock, fcntl.LOCK_EX)
+        # pip inherits the lock: where only we are killed, the next waits until pip is done.
+        os.set_inheritable(lock.fileno(), True)
         if not is_whole():
             make_anew()
 
@@ -94,7 +97,9 @@ def find_python() -> str:
 
 
 def run(command: list[str], what_fails: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=str(ROOT))
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=str(ROOT), close_fds=False
+    )
     if done.returncode != 0:
         printed = "\n".join((done.stdout + done.stderr).strip().splitlines()[-20:])
         raise SystemExit(f"{what_fails}; the next try begins anew. What it said:\n{printed}")

@@ -175,9 +175,12 @@ def _matrix(result: Result, party: str) -> list[tuple[str | int, ...]]:
         if party == path.redeemer:
             # Two merchants' currencies may differ: the redeemer reads its own.
             currency_of[path.path_no] = due.currency
-        counts = 1 if path.quantity > 0 else -1
-        pays = (due.debtor if counts > 0 else due.creditor) == party
-        cells[path.origin, path.redeemer, due.currency][1 if pays else 2] += counts * due.amount
+        sign = 1 if path.quantity > 0 else -1
+        pays = (due.debtor if sign > 0 else due.creditor) == party
+        cells[path.origin, path.redeemer, due.currency][1 if pays else 2] += sign * due.amount
     for number, path in paths.items():
         cells[path.origin, path.redeemer, currency_of[number]][0] += path.quantity
-    return [(*pair, *cells[*pair, currency], currency) for *pair, currency in sorted(cells)]
+    return [
+        (origin, redeemer, *counts, currency)
+        for (origin, redeemer, currency), counts in sorted(cells.items())
+    ]

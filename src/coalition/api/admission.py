@@ -56,8 +56,9 @@ class ApiRequest(Request[Any, Any, State]):
         return wanted
 
 
-async def admit(request: ApiRequest) -> None:
+async def admit(request: Request[Any, Any, Any]) -> None:
     """What every /v1 request passes before its handler; see the module for the order."""
+    assert isinstance(request, ApiRequest), "the router's request_class"
     if request.method == "POST":
         await request.body()
     caller = await request.desk.access.authenticate(request.headers.get("authorization"))
@@ -87,6 +88,6 @@ def _idempotency_key(request: ApiRequest, *, needed: bool) -> str | None:
     if key is None or _IDEMPOTENCY_KEY.fullmatch(key) is None:
         raise CoalitionError(
             Code.IDEMPOTENCY_KEY_MISSING,
-            "send Idempotency-Key: 1 to 255 visible ASCII characters, a new one for each new request",
+            "send Idempotency-Key: 1 to 255 visible ASCII characters, a new one a request",
         )
     return key

@@ -1,4 +1,4 @@
-"""What the handlers work with: the database, the ledger behind its group commit, keys, the clock."""
+"""What the handlers work with: the database, the ledger, keys, meters and the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -126,7 +126,9 @@ def read_time(at: datetime | None, book: Book, merchant_id: int, now: datetime) 
     # A year 1 has no local day everywhere, so the coarse bound comes first.
     if at < _EARLIEST or book.business_date(merchant_id, at) < merchant.terms.joined_on:
         joined_on = merchant.terms.joined_on
-        raise invalid(f"occurred_at: {at.isoformat()} is before {merchant.terms.code} joined on {joined_on}")
+        raise invalid(
+            f"occurred_at: {at.isoformat()} is before {merchant.terms.code} joined on {joined_on}"
+        )
     return at.astimezone(UTC)
 
 

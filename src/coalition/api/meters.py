@@ -3,7 +3,9 @@
 Nothing is counted by card, member or key, so that the number of series stays small.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from coalition.ledger.group_commit import GroupCommit
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -12,7 +14,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 class Meters:
     """Posts by operation and outcome (a code, posted or replayed), and how long they took."""
 
-    def __init__(self) -> None:
+    def __init__(self, group_commit: GroupCommit) -> None:
         self.registry = CollectorRegistry()
         self._posts = Counter(
             "coalition_posts",
@@ -27,16 +29,26 @@ class Meters:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.problems = Counter(
+        self._problems = Counter(
             "coalition_problems",
             "Problem documents sent, by code.",
             ["code"],
             registry=self.registry,
         )
+        for name, words, read in (
+            ("queued", "Requests that wait to be taken into a group.", lambda: group_commit.queued),
+            ("groups", "Groups that shared a commit so far.", lambda: group_commit.groups),
+            ("grouped", "Requests in those groups so far.", lambda: group_commit.posted),
+        ):
+            gauge = Gauge(f"coalition_{name}", words, registry=self.registry)
+            gauge.set_function(read)
 
     def count_post(self, operation: str, outcome: str, seconds: float) -> None:
         self._posts.labels(operation, outcome).inc()
         self._seconds.labels(operation).observe(seconds)
+
+    def count_problem(self, code: str) -> None:
+        self._problems.labels(code).inc()
 
     def render(self) -> bytes:
         """Everything counted, in Prometheus' text format."""

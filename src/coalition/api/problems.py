@@ -96,7 +96,9 @@ def on_coalition_error(_: object, error: CoalitionError) -> Response[Problem]:
     return problem(error.code, STATUS[error.code], error.detail, headers)
 
 
-def on_http_error(request: Request[object, object, object], error: HTTPException) -> Response[Problem]:  # type: ignore[type-var]
+def on_http_error(
+    request: Request[object, object, object], error: HTTPException
+) -> Response[Problem]:  # type: ignore[type-var]
     """What Litestar refuses by itself: an unknown path, a wrong method, a bad query parameter."""
     if error.status_code == 405:
         detail = f"{request.method} is not served at {request.url.path}"
@@ -129,5 +131,7 @@ def _is_connection_lost(error: Exception) -> bool:
 
 def _parameters(extra: object) -> str:
     if isinstance(extra, list):
-        return "; ".join(f"{e.get('key')}: {e.get('message')}" for e in extra if isinstance(e, dict))
+        return "; ".join(
+            f"{e.get('key')}: {e.get('message')}" for e in extra if isinstance(e, dict)
+        )
     return "a query parameter is not as described"

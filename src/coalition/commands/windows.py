@@ -1,15 +1,16 @@
 """coalition windows and coalition statement: what is open, closing it, and what it came to."""
 
+import asyncio
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 import click
 from rich.table import Table
 
-from coalition.clearing.service import close_due, close_window, list_windows, read_statement
+from coalition.clearing.service import close_due, close_window, list_windows
+from coalition.clearing.statements import read_statement
 from coalition.commands.shared import console, example, opened, runs
-from settlement.documents import FORMATS, write_document
+from settlement.documents import FORMATS, Format, write_document
 from settlement.money import format_amount
 from settlement.obligation import Result
 
@@ -85,7 +86,7 @@ def _show(result: Result) -> None:
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="csv", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file to write.")
 @runs
-async def statement(label: str, merchant: str, kind: str, out: Path | None) -> None:
+async def statement(label: str, merchant: str, kind: Format, out: Path | None) -> None:
     """Write MERCHANT's statement of the closed window LABEL."""
     async with opened() as (engine, _), engine.begin() as connection:
         content = write_document(await read_statement(connection, label, merchant), kind)
@@ -94,5 +95,5 @@ async def statement(label: str, merchant: str, kind: str, out: Path | None) -> N
             raise click.UsageError("An XLSX file needs a place: --out telecom.xlsx")
         click.echo(content.decode(), nl=False)
         return
-    out.write_bytes(content)
-    console.print(f"Wrote {out} ({Decimal(len(content)) / 1024:.1f} KiB).")
+    await asyncio.to_thread(out.write_bytes, content)
+    console.print(f"Wrote {out} ({len(content):,} bytes).")

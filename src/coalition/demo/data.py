@@ -56,7 +56,7 @@ MERCHANT_OF = {
 NO_DEPARTMENT = ""
 
 # Points that a campaign's reward needs, by the type of campaign that printed the coupon.
-REWARD_POINTS = {"Type A": 500, "Type B": 800, "Type C": 1_000}
+REWARD_POINTS = {"Type A": 300, "Type B": 500, "Type C": 800}
 
 # Every basket whose number divides by 97 is brought back, whole, ten days later.
 RETURNED_EACH = 97

@@ -12,7 +12,7 @@ from settlement.obligation import PathLine, Result
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Points, and money in minor units. gross and net are what would be paid without and with netting.
+    """Points, and money in minor units: gross is what would be paid without netting, net with it.
 
     taken_back are points of returned purchases. Cancelled rewards are taken off burned_own and
     burned_cross in the window that cancelled them. corrections counts lines about earlier windows.

@@ -5,9 +5,10 @@ events are posted in order. What the ledger answered is kept as far as later eve
 events come from is data.py; the database they go to is started by show.py.
 """
 
+import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -35,6 +36,8 @@ from coalition.ledger.commands import (
 from coalition.ledger.post import Ledger
 
 POST_MAX = 2_000
+
+Asked = tuple[Event, Request | None]
 
 
 @dataclass(slots=True)
@@ -84,15 +87,35 @@ async def replay(
     for midnight, day in days(events):
         await _at_midnight(engine, ledger, told, midnight)
         for together in rounds(day):
-            for start in range(0, len(together), POST_MAX):
-                part = together[start : start + POST_MAX]
-                requests = [_request(e, people[e.household], told, merchant_ids) for e in part]
-                outcomes = iter(await ledger.post([r for r in requests if r is not None]))
-                for event, request in zip(part, requests, strict=True):
-                    _note(event, None if request is None else next(outcomes), told, tally)
+            asked = [
+                (event, _request(event, people[event.household], told, merchant_ids))
+                for event in together
+            ]
+            # Two groups of different households at once: while one waits for the database, the
+            # other is decided.
+            for group in await asyncio.gather(*(_post(ledger, part) for part in _halves(asked))):
+                for event, outcome in group:
+                    _note(event, outcome, told, tally)
         advance(f"{midnight:%B}", len(day))
     await _at_midnight(engine, ledger, told, ends_at)
     return tally
+
+
+async def _post(ledger: Ledger, asked: Sequence[Asked]) -> list[tuple[Event, Outcome | None]]:
+    """Each event with its outcome, in order; None where there was nothing to ask."""
+    noted: list[tuple[Event, Outcome | None]] = []
+    for start in range(0, len(asked), POST_MAX):
+        part = asked[start : start + POST_MAX]
+        outcomes = iter(await ledger.post([request for _, request in part if request is not None]))
+        noted += [(event, next(outcomes) if request else None) for event, request in part]
+    return noted
+
+
+def _halves(asked: Iterable[Asked]) -> tuple[list[Asked], list[Asked]]:
+    halves: tuple[list[Asked], list[Asked]] = ([], [])
+    for event, request in asked:
+        halves[event.household % 2].append((event, request))
+    return halves
 
 
 async def _at_midnight(engine: AsyncEngine, ledger: Ledger, told: Told, midnight: datetime) -> None:

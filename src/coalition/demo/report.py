@@ -45,20 +45,20 @@ def print_windows(console: Console, windows: Mapping[str, Figures], currency: st
     table = Table(
         title=f"What each month came to: points, and money in {currency}",
         title_justify="left",
+        # Narrow enough for a terminal of 80 columns: no figure may be cut off.
         box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
+        padding=0,
     )
     table.add_column("month", no_wrap=True)
     for head in (
         "points\nissued",
         "taken\nback",
-        "burned\nat home",
-        "burned\nelsewhere",
+        "burned\nhome",
+        "burned\naway",
         "lapsed",
         "gross\nmoney",
         "net\nmoney",
-        "gross\n: net",
+        "gross\n/ net",
     ):
         table.add_column(head, justify="right", no_wrap=True)
     for label, figures in windows.items():
@@ -67,9 +67,9 @@ def print_windows(console: Console, windows: Mapping[str, Figures], currency: st
     table.add_row("year", *_cells(add_up(windows.values()), currency), style="bold")
     console.print(table)
     console.print(
-        "At home: at the merchant that issued the points. Elsewhere: at another, which is then owed "
-        "money.\nGross: every such debt, one by one. Net: what is left to pay when each month's "
-        "debts are set off.\nLapsed: not burned in time. Taken back: the purchase was brought back."
+        "Home: at the merchant that issued the points. Away: at another, which is owed money.\n"
+        "Gross: every debt, one by one. Net: what is paid once each month's debts are set off.\n"
+        "Lapsed: not burned in time. Taken back: the purchase was brought back."
     )
 
 

@@ -121,7 +121,7 @@ def _check_pairs(file: _File, codes: set[str], currencies: dict[str, str]) -> No
 
 
 def _check_redeem_prices(file: _File, files: dict[str, _File]) -> None:
-    """A redeemer may leave its redeem_price out only where every origin's burn_price can stand in."""
+    """redeem_price may be left out only where each origin's burn_price can stand in."""
     why = next(filter(None, (_why_stated(file.terms, one.terms) for one in files.values())), None)
     if why is None:
         return

@@ -185,7 +185,7 @@ def _prices(document: Section, joined_on: date | None) -> tuple[Prices, ...]:
             section.note("effective_from", f"prices from {day} stand above already; leave one")
         else:
             by_day[day] = prices
-    if not by_day and is_whole and "prices" not in document.values:
+    if document.values.get("prices", []) == []:
         document.note(None, "no prices; write [[prices]] with effective_from and burn_price")
     elif by_day and is_whole and joined_on is not None and min(by_day) > joined_on:
         document.note(

@@ -73,7 +73,7 @@ class _Scan:
         self.at += 2
         *parents, last = self.dotted_key()
         self.at += 2
-        array = (*self.resolve(parents), last)
+        array = (*self.resolve(parents, line), last)
         self.lines.setdefault(array, line)
         index = self.tables_in.get(array, 0)
         self.tables_in[array] = index + 1
@@ -83,16 +83,17 @@ class _Scan:
     def table_header(self) -> KeyPath:
         line = self.line()
         self.at += 1
-        table = self.resolve(self.dotted_key())
+        table = self.resolve(self.dotted_key(), line)
         self.at += 1
         self.lines[table] = line
         return table
 
-    def resolve(self, keys: list[str]) -> KeyPath:
+    def resolve(self, keys: list[str], line: int) -> KeyPath:
         """A header's keys as a path: a key that names an array of tables means its last table."""
         path: KeyPath = ()
         for key in keys:
             path = (*path, key)
+            self.lines.setdefault(path, line)
             if path in self.tables_in:
                 path = (*path, self.tables_in[path] - 1)
         return path

@@ -5,7 +5,7 @@ over them, so that a changed cell shows. Fixed dates in the file keep the bytes 
 """
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -43,15 +43,151 @@ _NOTES = (
     "What is owed to you (or you owe) is the sum of the sheets Lines and Corrections.",
 )
 
+_POINTS_FORMAT = "#,##0"
+_PRICE_FORMAT = "0.00####"
+
 Heads = dict[str, tuple[str, int]]
 
 
-@dataclass(slots=True)
-class _Book:
-    """An open workbook and the formats made for it so far."""
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """A sheet to write on, and the number formats made for its workbook so far."""
 
     workbook: Any
-    formats: dict[tuple[tuple[str, Any], ...], Any] = field(default_factory=dict)
+    sheet: Any
+    bold: Any
+    formats: dict[str, Any]
 
-    def format(self, **properties: Any) -> Any:
-        raise NotImplementedError
+    def format(self, number_format: str) -> Any:
+        if number_format not in self.formats:
+            self.formats[number_format] = self.workbook.add_format({"num_format": number_format})
+        return self.formats[number_format]
+
+
+def render(statement: Statement) -> bytes:
+    """The workbook's bytes; the same statement gives the same bytes."""
+    # Imported here: only whoever prints a statement needs it in memory.
+    import xlsxwriter
+
+    out = io.BytesIO()
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    with xlsxwriter.Workbook(out, options) as workbook:
+        # The day the window ended stands in for the day the file was made: bytes do not drift.
+        made_at = statement.window.closes_at.replace(tzinfo=None)
+        workbook.set_properties({"title": _title(statement), "created": made_at})
+        bold, formats = workbook.add_format({"bold": True}), dict[str, Any]()
+        sheets = [
+            _Pen(workbook, workbook.add_worksheet(name), bold, formats)
+            for name in ("Summary", "Lines", "Corrections", "Matrix")
+        ]
+        _summary(sheets[0], statement)
+        for pen, heads, table in (
+            (sheets[1], _LINE_HEADS, statement.lines),
+            (sheets[2], _CORRECTION_HEADS, statement.corrections),
+        ):
+            rows = table.to_dict(orient="records")
+            _table(pen, 0, heads, rows)
+            _sums(pen, heads, rows)
+        _table(sheets[3], 0, _MATRIX_HEADS, statement.matrix.to_dict(orient="records"))
+        for pen in sheets:
+            _print_setup(pen, statement)
+    return out.getvalue()
+
+
+def _title(statement: Statement) -> str:
+    return f"Statement {statement.window.label}, {statement.party}"
+
+
+def _summary(pen: _Pen, statement: Statement) -> None:
+    window = statement.window
+    head = (
+        _title(statement),
+        statement.name,
+        f"From {_time(window.opens_at)} to {_time(window.closes_at)}",
+    )
+    for row, line in enumerate(head):
+        pen.sheet.write_string(row, 0, line, pen.bold if row == 0 else None)
+    rows = statement.summary.to_dict(orient="records")
+    _table(pen, len(head) + 1, _SUMMARY_HEADS, rows)
+    for row, note in enumerate(_NOTES, start=len(head) + len(rows) + 3):
+        pen.sheet.write_string(row, 0, note)
+
+
+def _time(at: datetime) -> str:
+    return at.isoformat(sep=" ", timespec="minutes")
+
+
+def _table(pen: _Pen, top: int, heads: Heads, rows: list[dict[Any, Any]]) -> None:
+    """Heads in row `top`, frozen, and the rows under them."""
+    for column, (head, width) in enumerate(heads.values()):
+        pen.sheet.set_column(column, column, width)
+        pen.sheet.write_string(top, column, head, pen.bold)
+    pen.sheet.freeze_panes(top + 1, 0)
+    for number, row in enumerate(rows, start=top + 1):
+        for column, name in enumerate(heads):
+            if row[name] is not None:
+                _cell(pen, number, column, name, row)
+
+
+def _cell(pen: _Pen, row: int, column: int, name: str, values: dict[Any, Any]) -> None:
+    value = values[name]
+    if name in _AMOUNTS:
+        _amount(pen, row, column, value, values["currency"])
+    elif name == "quantity" and abs(value) < _EXACT_MAX:
+        pen.sheet.write_number(row, column, value, pen.format(_POINTS_FORMAT))
+    elif name == "price":
+        pen.sheet.write_number(row, column, Decimal(price_text(value)), pen.format(_PRICE_FORMAT))
+    else:
+        pen.sheet.write_string(row, column, str(value))
+
+
+def _amount(pen: _Pen, row: int, column: int, amount: int, currency: str) -> None:
+    if abs(amount) >= _EXACT_MAX:
+        pen.sheet.write_string(row, column, format_amount(amount, currency))
+        return
+    in_major_units = Decimal(amount).scaleb(-minor_digits(currency))
+    pen.sheet.write_number(row, column, in_major_units, pen.format(_amount_format(currency)))
+
+
+def _amount_format(currency: str) -> str:
+    digits = minor_digits(currency)
+    return "#,##0." + "0" * digits if digits else "#,##0"
+
+
+def _sums(pen: _Pen, heads: Heads, rows: list[dict[Any, Any]]) -> None:
+    """Under the lines, for each currency, what is owed to the party and what it owes."""
+    names = list(heads)
+    letters = {name: chr(ord("A") + column) for column, name in enumerate(names)}
+    last = max(len(rows) + 1, 2)
+    spans = {name: f"{letter}2:{letter}{last}" for name, letter in letters.items()}
+    at = len(rows) + 2
+    for currency in sorted({row["currency"] for row in rows}):
+        for direction in (OWED_TO_YOU, YOU_OWE):
+            total = sum(
+                row["amount"]
+                for row in rows
+                if (row["currency"], row["direction"]) == (currency, direction)
+            )
+            formula = (
+                f'=SUMIFS({spans["amount"]},{spans["currency"]},"{currency}",'
+                f'{spans["direction"]},"{direction}")'
+            )
+            pen.sheet.write_string(at, 0, f"Sum, {direction}", pen.bold)
+            pen.sheet.write_formula(
+                at,
+                names.index("amount"),
+                formula,
+                pen.format(_amount_format(currency)),
+                format_amount(total, currency),
+            )
+            pen.sheet.write_string(at, names.index("currency"), currency)
+            at += 1
+
+
+def _print_setup(pen: _Pen, statement: Statement) -> None:
+    pen.sheet.set_landscape()
+    pen.sheet.set_paper(9)  # A4
+    pen.sheet.fit_to_pages(1, 0)
+    pen.sheet.set_footer(f"&L{_title(statement)}&R&P / &N")
+    if pen.sheet.get_name() != "Summary":
+        pen.sheet.repeat_rows(0)

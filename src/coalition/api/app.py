@@ -1,0 +1,123 @@
+"""The application: routes, exception handlers, and what starts and stops with the process."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import structlog
+from litestar import Litestar, Router
+from litestar.exceptions import HTTPException
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition.api import burns, earns, lots, members, operations, settlement, transfers
+from coalition.api.access import Access
+from coalition.api.admission import ApiRequest, admit
+from coalition.api.desk import Desk
+from coalition.api.meters import Meters
+from coalition.api.problems import on_coalition_error, on_http_error, on_unexpected_error
+from coalition.api.schema import openapi_config
+from coalition.api.syntax import BODY_BYTES_MAX
+from coalition.database import create_engine
+from coalition.errors import CoalitionError
+from coalition.ledger.group_commit import GroupCommit
+from coalition.ledger.post import Ledger
+from coalition.settings import Settings, read_settings
+
+log = structlog.get_logger()
+
+# Terms that were synced and windows that another process closed are known here after so long.
+BOOK_REFRESH_S = 5.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: Settings,
+    engine: AsyncEngine,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    owns_engine: bool = False,
+) -> Litestar:
+    """The application on this database, which must be migrated and synced by the time it starts.
+
+    owns_engine: dispose of the engine when the application stops.
+    """
+    ledger = Ledger(engine)
+    group_commit = GroupCommit(ledger, queue_max=settings.queue_max, wait_s_max=settings.wait_s_max)
+    desk = Desk(
+        engine=engine,
+        ledger=ledger,
+        group_commit=group_commit,
+        access=Access(engine, settings.pepper, settings.requests_per_second_max),
+        meters=Meters(group_commit),
+        clock=clock,
+    )
+    routes = (members, earns, burns, transfers, lots, settlement)
+    app = Litestar(
+        route_handlers=[
+            Router(
+                path="/v1",
+                route_handlers=[route for module in routes for route in module.ROUTES],
+                before_request=admit,
+                request_class=ApiRequest,
+                request_max_body_size=BODY_BYTES_MAX,
+            ),
+            *operations.ROUTES,
+        ],
+        exception_handlers={
+            CoalitionError: on_coalition_error,
+            HTTPException: on_http_error,
+            Exception: on_unexpected_error,
+        },
+        lifespan=[lambda _: _running(desk, owns_engine=owns_engine)],
+        openapi_config=openapi_config(),
+        logging_config=None,
+    )
+    app.state["desk"] = desk
+    return app
+
+
+def from_environment() -> Litestar:
+    """What a server calls in each worker: settings and database from the environment."""
+    settings = read_settings(os.environ)
+    if settings.database_url is None:
+        raise SystemExit(
+            "DATABASE_URL is missing: `coalition serve` starts a database of its own and sets it"
+        )
+    return create_app(settings, create_engine(settings.database_url), owns_engine=True)
+
+
+@asynccontextmanager
+async def _running(desk: Desk, *, owns_engine: bool) -> AsyncIterator[None]:
+    try:
+        await desk.ledger.start()
+        await desk.group_commit.start()
+        refreshing = asyncio.create_task(_keep_book_fresh(desk.ledger))
+        log.info("api started", merchants=len(desk.book.merchants))
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await refreshing
+            # What is queued is posted before the process leaves.
+            await desk.group_commit.stop()
+            log.info("api stopped")
+    finally:
+        if owns_engine:
+            await desk.engine.dispose()
+
+
+async def _keep_book_fresh(ledger: Ledger) -> None:
+    while True:
+        await asyncio.sleep(BOOK_REFRESH_S)
+        try:
+            await ledger.refresh()
+        except Exception as error:
+            # The database is away; the book in memory stays good until it is back.
+            log.warning("book not refreshed", error=repr(error))

@@ -1,0 +1,85 @@
+"""Routes for whoever runs the program: is it alive, is it ready, what does it count. No key."""
+
+import asyncio
+
+import msgspec
+import structlog
+from litestar import Request, Response, get
+from litestar.datastructures import State
+from litestar.openapi.datastructures import ResponseSpec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coalition.api.desk import Desk
+from coalition.api.meters import CONTENT_TYPE
+from coalition.database import is_current
+
+log = structlog.get_logger()
+
+_TAGS = ["Operations"]
+_CHECK_TIMEOUT_S = 3.0
+_OPEN_WINDOW = text("select exists (select from settlement_window where status = 'open')")
+
+
+class HealthOut(msgspec.Struct, frozen=True):
+    status: str
+
+
+class ReadyOut(msgspec.Struct, frozen=True):
+    """failing: database, migrations or window, the first of them that is not as it must be."""
+
+    status: str
+    failing: str | None
+
+
+@get("/healthz", tags=_TAGS, summary="The process lives", security=[])
+async def get_health() -> HealthOut:
+    return HealthOut("ok")
+
+
+@get(
+    "/readyz",
+    tags=_TAGS,
+    summary="It can serve",
+    description="The database answers, migrations are current, a window is open.",
+    security=[],
+    responses={
+        503: ResponseSpec(ReadyOut, generate_examples=False, description="Not ready; says why")
+    },
+)
+async def get_ready(request: Request[object, object, State]) -> Response[ReadyOut]:  # type: ignore[type-var]
+    failing = await _failing(request.app.state["desk"])
+    ready = ReadyOut("ready" if failing is None else "not ready", failing)
+    return Response(ready, status_code=200 if failing is None else 503)
+
+
+async def _failing(desk: Desk) -> str | None:
+    try:
+        async with asyncio.timeout(_CHECK_TIMEOUT_S), desk.engine.connect() as connection:
+            return await _part_failing(connection)
+    except Exception as error:
+        # Whatever it was: a database that cannot be asked is not ready, and the log says why.
+        log.warning("database not ready", error=repr(error))
+        return "database"
+
+
+async def _part_failing(connection: AsyncConnection) -> str | None:
+    if not await is_current(connection):
+        return "migrations"
+    return None if await connection.scalar(_OPEN_WINDOW) else "window"
+
+
+@get(
+    "/metrics",
+    tags=_TAGS,
+    summary="Counts for Prometheus",
+    description="This process's own numbers.",
+    security=[],
+    media_type="text/plain",
+)
+async def get_metrics(request: Request[object, object, State]) -> Response[bytes]:  # type: ignore[type-var]
+    desk: Desk = request.app.state["desk"]
+    return Response(desk.meters.render(), media_type=CONTENT_TYPE)
+
+
+ROUTES = [get_health, get_ready, get_metrics]

@@ -1,0 +1,57 @@
+"""The head of the OpenAPI document: what it is about, how to authenticate, how errors look."""
+
+from litestar.enums import MediaType
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme, Tag
+
+from coalition.errors import Code
+
+_KEY = "merchant key"
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The document is served under /schema, as JSON and as YAML; no page that loads from elsewhere."""
+    return OpenAPIConfig(
+        title="A points clearing house",
+        version="1",
+        description=_description(),
+        components=Components(
+            security_schemes={
+                _KEY: SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="coal_live_<id>_<secret><crc>",
+                    description="A merchant's or the house's key. Scopes: earn, burn, members, "
+                    "statements, house. A revoked key dies within 2 seconds.",
+                )
+            }
+        ),
+        security=[{_KEY: []}],
+        tags=[
+            Tag("Members and cards", "One universal card, one balance"),
+            Tag("Earn", "Points in"),
+            Tag("Burn", "Points out, or held"),
+            Tag("Move between members", "Gifts"),
+            Tag("Paths", "Where points came from and went"),
+            Tag("Settlement", "Windows, positions, statements"),
+            Tag("Operations", "Alive, ready, counted"),
+        ],
+        render_plugins=[
+            JsonRenderPlugin(path=["/", "/openapi.json"], media_type=MediaType.JSON),
+            YamlRenderPlugin(path=["/openapi.yaml", "/openapi.yml"]),
+        ],
+    )
+
+
+def _description() -> str:
+    codes = ", ".join(f"`{code}`" for code in Code)
+    return (
+        "Merchants earn and burn one points currency over this API; every point keeps its origin, "
+        "and windows close into positions that net to zero.\n\n"
+        "Every POST that moves points needs an `Idempotency-Key`: the same key and body answer "
+        "the first answer again, with `Idempotent-Replayed: true`, for ever. occurred_at may lie "
+        "at most 5 minutes ahead of the server's clock.\n\n"
+        f"Errors are problem documents (RFC 9457) with a stable `code`. Where several apply, the "
+        f"first of these is answered: {codes}."
+    )

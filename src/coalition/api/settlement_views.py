@@ -1,0 +1,137 @@
+"""What the settlement routes answer: windows, paths and positions, and what a caller sees of them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+
+import msgspec
+
+from coalition.api.access import Caller
+from coalition.api.answers import utc
+from settlement.documents.text import price_text
+from settlement.obligation import Obligation, PathLine, Result
+from settlement.statement import REDEMPTIONS
+from settlement.window import Window
+
+
+class WindowOut(msgspec.Struct, frozen=True):
+    window: str
+    opens_at: datetime
+    closes_at: datetime
+    status: str
+
+
+class WindowPage(msgspec.Struct, frozen=True):
+    items: tuple[WindowOut, ...]
+    next_cursor: str | None
+
+
+class PathOut(msgspec.Struct, frozen=True):
+    """about names the earlier window that a correction (negative points) or a late item is of."""
+
+    origin: str
+    redeemer: str
+    kind: str
+    points: int
+    price: str
+    amount: int
+    currency: str
+    about: str | None
+
+
+class PathPage(msgspec.Struct, frozen=True):
+    items: tuple[PathOut, ...]
+    next_cursor: str | None
+
+
+class PositionOut(msgspec.Struct, frozen=True):
+    """In minor units; positive: owed to the party. closing = opening + net - instructed."""
+
+    party: str
+    receivable: int
+    payable: int
+    net: int
+    currency: str
+    opening: int
+    instructed: int
+    closing: int
+
+
+class PositionPage(msgspec.Struct, frozen=True):
+    items: tuple[PositionOut, ...]
+    next_cursor: str | None
+
+
+class CloseOut(msgspec.Struct, frozen=True):
+    """What a window came to. dry_run: what it would come to; nothing was stored."""
+
+    window: str
+    dry_run: bool
+    positions: tuple[PositionOut, ...]
+
+
+def window_out(window: Window) -> WindowOut:
+    return WindowOut(window.label, utc(window.opens_at), utc(window.closes_at), window.status)
+
+
+def close_out(label: str, result: Result, *, is_dry_run: bool) -> CloseOut:
+    return CloseOut(label, is_dry_run, tuple(_positions(result)))
+
+
+def positions_out(result: Result, caller: Caller) -> list[PositionOut]:
+    """All positions for the house, its own for a merchant."""
+    return [at for at in _positions(result) if caller.is_house or at.party == caller.code]
+
+
+def paths_out(result: Result, caller: Caller) -> list[PathOut]:
+    """All paths for the house; for a merchant those of its points, and those that end at its till."""
+    if caller.is_house:
+        return [_path(line, line.price, line.amount, line.currency) for line in result.paths]
+    dues: dict[int, Obligation] = {
+        due.path_no: due
+        for due in result.obligations
+        if due.path_no is not None and caller.code in (due.debtor, due.creditor)
+    }
+    shown = (line for line in result.paths if _is_seen(line, caller.code))
+    return [_path_of(line, dues.get(line.path_no), caller.code) for line in shown]
+
+
+def _is_seen(line: PathLine, code: str) -> bool:
+    return line.origin == code or (line.redeemer == code and line.kind in REDEMPTIONS)
+
+
+def _path_of(line: PathLine, due: Obligation | None, code: str) -> PathOut:
+    if line.origin == code:
+        return _path(line, line.price, line.amount, line.currency)
+    # What an origin pays for its point is between it and the house; a redeemer reads its own price.
+    if due is None or due.unit_price is None:
+        return _path(line, Decimal(0), 0, line.currency)
+    amount = due.amount if line.quantity > 0 else -due.amount
+    return _path(line, due.unit_price, amount, due.currency)
+
+
+def _path(line: PathLine, price: Decimal, amount: int, currency: str) -> PathOut:
+    return PathOut(
+        line.origin,
+        line.redeemer,
+        line.kind,
+        line.quantity,
+        price_text(price),
+        amount,
+        currency,
+        line.about,
+    )
+
+
+def _positions(result: Result) -> Iterable[PositionOut]:
+    for at in result.positions:
+        yield PositionOut(
+            at.party,
+            at.receivable,
+            at.payable,
+            at.net,
+            at.currency,
+            at.opening,
+            at.instructed,
+            at.closing,
+        )

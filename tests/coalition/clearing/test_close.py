@@ -1,0 +1,359 @@
+"""Closing windows on the real database: what is stored, in which order, and by whom."""
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.coalition.clearing.ledger_rows import (
+    APRIL_END,
+    HOUSE,
+    MARCH_END,
+    MAY_END,
+    RETAIL,
+    TELECOM,
+    Rows,
+    lines,
+    nets,
+    pair,
+    terms,
+)
+
+from coalition.clearing import service
+from coalition.errors import CoalitionError, Code
+from settlement import service as settlement
+from settlement import store as windows
+from settlement.window import Calendar
+from settlement.window import Window as StoredWindow
+
+
+@pytest.fixture
+async def rows(engine: AsyncEngine) -> Rows:
+    return Rows(engine)
+
+
+async def _result(engine: AsyncEngine, label: str):
+    async with engine.connect() as connection:
+        return await service.read_result(connection, label)
+
+
+async def _windows(engine: AsyncEngine) -> list[StoredWindow]:
+    async with engine.connect() as connection:
+        return await service.list_windows(connection)
+
+
+async def _counts(engine: AsyncEngine) -> list[int]:
+    tables = ("settlement_window", "path", "obligation", "position")
+    async with engine.connect() as connection:
+        return [await connection.scalar(text(f"select count(*) from {name}")) for name in tables]
+
+
+async def _worked_example(rows: Rows) -> tuple[int, int, int]:
+    await rows.start(TELECOM, RETAIL)
+    telecom, retail = await rows.lot("telecom", 1_200), await rows.lot("retail", 700)
+    burn = await rows.burn("retail", {telecom: 1_200, retail: 300})
+    await rows.burn("telecom", {retail: 300})
+    return burn, telecom, retail
+
+
+async def test_worked_example_nets_to_what_each_merchant_owes(rows, engine):
+    burn, telecom, retail = await _worked_example(rows)
+    assert await service.close_due(engine, MARCH_END) == ["2017-03"]
+    march = await _result(engine, "2017-03")
+    assert lines(march) == {
+        ("telecom", "retail", "redemption", 1_200, 1_200, None),
+        ("retail", "retail", "redemption", 300, 0, None),
+        ("retail", "telecom", "redemption", 300, 240, None),
+    }
+    assert nets(march) == {"telecom": -960, "retail": 960, "house": 0}
+
+    await rows.give_back(burn, {retail: 300, telecom: 200}, about="2017-03")
+    assert await service.close_due(engine, APRIL_END) == ["2017-04"]
+    april = await _result(engine, "2017-04")
+    assert lines(april) == {
+        ("telecom", "retail", "redemption", -200, -200, "2017-03"),
+        ("retail", "retail", "redemption", -300, 0, "2017-03"),
+    }
+    assert nets(april) == {"telecom": 200, "retail": -200, "house": 0}
+    assert all(line.amount > 0 for line in april.obligations)
+    assert await _result(engine, "2017-03") == march
+
+
+async def test_late_item_and_correction_of_one_path_are_lines_of_their_own(rows, engine):
+    burn, telecom, _ = await _worked_example(rows)
+    await service.close_due(engine, MARCH_END)
+    await rows.give_back(burn, {telecom: 200}, about="2017-03")
+    lot = await rows.lot("telecom", 50, about="2017-03")
+    await rows.burn("retail", {lot: 50}, about="2017-03")
+    await service.close_due(engine, APRIL_END)
+    assert lines(await _result(engine, "2017-04")) == {
+        ("telecom", "retail", "redemption", -200, -200, "2017-03"),
+        ("telecom", "retail", "redemption", 50, 50, "2017-03"),
+    }
+
+
+async def test_a_posting_and_its_reversal_in_one_window_are_one_line(rows, engine):
+    await rows.start(TELECOM, RETAIL)
+    lot = await rows.lot("telecom", 500)
+    burn = await rows.burn("retail", {lot: 500})
+    await rows.give_back(burn, {lot: 100})
+    await service.close_due(engine, MARCH_END)
+    march = await _result(engine, "2017-03")
+    assert lines(march) == {("telecom", "retail", "redemption", 400, 400, None)}
+
+
+async def test_price_of_the_business_date_counts_also_within_one_window(rows, engine):
+    changed = terms("telecom", burn="0.010")
+    later = type(changed.prices[0])(date(2017, 3, 15), burn_price=RETAIL.prices[0].burn_price)
+    await rows.start(
+        terms("telecom", prices=(changed.prices[0], later)), RETAIL, terms("fuel", burn="0.5")
+    )
+    lot = await rows.lot("telecom", 1_000)
+    for day, points in ((date(2017, 3, 14), 100), (date(2017, 3, 15), 200), (date(2017, 3, 31), 1)):
+        await rows.burn("retail", {lot: points}, on=day)
+    await service.close_due(engine, MARCH_END)
+    assert lines(await _result(engine, "2017-03")) == {
+        ("telecom", "retail", "redemption", 100, 100, None),
+        ("telecom", "retail", "redemption", 201, 161, None),
+    }
+
+
+async def test_transferred_points_are_issued_once_and_imported_ones_too(rows, engine):
+    await rows.start(terms("telecom", issue="0.01"), RETAIL)
+    lot = await rows.lot("telecom", 100)
+    await rows.burn("telecom", {lot: 40}, kind="transfer")
+    await rows.lot("telecom", 40, kind="transfer")
+    await rows.lot("telecom", 30, kind="import")
+    await service.close_due(engine, MARCH_END)
+    march = await _result(engine, "2017-03")
+    issued = [line.quantity for line in march.paths if line.kind == "issue"]
+    assert issued == [130]
+    assert nets(march) == {"telecom": -130, "house": 130}
+
+
+async def test_balances_below_the_minimum_payout_carry_forward_until_they_reach_it(rows, engine):
+    await rows.start(terms("telecom", burn="0.01", minimum_payout=2_500), RETAIL)
+    lot = await rows.lot("telecom", 10_000)
+    chain = []
+    for end in (MARCH_END, APRIL_END, MAY_END):
+        on = end.date() - timedelta(days=5)
+        await rows.burn("retail", {lot: 1_000}, on=on)
+        (label,) = await service.close_due(engine, end)
+        result = await _result(engine, label)
+        at = {line.party: line for line in result.positions}
+        chain.append((at["telecom"].opening, at["telecom"].instructed, at["telecom"].closing))
+        for field in ("net", "opening", "instructed", "closing"):
+            assert sum(getattr(line, field) for line in result.positions) == 0, field
+    assert chain == [(0, 0, -1_000), (-1_000, 0, -2_000), (-2_000, -3_000, 0)]
+
+
+async def test_a_store_settles_through_its_dealer_and_is_paid_nothing_itself(rows, engine):
+    await rows.start(
+        TELECOM,
+        terms("store", settles_through="dealer"),
+        terms("dealer", settles_through="headquarters"),
+        terms("headquarters"),
+    )
+    lot = await rows.lot("telecom", 1_000)
+    await rows.burn("store", {lot: 600})
+    await rows.burn("dealer", {lot: 100})
+    await service.close_due(engine, MARCH_END)
+    march = await _result(engine, "2017-03")
+    assert nets(march) == {
+        "telecom": -700,
+        "store": 0,
+        "dealer": 0,
+        "headquarters": 700,
+        "house": 0,
+    }
+    assert {line.party for line in march.positions if line.instructed} == {
+        "telecom",
+        "headquarters",
+    }
+    async with engine.connect() as connection:
+        assert await service.differs(connection, "2017-03") == []
+
+
+async def test_payment_is_instructed_only_in_a_window_that_holds_a_day_of_the_rule(rows, engine):
+    rule = "FREQ=YEARLY;BYMONTH=4;BYMONTHDAY=20"
+    await rows.start(terms("telecom", burn="0.01", payment_rule=rule), RETAIL)
+    lot = await rows.lot("telecom", 10_000)
+    await rows.burn("retail", {lot: 1_000})
+    await service.close_due(engine, APRIL_END)
+    march, april = await _result(engine, "2017-03"), await _result(engine, "2017-04")
+    telecom = [
+        next(line for line in result.positions if line.party == "telecom")
+        for result in (march, april)
+    ]
+    assert [(line.instructed, line.closing) for line in telecom] == [(0, -1_000), (-1_000, 0)]
+
+
+async def test_two_closers_at_once_close_each_window_once(rows, engine):
+    await _worked_example(rows)
+    closed = await asyncio.gather(*(service.close_due(engine, APRIL_END) for _ in range(4)))
+    assert sorted(label for labels in closed for label in labels) == ["2017-03", "2017-04"]
+    assert [window.label for window in await _windows(engine)] == ["2017-03", "2017-04", "2017-05"]
+    assert nets(await _result(engine, "2017-03")) == {"telecom": -960, "retail": 960, "house": 0}
+
+
+async def test_a_late_closer_closes_every_due_window_in_order_empty_ones_included(rows, engine):
+    await _worked_example(rows)
+    told = []
+    labels = await service.close_due(
+        engine, MAY_END + timedelta(hours=3), on_progress=lambda *step: told.append(step)
+    )
+    assert labels == ["2017-03", "2017-04", "2017-05"]
+    assert told == [("2017-03", 1, 3), ("2017-04", 2, 3), ("2017-05", 3, 3)]
+    assert [window.is_open for window in await _windows(engine)] == [False, False, False, True]
+
+
+async def test_a_crash_between_the_phases_is_made_good_by_the_next_close(rows, engine):
+    await _worked_example(rows)
+    calendar = Calendar(HOUSE.window_rule, ZoneInfo(HOUSE.time_zone), HOUSE.first_window_on)
+    await settlement.close_open(engine, calendar, 1, MARCH_END)
+    with pytest.raises(CoalitionError) as error:
+        await _result(engine, "2017-03")
+    assert error.value.code is Code.NOT_FOUND
+    assert await service.close_due(engine, MARCH_END) == ["2017-03"]
+    assert nets(await _result(engine, "2017-03"))["retail"] == 960
+
+
+async def test_a_close_waits_for_postings_in_flight_and_counts_them(rows, engine):
+    await rows.start(TELECOM, RETAIL)
+    async with engine.begin() as posting:
+        await posting.execute(
+            text("select window_id from settlement_window where status = 'open' for share")
+        )
+        closing = asyncio.create_task(service.close_due(engine, MARCH_END))
+        await asyncio.sleep(0.3)
+        assert not closing.done()
+        assert [window.is_open for window in await _windows(engine)] == [True]
+    assert await closing == ["2017-03"]
+
+
+async def test_a_second_close_answers_the_first_result(rows, engine):
+    await _worked_example(rows)
+    first = await service.close_window(engine, "2017-03", MARCH_END)
+    before = await _counts(engine)
+    assert await service.close_window(engine, "2017-03", MARCH_END + timedelta(days=1)) == first
+    assert await service.close_window(engine, "2017-03", MARCH_END, early=True) == first
+    assert await _counts(engine) == before
+
+
+async def test_a_window_is_closed_before_its_end_only_when_early_is_asked(rows, engine):
+    await _worked_example(rows)
+    now = datetime(2017, 3, 20, 4, tzinfo=UTC)
+    with pytest.raises(CoalitionError, match=r"ends at 2017-03-31T16:00:00.*early: true") as error:
+        await service.close_window(engine, "2017-03", now)
+    assert error.value.code is Code.INVALID
+    result = await service.close_window(engine, "2017-03", now, early=True)
+    assert nets(result) == {"telecom": -960, "retail": 960, "house": 0}
+    first, second = await _windows(engine)
+    assert (first.label, first.closes_at) == ("2017-03", now)
+    assert (second.label, second.opens_at, second.closes_at) == ("2017-03-31", now, MARCH_END)
+    again = await asyncio.gather(
+        *(
+            service.close_window(engine, "2017-03-31", now + timedelta(days=1), early=True)
+            for _ in range(3)
+        )
+    )
+    assert again[0] == again[1] == again[2]
+    assert [window.label for window in await _windows(engine)][2:] == ["2017-03-31-2"]
+
+
+async def test_an_unknown_window_is_not_found(rows, engine):
+    await rows.start(TELECOM)
+    for dry_run in (False, True):
+        with pytest.raises(CoalitionError) as error:
+            await service.close_window(engine, "2031-01", MARCH_END, dry_run=dry_run)
+        assert error.value.code is Code.NOT_FOUND
+
+
+async def test_a_dry_run_with_prices_to_try_writes_nothing(rows, engine):
+    await _worked_example(rows)
+    before = await _counts(engine)
+    now = datetime(2017, 3, 20, tzinfo=UTC)
+    plain = await service.close_window(engine, "2017-03", now, dry_run=True)
+    tried = await service.close_window(
+        engine,
+        "2017-03",
+        now,
+        dry_run=True,
+        prices={"telecom": {"burn_price": "0.012"}, "retail->telecom": {"burn_price": "0.02"}},
+    )
+    assert nets(plain) == {"telecom": -960, "retail": 960, "house": 0}
+    assert nets(tried) == {"telecom": -1_440 + 600, "retail": 1_440 - 600, "house": 0}
+    assert await _counts(engine) == before
+    assert await service.close_window(engine, "2017-03", MARCH_END) == plain
+
+
+async def test_prices_without_dry_run_are_invalid(rows, engine):
+    await rows.start(TELECOM)
+    with pytest.raises(CoalitionError) as error:
+        await service.close_window(engine, "2017-03", MARCH_END, prices={})
+    assert error.value.code is Code.INVALID
+
+
+async def test_what_is_rebuilt_from_the_ledger_is_what_was_stored(rows, engine):
+    await rows.start(
+        terms("telecom", burn="0.01", breakage="pool", minimum_payout=10**9),
+        terms("retail", burn="0.008", issue="0.001", breakage="pool", pair_prices=(
+            pair("telecom", "0.02", "0.015"),
+        )),
+        terms("fuel", burn="0.02", breakage="house", settles_through="retail"),
+    )  # fmt: skip
+    lots = {origin: await rows.lot(origin, 5_003) for origin in ("telecom", "retail", "fuel")}
+    for kind in ("redemption", "expiry", "clawback", "donation"):
+        for lot in lots.values():
+            # Nobody redeems a point that expires or is taken back: the origin stands in.
+            at = rows.lots[lot] if kind in ("expiry", "clawback") else "telecom"
+            await rows.burn(at, {lot: 337}, kind=kind)
+    await service.close_due(engine, MARCH_END)
+    # What the terms say after the close is not what the close went by.
+    async with engine.begin() as connection:
+        await connection.execute(
+            text(
+                """update merchant set terms = terms || '{"breakage": "issuer",
+                "settles_through": null, "minimum_payout": 0}' where merchant_id > 1"""
+            )
+        )
+    async with engine.connect() as connection:
+        stored = await service.read_result(connection, "2017-03")
+        assert await service.rebuild(connection, "2017-03") == stored
+        assert await service.differs(connection, "2017-03") == []
+
+
+async def test_a_price_recorded_after_the_close_is_not_in_the_rebuilt_window(rows, engine):
+    await _worked_example(rows)
+    await service.close_due(engine, MARCH_END)
+    await rows.price("telecom", "0.5", date(2017, 3, 1), MARCH_END + timedelta(seconds=1))
+    async with engine.connect() as connection:
+        assert await service.differs(connection, "2017-03") == []
+
+
+async def test_a_stored_line_that_the_ledger_does_not_give_is_named(rows, engine):
+    await _worked_example(rows)
+    await service.close_due(engine, MARCH_END)
+    async with engine.begin() as connection:
+        await connection.execute(text("alter table position disable trigger all"))
+        await connection.execute(
+            text(
+                "update position set receivable = receivable + 1, net = net + 1,"
+                " closing = closing + 1 where party_id = (select merchant_id from merchant"
+                " where code = 'retail')"
+            )
+        )
+    async with engine.connect() as connection:
+        stored, rebuilt = await service.differs(connection, "2017-03")
+    assert "window 2017-03: position is stored" in stored
+    assert "receivable=1201" in stored
+    assert "receivable=1200" in rebuilt
+
+
+async def test_ensuring_the_first_window_twice_makes_one(rows, engine):
+    await rows.start(TELECOM)
+    async with engine.begin() as connection:
+        await service.ensure_first_window(connection, HOUSE)
+        assert [window.label for window in await windows.list_windows(connection)] == ["2017-03"]
