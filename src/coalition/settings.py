@@ -56,7 +56,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             "process, such as `openssl rand -hex 32` prints"
         )
     data_folder = Path(environment.get("COALITION_DATA", "").strip() or ".coalition").absolute()
-    merchants = environment.get("COALITION_MERCHANTS", "").strip() or "configs/merchants/demo"
+    merchants = environment.get("COALITION_MERCHANTS", "").strip() or "configs/merchants/alliance"
     port = number("COALITION_PORT", 8000, 1, 65_535)
     queue_max = number("COALITION_QUEUE_MAX", 10_000, 1, 1_000_000)
     wait_s_max = number("COALITION_WAIT_S_MAX", 5, 1, 300)

@@ -259,8 +259,8 @@ RULES = (
         from settlement_window w
         left join (select window_id, sum(points) as points from path where kind <> 'issue'
                    group by 1) p using (window_id)
-        left join (select window_id, sum(points) as points from leg where kind <> 'transfer'
-                   group by 1) g using (window_id)
+        left join (select window_id, sum(points) as points from leg group by 1) g
+            using (window_id)
         where w.netted_at is not null and coalesce(p.points, 0) <> coalesce(g.points, 0)
         """,
     ),

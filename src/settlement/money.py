@@ -51,4 +51,3 @@ def format_amount(amount: int, currency: str) -> str:
     """Minor units as a decimal string in major units: (-960, "CNY") -> "-9.60"."""
     digits = minor_digits(currency)
     return f"{Decimal(amount).scaleb(-digits):.{digits}f}"
-

@@ -37,7 +37,7 @@ def net(
     receivable, payable = _totals(owed)
     keys = {*receivable, *payable, *seen, *(key for key, balance in openings.items() if balance)}
     keys |= {(HOUSE, currency) for _, currency in keys}
-    instructed = _instructions(keys, receivable, payable, openings, through, minimum_due)
+    instructed = _instructions(keys, receivable, payable, openings, minimum_due)
     positions = tuple(
         Position(
             party=party,
@@ -68,15 +68,14 @@ def _instructions(
     receivable: Balances,
     payable: Balances,
     openings: Balances,
-    through: Mapping[str, str],
     minimum_due: MinimumDue,
 ) -> dict[tuple[str, str], int]:
     """What each party is paid (positive) or asked for; the house pays and gets the other side."""
     instructed: dict[tuple[str, str], int] = dict.fromkeys(keys, 0)
     for key in sorted(instructed):
         party, currency = key
-        # The pool is the house's own money box, and an indirect participant is paid by its parent.
-        if party in (HOUSE, POOL) or party in through:
+        # The pool is the house's own money box. An indirect participant has no balance left.
+        if party in (HOUSE, POOL):
             continue
         balance = openings.get(key, 0) + receivable.get(key, 0) - payable.get(key, 0)
         minimum = minimum_due(party, currency)

@@ -115,7 +115,7 @@ async def _ids(connection: AsyncConnection, query: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-Rows = tuple[list[str], list[tuple[Any, ...]]]
+Rows = tuple[list[str], Iterable[tuple[Any, ...]]]
 
 
 async def _copy(connection: AsyncConnection, table: str, rows: Rows) -> None:
@@ -129,38 +129,38 @@ def _path_rows(
     window: Window, paths: Iterable[PathLine], ids: Mapping[str, int], about: Mapping[str, int]
 ) -> Rows:
     columns = "window_id path_no origin_id redeemer_id kind about_window_id points price amount"
-    return [*columns.split(), "currency"], [
+    return [*columns.split(), "currency"], (
         (
             window.window_id, line.path_no, ids[line.origin], ids[line.redeemer], line.kind,
             about[line.about] if line.about else None, line.quantity, line.price, line.amount,
             line.currency,
         )
         for line in paths
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def _obligation_rows(
     window: Window, obligations: Iterable[Obligation], ids: Mapping[str, int]
 ) -> Rows:
     columns = "window_id obligation_no debtor_id creditor_id amount currency reason path_no"
-    return [*columns.split(), "quantity", "unit_price"], [
+    return [*columns.split(), "quantity", "unit_price"], (
         (
             window.window_id, line.obligation_no, ids[line.debtor], ids[line.creditor],
             line.amount, line.currency, line.reason, line.path_no, line.quantity, line.unit_price,
         )
         for line in obligations
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def _position_rows(window: Window, positions: Iterable[Position], ids: Mapping[str, int]) -> Rows:
     columns = "window_id party_id currency receivable payable net opening instructed closing"
-    return columns.split(), [
+    return columns.split(), (
         (
             window.window_id, ids[line.party], line.currency, line.receivable, line.payable,
             line.net, line.opening, line.instructed, line.closing,
         )
         for line in positions
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 async def result_of(connection: AsyncConnection, window_id: int) -> Result:

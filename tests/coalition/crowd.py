@@ -43,8 +43,9 @@ from coalition.verify import verify
 
 FIRST_DAY = date(2017, 1, 1)
 START = datetime(2017, 1, 10, 12, tzinfo=UTC)
-# As merchants are numbered when they are synced in this order; 0 is the house, 1 the pool.
-TELECOM, RETAIL = 2, 3
+# As a sync numbers merchants, by their codes; 0 is the house, 1 the pool.
+RETAIL, TELECOM = 2, 3
+PRICES = {"telecom": "0.010", "retail": "0.008", "bakery": "0.005"}
 WAIT_S_MAX = 60
 
 HOUSE = HouseTerms(
@@ -56,7 +57,7 @@ HOUSE = HouseTerms(
 )
 
 
-def terms(code: str, burn_price: str, validity: Validity = Validity(), **_: object) -> Terms:
+def terms(code: str, validity: Validity = Validity()) -> Terms:
     return Terms(
         code=code,
         name=code.title(),
@@ -65,7 +66,7 @@ def terms(code: str, burn_price: str, validity: Validity = Validity(), **_: obje
         joined_on=FIRST_DAY,
         rates=(Rate("*", Decimal(1), 100),),
         validity=validity,
-        prices=(Prices(FIRST_DAY, issue_price=Decimal("0.001"), burn_price=Decimal(burn_price)),),
+        prices=(Prices(FIRST_DAY, issue_price=Decimal("0.001"), burn_price=Decimal(PRICES[code])),),
         points_outright=True,
     )
 
@@ -76,7 +77,7 @@ def card(member_id: int) -> int:
 
 async def found(engine: AsyncEngine, *, members: int, validity: Validity = Validity()) -> None:
     """Two merchants, the first window, and members 1 to `members`, each with a card."""
-    merchants = [terms("telecom", "0.010", validity), terms("retail", "0.008", validity)]
+    merchants = [terms("telecom", validity), terms("retail", validity)]
     async with engine.begin() as connection:
         await sync(connection, HOUSE, merchants, START)
         await ensure_first_window(connection, HOUSE)
@@ -175,7 +176,8 @@ async def change(engine: AsyncEngine, *statements: str) -> None:
 async def assert_sound(engine: AsyncEngine) -> None:
     """Every invariant holds."""
     async with engine.connect() as connection:
-        assert await verify(connection) == []
+        breaches = await verify(connection)
+    assert not breaches, "\n".join(f"{breach.rule}: {breach.row}" for breach in breaches)
 
 
 async def net_worth(engine: AsyncEngine) -> dict[int, int]:

@@ -1,6 +1,8 @@
 """Connecting and migrating, and what the migrated schema itself refuses."""
 
 import asyncio
+import tempfile
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -8,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition import database
+from coalition.settings import read_settings
 
 # One merchant, one member with 100 points of which 40 are burned, all in the open window 1.
 SEED = """
@@ -152,3 +155,23 @@ async def test_a_statement_error_says_which_rule_it_broke(engine: AsyncEngine) -
     async with engine.connect() as connection:
         with pytest.raises(DBAPIError, match="account"):
             await connection.execute(text("insert into account (member_id) values (9)"))
+
+
+async def test_without_a_url_two_programs_share_one_embedded_database() -> None:
+    with tempfile.TemporaryDirectory(prefix="coalition-test-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        settings = read_settings({"COALITION_DATA": name})
+        async with database.open_database(settings) as url:
+            async with database.open_database(settings) as same_url:
+                assert same_url == url
+                await database.migrate(same_url)
+            engine = database.create_engine(url)
+            async with engine.connect() as connection:
+                assert await database.is_current(connection)
+            await engine.dispose()
+
+
+async def test_a_given_url_is_taken_as_it_is() -> None:
+    given = {"DATABASE_URL": "postgres://me@db/points", "COALITION_PEPPER": "p" * 32}
+    async with database.open_database(read_settings(given)) as url:
+        assert url == "postgresql+asyncpg://me@db/points"

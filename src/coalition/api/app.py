@@ -16,6 +16,7 @@ from coalition.api import burns, earns, lots, members, operations, settlement, t
 from coalition.api.access import Access
 from coalition.api.admission import ApiRequest, admit
 from coalition.api.desk import Desk
+from coalition.api.examples import add_examples
 from coalition.api.meters import Meters
 from coalition.api.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.api.schema import openapi_config
@@ -79,6 +80,7 @@ def create_app(
         logging_config=None,
     )
     app.state["desk"] = desk
+    add_examples(app.openapi_schema)
     return app
 
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from litestar import Response, get, post
 from litestar.openapi.spec import Example
-from litestar.params import Body
+from litestar.params import Body, FromPath, JSONBody
 
 from coalition.api import ids, views
 from coalition.api.admission import ApiRequest
 from coalition.api.answers import BurnOut, ReversalOut, answered, burn_out, reversal_out
 from coalition.api.asking import ask
 from coalition.api.bodies import BurnBody, NothingBody, PartBody
-from coalition.api.describe import REPLAYED_HEADER, moves, reads
+from coalition.api.describe import REPLAYED_HEADER, KeyedOperation, moves, reads
 from coalition.api.meaning import read_burn
 from coalition.api.targets import not_found, read_target
 from coalition.errors import Code
@@ -51,6 +51,7 @@ _PART = [Example(value={"points": 300})]
         Code.INSUFFICIENT_POINTS,
     ),
     response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
 )
 async def post_burn(
     request: ApiRequest, data: Annotated[BurnBody, Body(examples=_EXAMPLES)]
@@ -70,9 +71,10 @@ async def post_burn(
     "newest legs go back.",
     responses=moves(Code.NOT_FOUND, Code.NOT_HELD),
     response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
 )
 async def capture_burn(
-    request: ApiRequest, burn_id: str, data: Annotated[PartBody, Body(examples=_PART)]
+    request: ApiRequest, burn_id: FromPath[str], data: Annotated[PartBody, Body(examples=_PART)]
 ) -> Response[BurnOut]:
     member_id, burn_no = read_target(ids.BURN, burn_id)
     command, now = Capture(member_id, burn_no, data.points), request.desk.clock()
@@ -88,8 +90,11 @@ async def capture_burn(
     description="Gives every held point back.",
     responses=moves(Code.NOT_FOUND, Code.NOT_HELD),
     response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
 )
-async def void_burn(request: ApiRequest, burn_id: str, data: NothingBody) -> Response[BurnOut]:
+async def void_burn(
+    request: ApiRequest, burn_id: FromPath[str], data: JSONBody[NothingBody]
+) -> Response[BurnOut]:
     member_id, burn_no = read_target(ids.BURN, burn_id)
     command, now = Void(member_id, burn_no), request.desk.clock()
     return _burned(request, await ask(request, "void", command, data, now, burn_id))
@@ -103,9 +108,10 @@ async def void_burn(request: ApiRequest, burn_id: str, data: NothingBody) -> Res
     description="Into the very lots they came from, the leg taken last first. Absent points: all.",
     responses=moves(Code.NOT_FOUND, Code.ALREADY_REVERSED),
     response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
 )
 async def reverse_burn(
-    request: ApiRequest, burn_id: str, data: Annotated[PartBody, Body(examples=_PART)]
+    request: ApiRequest, burn_id: FromPath[str], data: Annotated[PartBody, Body(examples=_PART)]
 ) -> Response[ReversalOut]:
     member_id, burn_no = read_target(ids.BURN, burn_id)
     command, now = ReverseBurn(member_id, burn_no, data.points), request.desk.clock()
@@ -122,7 +128,7 @@ async def reverse_burn(
     description="As it stands now. A leg of the caller's own origin says when it was earned.",
     responses=reads(Code.NOT_FOUND),
 )
-async def get_burn(request: ApiRequest, burn_id: str) -> views.BurnViewOut:
+async def get_burn(request: ApiRequest, burn_id: FromPath[str]) -> views.BurnViewOut:
     desk, caller = request.desk, request.caller
     member_id, burn_no = read_target(ids.BURN, burn_id)
     async with desk.engine.connect() as connection:

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from litestar.datastructures import ResponseHeader
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 
 from coalition.api.problems import MEDIA_TYPE, STATUS, Problem
 from coalition.errors import Code
@@ -19,6 +20,33 @@ _MOVE = (
     Code.IDEMPOTENCY_KEY_REUSED,
     Code.IDEMPOTENCY_IN_FLIGHT,
 )
+
+_KEY = {
+    "name": "Idempotency-Key",
+    "param_in": "header",
+    "schema": Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, examples=["8f14e45f"]),
+}
+
+
+class KeyedOperation(Operation):
+    """An operation that needs an Idempotency-Key."""
+
+    def __post_init__(self) -> None:
+        key = Parameter(
+            **_KEY,
+            required=True,
+            description="1 to 255 visible ASCII characters, a new one for each new request.",
+        )
+        self.parameters = [*(self.parameters or ()), key]
+
+
+class MaybeKeyedOperation(Operation):
+    """An operation that honours an Idempotency-Key."""
+
+    def __post_init__(self) -> None:
+        key = Parameter(**_KEY, required=False, description="Honoured where it is sent.")
+        self.parameters = [*(self.parameters or ()), key]
+
 
 REPLAYED_HEADER = ResponseHeader(
     name="Idempotent-Replayed",

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from litestar import Response, post
 from litestar.openapi.spec import Example
-from litestar.params import Body
+from litestar.params import Body, FromPath
 
 from coalition.api import ids
 from coalition.api.admission import ApiRequest
 from coalition.api.answers import EarnOut, ReversalOut, answered, earn_out, reversal_out
 from coalition.api.asking import ask
 from coalition.api.bodies import EarnBody, ReverseEarnBody
-from coalition.api.describe import REPLAYED_HEADER, moves
+from coalition.api.describe import REPLAYED_HEADER, KeyedOperation, moves
 from coalition.api.meaning import invalid, read_earn
 from coalition.api.targets import read_target
 from coalition.errors import Code
@@ -46,6 +46,7 @@ _PURCHASE = Example(
         Code.MERCHANT_SUSPENDED,
     ),
     response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
 )
 async def post_earn(
     request: ApiRequest, data: Annotated[EarnBody, Body(examples=[_PURCHASE])]
@@ -66,10 +67,11 @@ async def post_earn(
     "already is taken from the same origin's other points, then owed.",
     responses=moves(Code.NOT_FOUND, Code.ALREADY_REVERSED),
     response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
 )
 async def reverse_earn(
     request: ApiRequest,
-    earn_id: str,
+    earn_id: FromPath[str],
     data: Annotated[ReverseEarnBody, Body(examples=[Example(value={"amount": 2_500})])],
 ) -> Response[ReversalOut]:
     if data.points is not None and data.amount is not None:

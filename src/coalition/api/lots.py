@@ -1,6 +1,7 @@
 """The route of a lot's path: where its points came from, and every movement that took of them."""
 
 from litestar import get
+from litestar.params import FromPath
 
 from coalition.api import ids, views
 from coalition.api.admission import ApiRequest
@@ -18,7 +19,7 @@ from coalition.ledger import read
     description="The caller's own origin only; the house sees every lot.",
     responses=reads(Code.NOT_FOUND),
 )
-async def get_lot(request: ApiRequest, lot_id: str) -> views.LotViewOut:
+async def get_lot(request: ApiRequest, lot_id: FromPath[str]) -> views.LotViewOut:
     desk, caller = request.desk, request.caller
     member_id, lot_no = read_target(ids.LOT, lot_id)
     async with desk.engine.connect() as connection:

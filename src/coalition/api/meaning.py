@@ -117,7 +117,7 @@ def read_take(take: str | TakeBody, points: int, book: Book) -> Take:
 
 
 def read_time(at: datetime | None, book: Book, merchant_id: int, now: datetime) -> datetime:
-    """When it happened, in UTC; absent: now. Raises invalid for the future and for before joining."""
+    """When it happened, in UTC; absent: now. Raises invalid: in the future, before joining."""
     if at is None:
         return now
     if at > now + CLOCK_DRIFT:
@@ -125,10 +125,8 @@ def read_time(at: datetime | None, book: Book, merchant_id: int, now: datetime) 
     merchant = book.merchants[merchant_id]
     # A year 1 has no local day everywhere, so the coarse bound comes first.
     if at < _EARLIEST or book.business_date(merchant_id, at) < merchant.terms.joined_on:
-        joined_on = merchant.terms.joined_on
-        raise invalid(
-            f"occurred_at: {at.isoformat()} is before {merchant.terms.code} joined on {joined_on}"
-        )
+        since = f"{merchant.terms.code} joined on {merchant.terms.joined_on}"
+        raise invalid(f"occurred_at: {at.isoformat()} is before {since}")
     return at.astimezone(UTC)
 
 

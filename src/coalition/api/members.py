@@ -4,14 +4,14 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
-from litestar.params import Body
+from litestar.params import Body, FromPath, JSONBody
 
 from coalition.api import ids, views
 from coalition.api.admission import ApiRequest, check_rate
 from coalition.api.answers import REPLAYED, card_text
 from coalition.api.asking import body_hash, request_id
 from coalition.api.bodies import EnrolBody, NothingBody
-from coalition.api.describe import REPLAYED_HEADER, reads, writes
+from coalition.api.describe import REPLAYED_HEADER, MaybeKeyedOperation, reads, writes
 from coalition.api.meaning import read_card
 from coalition.api.pages import LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from coalition.errors import CoalitionError, Code
@@ -44,6 +44,7 @@ class CardStatusOut(msgspec.Struct, frozen=True):
     description="Makes a member with a card and no points. An Idempotency-Key is honoured.",
     responses=writes(Code.IDEMPOTENCY_KEY_REUSED),
     response_headers=[REPLAYED_HEADER],
+    operation_class=MaybeKeyedOperation,
 )
 async def enrol(
     request: ApiRequest, data: Annotated[EnrolBody, Body(title="Enrolment")]
@@ -72,7 +73,7 @@ async def enrol(
     description="available leaves out points past their day. Soonest expiry first.",
     responses=reads(Code.UNKNOWN_CARD),
 )
-async def get_card(request: ApiRequest, card: str) -> views.CardOut:
+async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
     desk = request.desk
     number = read_card(card)
     view = await _card_view(request, number)
@@ -97,7 +98,7 @@ async def _card_view(request: ApiRequest, number: int) -> read.CardView:
     responses=reads(Code.UNKNOWN_CARD),
 )
 async def get_history(
-    request: ApiRequest, card: str, limit: Limit = LIMIT, cursor: Cursor = None
+    request: ApiRequest, card: FromPath[str], limit: Limit = LIMIT, cursor: Cursor = None
 ) -> views.HistoryPage:
     desk, caller = request.desk, request.caller
     number, before_no = read_card(card), decode_cursor(cursor, _NEWEST)
@@ -126,7 +127,9 @@ async def get_history(
     description="A new number; the old one is dead, the points stay.",
     responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
 )
-async def replace_card(request: ApiRequest, card: str, data: NothingBody) -> ReplaceOut:
+async def replace_card(
+    request: ApiRequest, card: FromPath[str], data: JSONBody[NothingBody]
+) -> ReplaceOut:
     number = read_card(card)
     check_rate(request.caller)
     async with request.desk.engine.begin() as connection:
@@ -143,7 +146,9 @@ async def replace_card(request: ApiRequest, card: str, data: NothingBody) -> Rep
     description="No points move with it until it is unblocked. Blocking twice is blocking once.",
     responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
 )
-async def block_card(request: ApiRequest, card: str, data: NothingBody) -> CardStatusOut:
+async def block_card(
+    request: ApiRequest, card: FromPath[str], data: JSONBody[NothingBody]
+) -> CardStatusOut:
     return await _set_blocked(request, card, blocked=True)
 
 
@@ -156,7 +161,9 @@ async def block_card(request: ApiRequest, card: str, data: NothingBody) -> CardS
     description="The card moves points again. Unblocking an active card changes nothing.",
     responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
 )
-async def unblock_card(request: ApiRequest, card: str, data: NothingBody) -> CardStatusOut:
+async def unblock_card(
+    request: ApiRequest, card: FromPath[str], data: JSONBody[NothingBody]
+) -> CardStatusOut:
     return await _set_blocked(request, card, blocked=False)
 
 

@@ -5,19 +5,17 @@ import binascii
 from collections.abc import Sequence
 from typing import Annotated, TypeVar
 
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from coalition.errors import CoalitionError, Code
 
 LIMIT_MAX = 500
 LIMIT = 50
 
-Limit = Annotated[
-    int, Parameter(ge=1, le=LIMIT_MAX, description="How many items at once.", required=False)
-]
+Limit = Annotated[int, QueryParameter(ge=1, le=LIMIT_MAX, description="How many items at once.")]
 Cursor = Annotated[
     str | None,
-    Parameter(description="next_cursor of the page before; opaque.", required=False),
+    QueryParameter(description="next_cursor of the page before; opaque."),
 ]
 
 T = TypeVar("T")
@@ -44,11 +42,11 @@ def decode_cursor(cursor: str | None, start: int) -> int:
     return int(number)
 
 
-def slice_of(rows: Sequence[T], limit: int, cursor: str | None) -> tuple[Sequence[T], str | None]:
+def slice_of(rows: Sequence[T], limit: int, cursor: str | None) -> tuple[tuple[T, ...], str | None]:
     """One page of rows that are all at hand, and the cursor of the next page."""
     first = decode_cursor(cursor, 0)
     after = first + limit
-    return rows[first:after], encode_cursor(after) if after < len(rows) else None
+    return tuple(rows[first:after]), encode_cursor(after) if after < len(rows) else None
 
 
 def _unknown() -> CoalitionError:

@@ -4,12 +4,15 @@ Which code applies is decided elsewhere; here every exception becomes an answer,
 program's insides leaves with it.
 """
 
+from typing import Any
+
 import asyncpg
 import msgspec
 import structlog
 from litestar import Request, Response
+from litestar.datastructures import State
 from litestar.exceptions import HTTPException
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from coalition.errors import CoalitionError, Code
@@ -40,8 +43,8 @@ STATUS: dict[Code, int] = {
     Code.INTERNAL: 500,
 }
 MEDIA_TYPE = "application/problem+json"
-# What the router itself refuses; the codes that are not the ledger's have no place in Code.
-_ROUTER_CODES = {400: Code.MALFORMED, 404: Code.NOT_FOUND, 413: Code.TOO_LARGE}
+# SQLSTATE classes: connection exception, insufficient resources, operator intervention.
+_AWAY = ("08", "53", "57")
 _LOST = (
     PoolTimeoutError,
     OSError,
@@ -85,7 +88,11 @@ class RetryLaterError(CoalitionError):
         self.retry_after_s = retry_after_s
 
 
-def on_coalition_error(_: object, error: CoalitionError) -> Response[Problem]:
+AnyRequest = Request[Any, Any, State]
+
+
+def on_coalition_error(request: AnyRequest, error: CoalitionError) -> Response[Problem]:
+    """What the caller can put right, with its code's status."""
     headers = {}
     if error.code is Code.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = 'Bearer realm="coalition"'
@@ -93,45 +100,54 @@ def on_coalition_error(_: object, error: CoalitionError) -> Response[Problem]:
         headers["Retry-After"] = str(error.retry_after_s)
     elif error.code is Code.BUSY:
         headers["Retry-After"] = "1"
-    return problem(error.code, STATUS[error.code], error.detail, headers)
+    return _answer(request, error.code, STATUS[error.code], error.detail, headers)
 
 
-def on_http_error(
-    request: Request[object, object, object], error: HTTPException
-) -> Response[Problem]:  # type: ignore[type-var]
+def on_http_error(request: AnyRequest, error: HTTPException) -> Response[Problem]:
     """What Litestar refuses by itself: an unknown path, a wrong method, a bad query parameter."""
-    if error.status_code == 405:
+    status = error.status_code
+    if status == 405:
         detail = f"{request.method} is not served at {request.url.path}"
-        return problem("method_not_allowed", 405, detail, dict(error.headers or {}))
-    if error.status_code == 404:
-        return problem(Code.NOT_FOUND, 404, "nothing is served at this path")
-    if error.status_code == 400 and (extra := getattr(error, "extra", None)):
-        return problem(Code.INVALID, 422, _parameters(extra))
-    if code := _ROUTER_CODES.get(error.status_code):
-        return problem(code, STATUS[code], error.detail)
+        return _answer(request, "method_not_allowed", 405, detail, dict(error.headers or {}))
+    if status == 404:
+        return _answer(request, Code.NOT_FOUND, 404, "nothing is served at this path")
+    if status == 400 and (extra := getattr(error, "extra", None)):
+        return _answer(request, Code.INVALID, STATUS[Code.INVALID], _parameters(extra))
+    if status in (400, 413):
+        code = Code.MALFORMED if status == 400 else Code.TOO_LARGE
+        return _answer(request, code, status, error.detail)
     return on_unexpected_error(request, error)
 
 
-def on_unexpected_error(_: object, error: Exception) -> Response[Problem]:
-    """A database that is away or has no connection left is 503; whatever else is a mistake of ours."""
+def on_unexpected_error(request: AnyRequest, error: Exception) -> Response[Problem]:
+    """503 for a database that is away or has no connection left; else a mistake of ours, 500."""
     if _is_connection_lost(error):
         log.error("database unavailable", error=repr(error))
         detail = "the database cannot be reached right now; try again with the same Idempotency-Key"
-        return problem(Code.BUSY, 503, detail, {"Retry-After": "1"})
-    log.error("unexpected error", exc_info=error)
-    return problem(Code.INTERNAL, 500, "the program failed; the failure is in its log")
+        return _answer(request, Code.BUSY, 503, detail, {"Retry-After": "1"})
+    log.error("unexpected error", path=request.url.path, exc_info=error)
+    return _answer(request, Code.INTERNAL, 500, "the program failed; the failure is in its log")
+
+
+def _answer(
+    request: AnyRequest, code: str, status: int, detail: str, headers: dict[str, str] | None = None
+) -> Response[Problem]:
+    request.app.state["desk"].meters.count_problem(code)
+    return problem(code, status, detail, headers)
 
 
 def _is_connection_lost(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
-        # The class alone does not tell: what tells is whether the connection survived.
-        return error.connection_invalidated or isinstance(error, (OperationalError, InterfaceError))
+        # The class does not tell. What tells is whether the connection survived; an error without
+        # a statement came while connecting.
+        sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        is_away = error.connection_invalidated or error.statement is None
+        return is_away or sqlstate.startswith(_AWAY)
     return isinstance(error, _LOST)
 
 
 def _parameters(extra: object) -> str:
-    if isinstance(extra, list):
-        return "; ".join(
-            f"{e.get('key')}: {e.get('message')}" for e in extra if isinstance(e, dict)
-        )
-    return "a query parameter is not as described"
+    if not isinstance(extra, list):
+        return "a query parameter is not as described"
+    found = (one for one in extra if isinstance(one, dict))
+    return "; ".join(f"{one.get('key')}: {one.get('message')}" for one in found)

@@ -11,7 +11,7 @@ _KEY = "merchant key"
 
 
 def openapi_config() -> OpenAPIConfig:
-    """The document is served under /schema, as JSON and as YAML; no page that loads from elsewhere."""
+    """Served under /schema as JSON and as YAML; no page that loads scripts from elsewhere."""
     return OpenAPIConfig(
         title="A points clearing house",
         version="1",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from litestar import Response, get, post
 from litestar.openapi.spec import Example
-from litestar.params import Body
+from litestar.params import Body, FromPath
 
 from coalition.api import settlement_views as views
 from coalition.api.admission import ApiRequest, check_rate
@@ -30,7 +30,7 @@ _TRY = Example(
     value={"dry_run": True, "prices": {"telecom->retail": {"burn_price": "0.012"}}},
 )
 _CLOSE = Example(summary="Close a window whose end has come", value={})
-_CSV = "text/csv; charset=utf-8"
+_CSV = "text/csv"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _FORMATS = {
     "": (json_file.render, "application/json"),
@@ -68,7 +68,7 @@ async def get_windows(
 )
 async def close_window(
     request: ApiRequest,
-    window: str,
+    window: FromPath[str],
     data: Annotated[CloseBody, Body(examples=[_CLOSE, _TRY])],
 ) -> views.CloseOut:
     desk, label = request.desk, _label(window)
@@ -96,7 +96,7 @@ async def close_window(
     responses=reads(Code.NOT_FOUND),
 )
 async def get_paths(
-    request: ApiRequest, window: str, limit: Limit = LIMIT, cursor: Cursor = None
+    request: ApiRequest, window: FromPath[str], limit: Limit = LIMIT, cursor: Cursor = None
 ) -> views.PathPage:
     rows = views.paths_out(await _result(request, window), request.caller)
     return views.PathPage(*slice_of(rows, limit, cursor))
@@ -111,7 +111,7 @@ async def get_paths(
     responses=reads(Code.NOT_FOUND),
 )
 async def get_positions(
-    request: ApiRequest, window: str, limit: Limit = LIMIT, cursor: Cursor = None
+    request: ApiRequest, window: FromPath[str], limit: Limit = LIMIT, cursor: Cursor = None
 ) -> views.PositionPage:
     rows = views.positions_out(await _result(request, window), request.caller)
     return views.PositionPage(*slice_of(rows, limit, cursor))
@@ -127,7 +127,9 @@ async def get_positions(
     responses=reads(Code.NOT_FOUND),
     media_type="application/json",
 )
-async def get_statement(request: ApiRequest, window: str, merchant: str) -> Response[bytes]:
+async def get_statement(
+    request: ApiRequest, window: FromPath[str], merchant: FromPath[str]
+) -> Response[bytes]:
     label = _label(window)
     party, dot, suffix = merchant.partition(".")
     render, media_type = _FORMATS.get(f"{dot}{suffix}", (None, ""))
@@ -165,8 +167,11 @@ def _name(request: ApiRequest, party: str) -> str | None:
         return None
     if party == book.house.code:
         return book.house.name
-    merchant = book.merchants.get(book.ids.get(party, -1))
-    return party if merchant is None and party in book.ids else merchant and merchant.terms.name
+    party_id = book.ids.get(party)
+    if party_id is None:
+        return None
+    merchant = book.merchants.get(party_id)
+    return party if merchant is None else merchant.terms.name
 
 
 ROUTES = [get_windows, close_window, get_paths, get_positions, get_statement]

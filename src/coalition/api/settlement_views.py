@@ -1,4 +1,4 @@
-"""What the settlement routes answer: windows, paths and positions, and what a caller sees of them."""
+"""What the settlement routes answer: windows, paths, positions, and who sees which of them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -84,7 +84,7 @@ def positions_out(result: Result, caller: Caller) -> list[PositionOut]:
 
 
 def paths_out(result: Result, caller: Caller) -> list[PathOut]:
-    """All paths for the house; for a merchant those of its points, and those that end at its till."""
+    """All paths for the house; for a merchant those of its points and those to its till."""
     if caller.is_house:
         return [_path(line, line.price, line.amount, line.currency) for line in result.paths]
     dues: dict[int, Obligation] = {

@@ -10,7 +10,7 @@ from coalition.api.admission import ApiRequest
 from coalition.api.answers import TransferOut, answered, transfer_out
 from coalition.api.asking import ask
 from coalition.api.bodies import TransferBody
-from coalition.api.describe import REPLAYED_HEADER, moves
+from coalition.api.describe import REPLAYED_HEADER, KeyedOperation, moves
 from coalition.api.meaning import read_transfer
 from coalition.errors import Code
 from coalition.ledger.commands import TransferAnswer
@@ -30,6 +30,7 @@ _GIFT = Example(
         Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.LIMIT_REACHED, Code.INSUFFICIENT_POINTS
     ),
     response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
 )
 async def post_transfer(
     request: ApiRequest, data: Annotated[TransferBody, Body(examples=[_GIFT])]

@@ -55,14 +55,14 @@ class HistoryPage(msgspec.Struct, frozen=True):
     next_cursor: str | None
 
 
-class BurnLegOut(msgspec.Struct, frozen=True, omit_defaults=True):
+class BurnLegOut(msgspec.Struct, frozen=True):
     """earned_at and earn_reference are there for the caller's own origin only."""
 
     lot_id: str
     origin: str
     points: int
     earned_at: datetime | msgspec.UnsetType = msgspec.UNSET
-    earn_reference: str | None | msgspec.UnsetType = msgspec.UNSET
+    earn_reference: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class BurnViewOut(msgspec.Struct, frozen=True):

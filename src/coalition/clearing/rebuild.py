@@ -1,5 +1,6 @@
 """A closed window computed once more from the ledger, and how that differs from what is stored."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,7 +14,7 @@ from coalition.errors import CoalitionError, Code
 from coalition.merchants.book import Book
 from coalition.merchants.store import load_book
 from settlement import store as windows
-from settlement.netting import net
+from settlement.netting import Balances, net
 from settlement.obligation import Result
 from settlement.window import Window
 
@@ -52,6 +53,13 @@ async def _net(
 ) -> Result:
     # The window before left this one its opening balances: closing(n) = opening(n + 1).
     openings = await windows.closings(connection, window.window_id - 1)
+    # In a thread: a large window takes seconds, and a server that closes it goes on answering.
+    return await asyncio.to_thread(_price_and_net, rows, table, policy, openings)
+
+
+def _price_and_net(
+    rows: list[Tally], table: PriceTable, policy: Policy, openings: Balances
+) -> Result:
     paths, owed = price(rows, table, policy.parties)
     obligations, positions = net(
         owed,

@@ -1,9 +1,10 @@
 """Prices that nobody agreed to yet, laid over the real ones for a dry run. Pure."""
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from coalition.clearing.price import DatedPrice, PriceTable
 from coalition.errors import CoalitionError, Code
@@ -14,7 +15,8 @@ WhatIf = Mapping[str, Mapping[str, str]]
 
 _OWN_FIELDS = frozenset({"issue_price", "burn_price", "redeem_price"})
 _PAIR_FIELDS = frozenset({"burn_price", "redeem_price"})
-_PRICE_LIMIT = Decimal(10) ** 6
+# What the price column holds: six digits before the point and PRICE_DIGITS_MAX after it.
+_PRICE_TEXT = re.compile(rf"[0-9]{{1,6}}(\.[0-9]{{1,{PRICE_DIGITS_MAX}}})?", re.ASCII)
 
 
 def lay_over(table: PriceTable, prices: WhatIf, codes: Collection[str]) -> PriceTable:
@@ -61,16 +63,9 @@ def _whose(name: str, codes: Collection[str]) -> tuple[str, str | None]:
 
 
 def _price(where: str, value: str) -> Decimal:
-    try:
-        price = Decimal(value)
-    except (InvalidOperation, TypeError):
-        raise _invalid(where, 'a decimal string like "0.012"') from None
-    exponent = price.as_tuple().exponent
-    if not isinstance(exponent, int) or not 0 <= price < _PRICE_LIMIT:
-        raise _invalid(where, f"a price from 0 to below {_PRICE_LIMIT}")
-    if -exponent > PRICE_DIGITS_MAX:
-        raise _invalid(where, f"a price with at most {PRICE_DIGITS_MAX} decimal places")
-    return price
+    if not isinstance(value, str) or not _PRICE_TEXT.fullmatch(value):
+        raise _invalid(where, 'a decimal string from "0" to "999999.999999", such as "0.012"')
+    return Decimal(value)
 
 
 def _invalid(where: str, right: str) -> CoalitionError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from decimal import Decimal
 
-from settlement.obligation import PathLine, Result
+from settlement.obligation import HOUSE, PathLine, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,11 @@ class Figures:
 
 
 def figures_of(result: Result) -> Figures:
-    """gross: every line's debt, one by one. net: what those who are owed in the end receive."""
+    """What one window came to.
+
+    The house stands between all, so money moves between it and the others only. gross counts each
+    debt to or from the house; net, what each of the others pays or receives once they are set off.
+    """
     paths = result.paths
     return Figures(
         issued=_points(paths, "issue"),
@@ -42,8 +46,9 @@ def figures_of(result: Result) -> Figures:
         burned_own=_points((path for path in paths if path.is_own), "redemption"),
         burned_cross=_points((path for path in paths if not path.is_own), "redemption"),
         expired=_points(paths, "expiry"),
-        gross=sum(abs(path.amount) for path in paths),
-        net=sum(max(position.net, 0) for position in result.positions),
+        # A net passed through to another party is the same money once more.
+        gross=sum(due.amount for due in result.obligations if due.path_no is not None),
+        net=sum(abs(position.net) for position in result.positions if position.party != HOUSE),
         corrections=sum(path.about is not None for path in paths),
     )
 

@@ -12,7 +12,7 @@ from html import escape
 from math import isqrt
 
 from settlement.money import format_amount
-from settlement.obligation import PathLine
+from settlement.obligation import Obligation, Result
 
 CELL_WIDTH, CELL_HEIGHT = 96, 50
 LABEL_WIDTH, HEAD_HEIGHT = 220, 176
@@ -32,29 +32,38 @@ STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one pair came to: points, and the amount owed for them in minor units (own: 0)."""
+    """What one pair came to: points, and what the redeemer is owed for them in minor units."""
 
     points: int = 0
     amount: int = 0
 
 
 def matrix_svg(
-    paths: Iterable[PathLine], names: Mapping[str, str], *, title: str, currency: str
+    results: Iterable[Result], names: Mapping[str, str], *, title: str, currency: str
 ) -> str:
-    """The matrix of every redemption path as one SVG document; names maps merchants' codes.
+    """The matrix of every redemption in closed windows as one SVG; names maps merchants' codes.
 
     Merchants stand in order of the points of theirs that were burned, the most first.
     """
     points: Counter[tuple[str, str]] = Counter()
     amounts: Counter[tuple[str, str]] = Counter()
-    for path in paths:
-        if path.kind == "redemption" and path.currency == currency:
+    for result in results:
+        paths = {path.path_no: path for path in result.paths if True}
+        for path in paths.values():
             points[path.origin, path.redeemer] += path.quantity
-            amounts[path.origin, path.redeemer] += path.amount
+        for due in result.obligations:
+            if due.path_no in paths and due.currency == currency:
+                path = paths[due.path_no]
+                amounts[path.origin, path.redeemer] += _owed_to(path.redeemer, due)
     burned = {code: sum(points[code, other] for other in names) for code in names}
     codes = sorted(names, key=lambda code: (-burned[code], code))
     cells = {(o, r): Cell(points[o, r], amounts[o, r]) for o in codes for r in codes}
     return _document(codes, names, cells, title=title, currency=currency)
+
+
+def _owed_to(redeemer: str, due: Obligation) -> int:
+    """What a debt gives the redeemer, in minor units; negative where it gives something back."""
+    return (due.creditor == redeemer) * due.amount - (due.debtor == redeemer) * due.amount
 
 
 def _document(
@@ -73,7 +82,7 @@ def _document(
     owed = money(sum(c.amount for c in cells.values()), currency)
     subtitle = (
         f"{own + cross:,} points redeemed: {own:,} where they were issued, "
-        f"{cross:,} elsewhere, for which {owed} {currency} is owed"
+        f"{cross:,} elsewhere, for which those who took them are owed {owed} {currency}"
     )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
@@ -159,10 +168,10 @@ def _totals(
 def _caption(top: int, *, most: int, currency: str) -> list[str]:
     """How to read the picture, and the key to its colours."""
     lines = (
-        "Read along a row: where one merchant's points were burned, and what it owes for them. "
-        "Read down a column: whose points a merchant took, and what it is owed.",
-        f"In each field: points above, money ({currency}) below. Framed fields on the diagonal are "
-        "a merchant's own points burned at its own till: nobody owes anything for those.",
+        "Read along a row: where one merchant's points were burned. "
+        "Read down a column: whose points a merchant took at its till.",
+        f"In each field: the points; below them, in {currency}, what the merchant that took them "
+        "is owed. Framed: a merchant's own points at its own till, for which nobody owes anything.",
         "Cancelled rewards are taken off. Points that lapsed unspent are not in this picture.",
     )
     parts = [

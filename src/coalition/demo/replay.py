@@ -5,10 +5,9 @@ events are posted in order. What the ledger answered is kept as far as later eve
 events come from is data.py; the database they go to is started by show.py.
 """
 
-import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -91,11 +90,8 @@ async def replay(
                 (event, _request(event, people[event.household], told, merchant_ids))
                 for event in together
             ]
-            # Two groups of different households at once: while one waits for the database, the
-            # other is decided.
-            for group in await asyncio.gather(*(_post(ledger, part) for part in _halves(asked))):
-                for event, outcome in group:
-                    _note(event, outcome, told, tally)
+            for event, outcome in await _post(ledger, asked):
+                _note(event, outcome, told, tally)
         advance(f"{midnight:%B}", len(day))
     await _at_midnight(engine, ledger, told, ends_at)
     return tally
@@ -109,13 +105,6 @@ async def _post(ledger: Ledger, asked: Sequence[Asked]) -> list[tuple[Event, Out
         outcomes = iter(await ledger.post([request for _, request in part if request is not None]))
         noted += [(event, next(outcomes) if request else None) for event, request in part]
     return noted
-
-
-def _halves(asked: Iterable[Asked]) -> tuple[list[Asked], list[Asked]]:
-    halves: tuple[list[Asked], list[Asked]] = ([], [])
-    for event, request in asked:
-        halves[event.household % 2].append((event, request))
-    return halves
 
 
 async def _at_midnight(engine: AsyncEngine, ledger: Ledger, told: Told, midnight: datetime) -> None:

@@ -3,7 +3,7 @@
 The figures come from figures.py and the replay's tally; nothing is computed here but ratios.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
@@ -15,6 +15,10 @@ from coalition.demo.figures import Figures, add_up
 from coalition.demo.picture import money
 from coalition.demo.replay import Tally
 from coalition.errors import Code
+from coalition.verify import Breach
+
+BREACHES_SHOWN_MAX = 20
+TABLE_WIDTH_MAX = 120
 
 _WHAT = {
     "sale": "purchases that earned points",
@@ -23,7 +27,7 @@ _WHAT = {
     "cancel": "rewards cancelled, their points given back",
 }
 _WHY = {
-    Code.NOTHING_EARNED: "too small a purchase to earn one point",
+    Code.NOTHING_EARNED: "too small to earn a point",
     Code.INSUFFICIENT_POINTS: "no points to burn",
     Code.ALREADY_REVERSED: "nothing left to take back",
 }
@@ -45,7 +49,6 @@ def print_windows(console: Console, windows: Mapping[str, Figures], currency: st
     table = Table(
         title=f"What each month came to: points, and money in {currency}",
         title_justify="left",
-        # Narrow enough for a terminal of 80 columns: no figure may be cut off.
         box=box.SIMPLE_HEAD,
         padding=0,
     )
@@ -65,11 +68,13 @@ def print_windows(console: Console, windows: Mapping[str, Figures], currency: st
         table.add_row(label, *_cells(figures, currency))
     table.add_section()
     table.add_row("year", *_cells(add_up(windows.values()), currency), style="bold")
-    console.print(table)
+    # A table that is too wide runs on into the next line; a figure is never cut off.
+    console.print(table, width=max(console.width, TABLE_WIDTH_MAX), crop=False)
     console.print(
-        "Home: at the merchant that issued the points. Away: at another, which is owed money.\n"
-        "Gross: every debt, one by one. Net: what is paid once each month's debts are set off.\n"
-        "Lapsed: not burned in time. Taken back: the purchase was brought back."
+        "home: at the merchant that issued the points\naway: at another, which is then owed money\n"
+        "gross: every debt to or from the house (the clearing house), one by one\n"
+        "net: what is paid once each month's debts are set off against each other\n"
+        "lapsed: not burned in time\ntaken back: the purchase was brought back"
     )
 
 
@@ -93,6 +98,19 @@ def print_tally(console: Console, tally: Tally) -> None:
     for (kind, code), count in sorted(tally.refused.items()):
         table.add_row(f"{count:,}", f"refused: {kind}, {code}" + _because(code))
     console.print(table)
+
+
+def print_verdict(console: Console, breaches: Sequence[Breach]) -> None:
+    """Whether the ledger is in order, and which rows are not."""
+    if not breaches:
+        console.print(
+            "All hold: no point is lost or made twice, every month's positions add up to zero, and "
+            "every closed month comes out of the ledger again as it was closed."
+        )
+        return
+    console.print(f"NOT in order: {len(breaches):,} rows break a rule:")
+    for breach in breaches[:BREACHES_SHOWN_MAX]:
+        console.print(f"  {breach.rule}: {breach.row}", markup=False, highlight=False)
 
 
 def print_end(console: Console, folder_out: Path, last_window: str, merchant: str) -> None:

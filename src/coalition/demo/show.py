@@ -5,7 +5,7 @@ Each step is a room of its own: data, people, replay, statements, figures, repor
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition import embedded
 from coalition.clearing.service import ensure_first_window, list_windows, read_result
@@ -24,19 +24,19 @@ from coalition.demo.figures import figures_of
 from coalition.demo.people import enrol
 from coalition.demo.picture import matrix_svg
 from coalition.demo.replay import Tally, replay
-from coalition.demo.report import print_end, print_tally, print_windows, print_year
+from coalition.demo.report import print_end, print_tally, print_verdict, print_windows, print_year
 from coalition.demo.statements import write_statements
 from coalition.earning.terms import HouseTerms, Terms
 from coalition.ledger.post import Ledger
 from coalition.merchants.files import read_folder
 from coalition.merchants.store import sync
-from coalition.verify import Breach, verify
+from coalition.verify import RULES, verify
+from settlement.documents import FORMATS
 from settlement.obligation import Result
-from settlement.window import midnight
+from settlement.window import Window, midnight
 
 # The database is thrown away at the end, so nothing has to survive a power cut.
 SERVER_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-BREACHES_SHOWN_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +75,20 @@ async def show(
     """Replay these frames on a fresh, migrated database, write and print; how many breaches."""
     made = year(frames)
     print_year(console, made)
-    tally = await _replay(engine, coalition, made, console)
-    print_tally(console, tally)
-    currency = coalition.house.currency
+    print_tally(console, await _replay(engine, coalition, made, console))
     async with engine.connect() as connection:
-        results = await _results(connection)
-        print_windows(
-            console, {label: figures_of(result) for label, result in results.items()}, currency
-        )
-        with _step(console, "Writing every statement", len(results)) as advance:
-            count = await write_statements(connection, folder_out, list(results), advance)
-        _draw(coalition, results, folder_out / "matrix.svg")
-        breaches = await verify(connection)
-    console.print(f"Wrote {count:,} statement files, and the year's matrix, to {folder_out}.")
-    _print_verdict(console, breaches)
+        windows = {window.label: window for window in await list_windows(connection)}
+        results = {
+            label: await read_result(connection, label)
+            for label, window in windows.items()
+            if window.netted_at is not None
+        }
+        figures = {label: figures_of(result) for label, result in results.items()}
+        print_windows(console, figures, coalition.house.currency)
+        _write(coalition, results, windows, folder_out, console)
+        with _step(console, "Checking every rule of the ledger", len(RULES) + len(results)) as tell:
+            breaches = await verify(connection, on_rule=lambda rule: tell("", 1))
+    print_verdict(console, breaches)
     print_end(console, folder_out, list(results)[-1], GROCER)
     return len(breaches)
 
@@ -119,7 +119,7 @@ def _step(console: Console, words: str, steps: int) -> Iterator[Callable[[str, i
         with Progress(*bar, TimeRemainingColumn(), console=console) as progress:
             task = progress.add_task(words, total=steps)
             yield lambda place, done: progress.update(
-                task, advance=done, description=f"{words}: {place}"
+                task, advance=done, description=f"{words}: {place}" if place else words
             )
         return
     places: list[str] = []
@@ -127,36 +127,27 @@ def _step(console: Console, words: str, steps: int) -> Iterator[Callable[[str, i
     def line(place: str, done: int) -> None:
         if place not in places:
             places.append(place)
-            console.print(f"{words}: {place}")
+            console.print(f"{words}: {place}" if place else words)
 
     yield line
 
 
-async def _results(connection: AsyncConnection) -> dict[str, Result]:
-    """What every closed window came to, the oldest first, by its label."""
-    windows = await list_windows(connection)
-    return {
-        window.label: await read_result(connection, window.label)
-        for window in windows
-        if window.netted_at is not None
-    }
-
-
-def _draw(coalition: Coalition, results: Mapping[str, Result], path: Path) -> None:
+def _write(
+    coalition: Coalition,
+    results: Mapping[str, Result],
+    windows: Mapping[str, Window],
+    folder_out: Path,
+    console: Console,
+) -> None:
+    house = coalition.house
     names = {terms.code: terms.name for terms in coalition.merchants}
-    paths = [line for result in results.values() for line in result.paths]
-    title = f"{coalition.house.name}: whose points were burned where, 2017"
-    drawn = matrix_svg(paths, names, title=title, currency=coalition.house.currency)
-    path.write_text(drawn, encoding="utf-8", newline="\n")
-
-
-def _print_verdict(console: Console, breaches: Sequence[Breach]) -> None:
-    if not breaches:
-        console.print(
-            "Verified: every rule of the ledger holds, every month's positions add up to zero, and "
-            "every closed month comes out of the ledger again as it was closed."
-        )
-        return
-    console.print(f"NOT in order: {len(breaches):,} rows break a rule of the ledger:")
-    for breach in breaches[:BREACHES_SHOWN_MAX]:
-        console.print(f"  {breach.rule}: {breach.row}", markup=False)
+    parties = names | {house.code: house.name}
+    with _step(console, "Writing statements", len(results)) as advance:
+        count = write_statements(folder_out, results, windows, parties, advance)
+    title = f"{house.name}: whose points were burned where, 2017"
+    drawn = matrix_svg(results.values(), names, title=title, currency=house.currency)
+    (folder_out / "matrix.svg").write_bytes(drawn.encode())
+    kinds = ", ".join(kind.upper() for kind in FORMATS)
+    console.print(
+        f"Wrote {count // len(FORMATS):,} statements, one a party and month, each as {kinds}."
+    )

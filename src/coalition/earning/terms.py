@@ -15,7 +15,7 @@ ANY_CATEGORY = "*"
 
 
 class Rate(msgspec.Struct, frozen=True):
-    """`points` for every `per` minor units spent in `category` ("*": whatever no other rate names)."""
+    """`points` for every `per` minor units spent in `category` ("*": all that no rate names)."""
 
     category: str
     points: Decimal
@@ -89,7 +89,7 @@ class HouseTerms(msgspec.Struct, frozen=True):
     """The house's own file, house.toml: the operator, and the calendar everyone shares.
 
     A window ends at local midnight at the start of each day that window_rule (RFC 5545) names, in
-    time_zone; the first one opens at the start of first_window_on. Points lapse by the house's date.
+    time_zone; the first one opens at the start of first_window_on. Points lapse by its date there.
     """
 
     name: str

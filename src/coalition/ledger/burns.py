@@ -113,14 +113,19 @@ def void(request: Request, member: Member, row: BurnRow, state: State, book: Boo
     """Give a held burn's points back."""
     if row.status != "held":
         return Refused(Code.NOT_HELD, f"The burn is {row.status}; only a held one is voided.")
-    posting = void_hold(request, member, row, state, book)
+    posting = void_hold(request, member, row, state, book, request.now)
     return Done(burn_answer(posting, row, state.window.label))
 
 
-def void_hold(request: Request, member: Member, row: BurnRow, state: State, book: Book) -> Posting:
-    """Void a hold, asked for or past its time, and write the posting of it."""
+def void_hold(
+    request: Request, member: Member, row: BurnRow, state: State, book: Book, at: datetime
+) -> Posting:
+    """Void a hold, asked for or past its time, and write the posting of it.
+
+    at: when the points came back, from which they have days to live where their own are over.
+    """
     number = member.next_no()
-    put_back(row, give_back(row.taken(), row.points), number, member, state, book, request.now)
+    put_back(row, give_back(row.taken(), row.points), number, member, state, book, at)
     row.status, row.returned = "voided", row.points
     state.record_burn_change(row)
     member.account.held -= row.points

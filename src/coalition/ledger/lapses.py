@@ -1,6 +1,6 @@
 """What time alone does to points: holds past their time are void, lots past their day expire."""
 
-from datetime import datetime
+from datetime import date, datetime
 
 from coalition.ledger.burns import void_hold, write_legs
 from coalition.ledger.commands import Expire, Request
@@ -13,27 +13,33 @@ def lapse(member: Member, state: State, book: Book, now: datetime) -> tuple[int,
 
     Looks only at what was loaded: open lots and held burns.
     """
-    voided = _void_holds(member, state, book, now)
-    expired = _expire_lots(member, state, book, now)
+    expired, voided = 0, 0
+    for row, over_at in _stale_holds(member, now):
+        # In the order in which it happened, so that it makes no difference when somebody looks:
+        # what was free and past its day had expired before this hold gave its points back.
+        expired += _expire_lots(member, state, book, book.today(over_at), now)
+        request = Request(Expire(row.member_id), row.redeemer_id, now)
+        void_hold(request, member, row, state, book, over_at)
+        voided += row.points
+    expired += _expire_lots(member, state, book, book.today(now), now)
     return expired, voided
 
 
-def _void_holds(member: Member, state: State, book: Book, now: datetime) -> int:
-    voided = 0
-    for row in list(member.burns.values()):
-        if row.status == "held" and row.hold_expires_at is not None and row.hold_expires_at <= now:
-            request = Request(Expire(row.member_id), row.redeemer_id, now)
-            void_hold(request, member, row, state, book)
-            voided += row.points
-    return voided
+def _stale_holds(member: Member, now: datetime) -> list[tuple[BurnRow, datetime]]:
+    stale = [
+        (row, row.hold_expires_at)
+        for row in member.burns.values()
+        if row.status == "held" and row.hold_expires_at is not None and row.hold_expires_at <= now
+    ]
+    return sorted(stale, key=lambda hold: (hold[1], hold[0].burn_no))
 
 
-def _expire_lots(member: Member, state: State, book: Book, now: datetime) -> int:
-    today = book.today(now)
+def _expire_lots(member: Member, state: State, book: Book, day: date, now: datetime) -> int:
+    """Expire what was good until before `day`; it is posted at `now`, on the date it is then."""
     account = member.account
-    if account.expires_next_on is None or account.expires_next_on >= today:
+    if account.expires_next_on is None or account.expires_next_on >= day:
         return 0
-    dead = [lot for lot in member.lots_in_order() if lot.expires_on and lot.expires_on < today]
+    dead = [lot for lot in member.lots_in_order() if lot.expires_on and lot.expires_on < day]
     points = sum(lot.remaining for lot in dead)
     if points:
         row = BurnRow(
@@ -44,7 +50,7 @@ def _expire_lots(member: Member, state: State, book: Book, now: datetime) -> int
             points=points,
             returned=0,
             status="posted",
-            occurred_on=today,
+            occurred_on=book.today(now),
             hold_expires_at=None,
             window_id=state.window.window_id,
             card=None,

@@ -25,8 +25,10 @@ log = structlog.get_logger()
 
 ATTEMPTS_MAX = 6
 BACKOFF_S = 0.02
-# How long a group waits for an account that somebody else has locked.
-LOCK_TIMEOUT_MS = 3000
+# How long a group waits for an account that somebody else has locked. Longer than a closing window
+# makes postings wait, and with all the shorter waits after it shorter than a till does.
+LOCK_TIMEOUT_MS = 2_000
+LOCK_TIMEOUT_MS_MIN = 100
 
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _REFUSED = (
@@ -64,20 +66,32 @@ class Ledger:
         Outcomes are in the order of the requests. When this returns, everything that is Done is
         durable. Raises what the database raised where it cannot be reached at all.
         """
-        try:
-            return await self._post_together(requests)
-        except _REFUSED as error:
-            if len(requests) > 1:
-                # One of them is refused by the database itself: find it, and let the rest pass.
-                middle = len(requests) // 2
-                return await self.post(requests[:middle]) + await self.post(requests[middle:])
-            return [_refusal(error)]
+        return await self._post_apart(requests, LOCK_TIMEOUT_MS)
 
-    async def _post_together(self, requests: Sequence[Request]) -> list[Outcome]:
+    async def _post_apart(
+        self, requests: Sequence[Request], lock_timeout_ms: int
+    ) -> list[Outcome]:
+        try:
+            return await self._post_together(requests, lock_timeout_ms)
+        except _REFUSED as error:
+            if len(requests) == 1:
+                return [_refusal(error)]
+            if isinstance(error, asyncpg.LockNotAvailableError):
+                # Half as long each time, or one locked account would hold up its neighbours for
+                # as many whole waits as it takes to find it.
+                lock_timeout_ms = max(lock_timeout_ms // 2, LOCK_TIMEOUT_MS_MIN)
+            # One of them is refused by the database itself: find it, and let the rest pass.
+            middle = len(requests) // 2
+            first = await self._post_apart(requests[:middle], lock_timeout_ms)
+            return first + await self._post_apart(requests[middle:], lock_timeout_ms)
+
+    async def _post_together(
+        self, requests: Sequence[Request], lock_timeout_ms: int
+    ) -> list[Outcome]:
         uniqueness_retried = False
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return await self._attempt(requests)
+                return await self._attempt(requests, lock_timeout_ms)
             except _AGAIN:
                 if attempt == ATTEMPTS_MAX:
                     raise
@@ -94,11 +108,12 @@ class Ledger:
             await asyncio.sleep(BACKOFF_S * 2**attempt * random.random())
         raise AssertionError("the last attempt returns or raises")
 
-    async def _attempt(self, requests: Sequence[Request]) -> list[Outcome]:
+    async def _attempt(self, requests: Sequence[Request], lock_timeout_ms: int) -> list[Outcome]:
         async with self.engine.connect() as connection:
             raw = await _driver(connection)
             try:
                 async with raw.transaction():
+                    await raw.execute(f"set local lock_timeout = {lock_timeout_ms}")
                     outcomes = await self._post_in(raw, requests)
             except BaseException as error:
                 if raw.is_closed() or isinstance(error, asyncio.CancelledError):
@@ -109,7 +124,6 @@ class Ledger:
             return outcomes
 
     async def _post_in(self, raw: asyncpg.Connection, requests: Sequence[Request]) -> list[Outcome]:
-        await raw.execute(f"set local lock_timeout = {LOCK_TIMEOUT_MS}")
         state, synced_at = await load(raw, requests, self.book)
         open_known = self.book.windows and self.book.windows[-1].window_id
         if state.window.window_id != open_known or synced_at != self._synced_at:

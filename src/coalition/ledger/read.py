@@ -222,7 +222,7 @@ async def history(
 async def burn_view(
     connection: AsyncConnection, member_id: int, burn_no: int, now: datetime
 ) -> BurnView | None:
-    """The burn at `now`; a hold past its time is void by itself. None where there is no such burn."""
+    """The burn at `now`, None where there is none; a hold past its time is void by itself."""
     rows = (await connection.execute(_BURN, {"member_id": member_id, "burn_no": burn_no})).all()
     if not rows:
         return None

@@ -43,7 +43,7 @@ class Book:
     windows: tuple[Window, ...]
 
     def today(self, now: datetime) -> date:
-        """The coalition's date at `now`: the day by which points lapse, in the house's time zone."""
+        """The coalition's date at `now`, by which points lapse: in the house's time zone."""
         return now.astimezone(self.house_zone).date()
 
     def business_date(self, merchant_id: int, at: datetime) -> date:

@@ -37,9 +37,9 @@ _RULE_PARTS = {"FREQ", "INTERVAL", "WKST", "BYSETPOS"} | {
 }
 _RULE_FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
 _RULE_EXAMPLE = '"FREQ=MONTHLY;BYMONTHDAY=1"'
-# 28 years hold every mix of weekday and leap year, and a rule with a long INTERVAL still shows.
-_RULE_SHOWS_BY = datetime(2100, 1, 1)  # noqa: DTZ001 - rules are local days, without a zone
-_RULE_STARTS_AT = datetime(2000, 1, 1)  # noqa: DTZ001
+# A rule without a day runs on to the last year there is, so it is tried on the last hundred only;
+# they hold every mix of weekday and leap year.
+_RULE_TRIED_FROM = datetime(9900, 1, 1)  # noqa: DTZ001 - rules are local days, without a zone
 
 _TERMS_KEYS = (
     *("name", "currency", "time_zone", "joined_on", "suspended"),
@@ -242,10 +242,10 @@ def _wrong_with_rule(rule: str) -> str | None:
         return f"{unknown[0] or rule} is not a part that counts here"
     if parts.get("FREQ") not in _RULE_FREQUENCIES:
         return f"FREQ must be one of {', '.join(_RULE_FREQUENCIES)}"
-    if not parts.get("INTERVAL", "1").isdigit() or int(parts.get("INTERVAL", "1")) == 0:
+    if not parts.get("INTERVAL", "1").isdecimal() or int(parts.get("INTERVAL", "1")) == 0:
         return "INTERVAL must be a whole number from 1"
     try:
-        days = rrulestr(rule, dtstart=_RULE_STARTS_AT).replace(until=_RULE_SHOWS_BY)
-    except (ValueError, TypeError) as error:
+        first = next(iter(rrulestr(rule, dtstart=_RULE_TRIED_FROM)), None)
+    except (ValueError, TypeError, OverflowError) as error:
         return str(error)
-    return None if next(iter(days), None) else "it never comes"
+    return None if first else "it never comes"

@@ -178,7 +178,7 @@ def _sums(pen: _Pen, heads: Heads, rows: list[dict[Any, Any]]) -> None:
                 names.index("amount"),
                 formula,
                 pen.format(_amount_format(currency)),
-                format_amount(total, currency),
+                Decimal(format_amount(total, currency)),
             )
             pen.sheet.write_string(at, names.index("currency"), currency)
             at += 1

@@ -193,13 +193,14 @@ class Rows:
             await connection.execute(
                 text(
                     "insert into leg (member_id, lot_no, posting_no, burn_no, origin_id,"
-                    " redeemer_id, kind, points, occurred_on, window_id, about_window_id, leg_no) values"
-                    " (:m, :lot, :no, :burn, :origin, :redeemer, cast(:kind as burn_kind), :points,"
-                    " :on, :window, :about, :leg)"
+                    " redeemer_id, kind, points, occurred_on, window_id, about_window_id, leg_no)"
+                    " values (:m, :lot, :no, :burn, :origin, :redeemer, cast(:kind as"
+                    " burn_kind), :points, :on, :window, :about, :leg)"
                 ),
                 {
-                    "m": self.member, "lot": lot_no, "leg": leg_no, "no": posting_no, "burn": burn_no,
-                    "origin": self.ids[self.lots[lot_no]], "redeemer": self.ids[redeemer],
+                    "m": self.member, "lot": lot_no, "leg": leg_no, "no": posting_no,
+                    "burn": burn_no, "origin": self.ids[self.lots[lot_no]],
+                    "redeemer": self.ids[redeemer],
                     "kind": kind, "points": points, "on": on, "window": window,
                     "about": about,
                 },

@@ -233,6 +233,48 @@ async def test_a_close_waits_for_postings_in_flight_and_counts_them(rows, engine
     assert await closing == ["2017-03"]
 
 
+async def test_a_close_is_not_passed_by_for_ever_by_tills_that_never_pause(rows, engine):
+    await rows.start(TELECOM, RETAIL)
+    is_closed = asyncio.Event()
+
+    async def till() -> None:
+        # Each holds the window for a while, and before one lets go another has it.
+        while not is_closed.is_set():
+            async with engine.begin() as posting:
+                await posting.execute(
+                    text("select window_id from settlement_window where status = 'open' for share")
+                )
+                await asyncio.sleep(0.05)
+
+    tills = []
+    for _ in range(4):
+        tills.append(asyncio.create_task(till()))
+        await asyncio.sleep(0.0125)
+    try:
+        async with asyncio.timeout(60):
+            assert await service.close_due(engine, MARCH_END) == ["2017-03"]
+    finally:
+        is_closed.set()
+        await asyncio.gather(*tills)
+
+
+async def test_a_posting_that_does_not_end_makes_the_close_busy_and_later_possible(
+    rows, engine, monkeypatch
+):
+    monkeypatch.setattr(settlement, "_LOCK_TIMEOUT_MS", 20)
+    monkeypatch.setattr(settlement, "_PAUSE_S", 0.001)
+    await rows.start(TELECOM, RETAIL)
+    async with engine.begin() as posting:
+        await posting.execute(
+            text("select window_id from settlement_window where status = 'open' for share")
+        )
+        with pytest.raises(CoalitionError) as error:
+            await service.close_due(engine, MARCH_END)
+        assert error.value.code is Code.BUSY
+        await rows.lot("telecom", 1)
+    assert await service.close_due(engine, MARCH_END) == ["2017-03"]
+
+
 async def test_a_second_close_answers_the_first_result(rows, engine):
     await _worked_example(rows)
     first = await service.close_window(engine, "2017-03", MARCH_END)

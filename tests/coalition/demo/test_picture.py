@@ -9,23 +9,32 @@ from hypothesis import strategies as st
 
 from coalition.demo import picture
 from coalition.demo.picture import matrix_svg
-from settlement.obligation import PathLine
+from settlement.obligation import Obligation, PathLine, Result
 
 NAMES = {"fuel": "Fuel & Go", "grocer": "Grocer", "wine": "A Very Long Name for a Wine Shop"}
 
 
-def path(
-    origin: str, redeemer: str, points: int, amount: int, kind: str = "redemption"
-) -> PathLine:
-    return PathLine(1, origin, redeemer, kind, points, Decimal("0.01"), amount, "USD")
+def result(*lines: tuple[str, str, int, int]) -> Result:
+    """lines: origin, redeemer, points, and what the redeemer is owed for them (minor units)."""
+    paths, debts = [], []
+    for number, (origin, redeemer, points, owed) in enumerate(lines, start=1):
+        paths.append(
+            PathLine(number, origin, redeemer, "redemption", points, Decimal(1), 3 * owed, "USD")
+        )
+        sides = (origin, "house", redeemer) if owed > 0 else (redeemer, "house", origin)
+        # The origin pays three times what the redeemer gets, so that a mix-up would show.
+        paid, got = (3, 1) if owed > 0 else (1, 3)
+        if owed:
+            debts.append(Obligation(1, *sides[:2], paid * abs(owed), "USD", "burn", number))
+            debts.append(Obligation(2, *sides[1:], got * abs(owed), "USD", "redeem", number))
+    return Result(tuple(paths), tuple(debts), ())
 
 
-PATHS = (
-    path("grocer", "fuel", 1_200, 1_200),
-    path("grocer", "fuel", -200, -200),
-    path("fuel", "grocer", 30, 25),
-    path("fuel", "fuel", 7, 0),
-    path("grocer", "grocer", 999_999, 999, kind="issue"),
+ISSUED = PathLine(1, "grocer", "grocer", "issue", 999_999, Decimal(1), 999, "USD")
+RESULTS = (
+    result(("grocer", "fuel", 1_200, 1_200), ("fuel", "grocer", 30, 25), ("fuel", "fuel", 7, 0)),
+    result(("grocer", "fuel", -200, -200)),
+    Result((ISSUED,), (Obligation(1, "grocer", "house", 999, "USD", "issue", 1),), ()),
 )
 
 
@@ -39,7 +48,7 @@ def told(svg: str) -> dict[str, str]:
 
 
 def drawn() -> str:
-    return matrix_svg(PATHS, NAMES, title="A <year>", currency="USD")
+    return matrix_svg(RESULTS, NAMES, title="A <year>", currency="USD")
 
 
 def test_a_field_shows_the_points_and_the_money_of_its_path_with_corrections_taken_off() -> None:
@@ -66,7 +75,7 @@ def test_totals_add_up_rows_columns_and_all() -> None:
 
 
 def test_the_same_paths_give_the_same_bytes() -> None:
-    assert drawn() == matrix_svg(tuple(reversed(PATHS)), NAMES, title="A <year>", currency="USD")
+    assert drawn() == matrix_svg(tuple(reversed(RESULTS)), NAMES, title="A <year>", currency="USD")
 
 
 def test_a_year_without_a_redemption_is_still_a_picture() -> None:

@@ -1,0 +1,103 @@
+"""Where it all happens: one scratch server, a folder for files, and databases made on demand.
+
+What is put into a database is seed.py and closing.py.
+"""
+
+import asyncio
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+from rich.console import Console
+
+from coalition import database, embedded
+from coalition.embedded import EmbeddedServer
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A running server at PostgreSQL's own default settings, and a folder that goes with it."""
+
+    server: EmbeddedServer
+    folder: Path
+    console: Console
+    pepper: str
+
+    def url(self, name: str) -> str:
+        """A database's address as SQLAlchemy reads it."""
+        return embedded.url(self.server, name)
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False)
+
+
+@contextmanager
+def open_place(console: Console) -> Iterator[Place]:
+    """A fresh server and folder; both are gone at the end, however it ends."""
+    with (
+        tempfile.TemporaryDirectory(prefix="coalition-bench-") as folder,
+        console.status("Starting PostgreSQL"),
+        embedded.scratch() as server,
+    ):
+        yield Place(server, Path(folder), console, secrets.token_hex(32))
+
+
+@asynccontextmanager
+async def connected(place: Place, name: str) -> AsyncIterator[asyncpg.Connection]:
+    """A plain connection of the driver, without a limit on how long a statement takes."""
+    connection = await asyncpg.connect(place.url(name).replace("+asyncpg", ""))
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def create_database(place: Place, name: str, *, migrated: bool) -> None:
+    """An empty database, or one with the product's schema."""
+    async with connected(place, "postgres") as connection:
+        await connection.execute(f'create database "{name}"')
+    if migrated:
+        await database.migrate(place.url(name))
+
+
+@asynccontextmanager
+async def without_triggers(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Load rows that are known to fit each other: no triggers, no foreign keys looked up."""
+    await connection.execute("set session_replication_role = replica")
+    try:
+        yield
+    finally:
+        await connection.execute("reset session_replication_role")
+
+
+async def settle(connection: asyncpg.Connection) -> None:
+    """Leave loaded tables as a server that has been up for long would have them."""
+    await connection.execute("vacuum analyze")
+    await connection.execute("checkpoint")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run one piece of database work to its end."""
+    return asyncio.run(work)
+
+
+def timed_s(work: Callable[[], object]) -> float:
+    """How long the call takes, in seconds."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def clean_environment() -> dict[str, str]:
+    """Our environment without settings that would lead a program to another server."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("PG", "COALITION_"))}

@@ -1,0 +1,131 @@
+"""Which rows the table has, and the goal of each: rounds in, rows out."""
+
+from collections.abc import Sequence
+
+from benchmarks.figures import Goal, Row, Series, series_of
+from benchmarks.files import Posted
+from benchmarks.measure import Measured
+from benchmarks.references import CLIENTS
+from benchmarks.sizes import Sizes
+from benchmarks.till_load import MISSING, Load
+
+MEMORY = Goal("at most", 300)
+
+
+def rows_of(measured: Measured, sizes: Sizes) -> list[Row]:
+    """Every row, whether it could be measured or not."""
+    tps = series_of(one.tps for one in measured.tpcb)
+    return [
+        Row(f"TPC-B, {CLIENTS} clients", "/s", tps),
+        Row("TPC-B, mean latency", "ms", series_of(one.latency_ms for one in measured.tpcb)),
+        Row("bare COPY of journal rows", "rows/s", series_of(measured.copied_rows_per_s)),
+        *_mix_rows(measured, tps),
+        *_file_rows(measured, tps),
+        *_close_rows(measured, sizes),
+        *_size_rows(measured, sizes),
+        _memory_row(measured, "mix 128", "memory of a process, 128 connections"),
+        _memory_row(measured, "file", "memory of a process, while a file runs"),
+    ]
+
+
+def _mix_rows(measured: Measured, tps: Series | None) -> list[Row]:
+    loads = measured.loads
+    one, two = loads.get("mix 128", []), loads.get("mix 128, two processes", [])
+    few = loads.get("mix 32", [])
+    two_per_s, against_one = _per_s(two), _per_s(one)
+    return [
+        Row("HTTP mix, 128 connections", "/s", against_one, tps, "TPC-B",
+            Goal("at least", 1.5), _answers(one)),
+        Row("HTTP mix, 128, two processes", "/s", two_per_s, tps, "TPC-B",
+            Goal("at least", 1.5), _answers(two)),
+        Row("two processes against one", "/s", two_per_s, against_one, "one process",
+            Goal("at least", 1)),
+        Row("HTTP mix, 32 connections", "/s", _per_s(few), tps, "TPC-B",
+            Goal("at least", 1.2), _answers(few)),
+        *_latency_rows(measured),
+    ]  # fmt: skip
+
+
+def _latency_rows(measured: Measured) -> list[Row]:
+    half = measured.loads.get("half load", [])
+    latency, per_s = series_of(one.latency_ms for one in measured.tpcb), _per_s(half)
+    at = f"at {per_s.middle:,.0f}/s; {_answers(half)}" if per_s else _answers(half)
+    mean = "TPC-B's mean"
+    return [
+        Row("half that load, p50", "ms", series_of(load.p50_ms for load in half), latency, mean),
+        Row("half that load, p99", "ms", series_of(load.p99_ms for load in half), latency, mean,
+            Goal("at most", 2), at),
+    ]  # fmt: skip
+
+
+def _per_s(rounds: Sequence[Load]) -> Series | None:
+    return series_of(load.per_s for load in rounds)
+
+
+def _answers(rounds: Sequence[Load]) -> str:
+    """What was not answered 201; only 201s are in the figure."""
+    if not rounds:
+        return MISSING
+    created, short = sum(r.created for r in rounds), sum(r.short for r in rounds)
+    others, broken = sum(r.others for r in rounds), sum(r.broken for r in rounds)
+    told = f"{created:,} posted, {short:,} answered insufficient_points"
+    if others or broken:
+        sample = next((r.sample for r in rounds if r.sample), "")
+        told += f", {others:,} ANSWERED OTHERWISE ({sample}), {broken:,} BROKEN OFF"
+    return told
+
+
+def _file_rows(measured: Measured, tps: Series | None) -> list[Row]:
+    rows = []
+    for kind, bound in (("earns", 20), ("mixed", 8)):
+        http = measured.over_http.get(kind, [])
+        note = _refused(http) if measured.batches_served else "POST /v1/batches is not served"
+        rows.append(
+            Row(f"file of {kind}, POST /v1/batches", "rows/s", _rows_per_s(http), tps, "TPC-B",
+                Goal("at least", bound), note)
+        )  # fmt: skip
+        direct = measured.in_process.get(kind, [])
+        rows.append(
+            Row(f"file of {kind}, Ledger.post", "rows/s", _rows_per_s(direct), tps, "TPC-B",
+                note=_refused(direct))
+        )  # fmt: skip
+    return rows
+
+
+def _rows_per_s(rounds: Sequence[Posted]) -> Series | None:
+    return series_of(posted.rows_per_s for posted in rounds)
+
+
+def _refused(rounds: Sequence[Posted]) -> str:
+    rows, refused = sum(r.rows for r in rounds), sum(r.refused for r in rounds)
+    return f"{rows:,} rows, {refused:,} refused" if rounds else ""
+
+
+def _close_rows(measured: Measured, sizes: Sizes) -> list[Row]:
+    closes = measured.closes
+    assert closes is not None, "the table is made after the close was measured"
+    what = f"{sizes.legs:,} legs, {closes.pairs:,} pairs"
+    return [
+        Row("close of a window", "s", series_of(closes.close_s), series_of(closes.group_by_s),
+            "bare group by", Goal("at most", 1.5), what),
+        Row("longest wait of a till meanwhile", "ms", series_of(closes.longest_wait_ms)),
+        Row("memory of the closing process", "MB", series_of(closes.peak_mb)),
+    ]  # fmt: skip
+
+
+def _size_rows(measured: Measured, sizes: Sizes) -> list[Row]:
+    if not sizes.members_large:
+        return [
+            Row("HTTP mix, ten times the members", "/s", None, None, "itself",
+                Goal("at least", 0.8), "measured with --large only")
+        ]  # fmt: skip
+    large = measured.loads.get("mix 128, ten times the members", [])
+    small = measured.loads.get("mix 128 again", [])
+    return [
+        Row("HTTP mix, ten times the members", "/s", _per_s(large), _per_s(small),
+            f"{sizes.members:,} members", Goal("at least", 0.8), _answers(large))
+    ]  # fmt: skip
+
+
+def _memory_row(measured: Measured, doing: str, name: str) -> Row:
+    return Row(name, "MB", series_of(measured.peaks_mb.get(doing, [])), goal=MEMORY)

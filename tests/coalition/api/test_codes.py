@@ -1,0 +1,286 @@
+"""Every code of the contract, provoked through HTTP, and what comes with it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from sqlalchemy import text
+
+from coalition.api.problems import STATUS
+from coalition.errors import Code
+from coalition.members.card import make_card
+from tests.coalition.api.conftest import Serve, World
+
+NOBODY = str(make_card(5))
+
+
+async def _malformed(world: World) -> httpx.Response:
+    return await world.till("telecom").send("/v1/earns", b'{"card":')
+
+
+async def _too_large(world: World) -> httpx.Response:
+    return await world.till("telecom").send("/v1/earns", b" " * 65_537)
+
+
+async def _unauthenticated(world: World) -> httpx.Response:
+    return await world.client.post("/v1/earns", json={})
+
+
+async def _scope_missing(world: World) -> httpx.Response:
+    return await world.till("telecom").post("/v1/windows/2017-03/close")
+
+
+async def _idempotency_key_missing(world: World) -> httpx.Response:
+    return await world.till("telecom").post("/v1/earns", {"card": NOBODY, "points": 5}, key=None)
+
+
+async def _invalid(world: World) -> httpx.Response:
+    return await world.till("telecom").post("/v1/earns", {"card": NOBODY, "points": 0})
+
+
+async def _unknown_card(world: World) -> httpx.Response:
+    return await world.till("telecom").post("/v1/earns", {"card": NOBODY, "points": 5})
+
+
+async def _not_found(world: World) -> httpx.Response:
+    return await world.till("telecom").post("/v1/burns/brn_123/void")
+
+
+async def _card_not_active(world: World) -> httpx.Response:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    await telecom.post(f"/v1/cards/{card}/block")
+    return await telecom.post("/v1/earns", {"card": card, "points": 5})
+
+
+async def _idempotency_key_reused(world: World) -> httpx.Response:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    await telecom.post("/v1/earns", {"card": card, "points": 5}, key="same")
+    return await telecom.post("/v1/earns", {"card": card, "points": 6}, key="same")
+
+
+async def _already_reversed(world: World) -> httpx.Response:
+    telecom = world.till("telecom")
+    earned = await telecom.earn(await telecom.enrol(), 5)
+    await telecom.post(f"/v1/earns/{earned['earn_id']}/reverse")
+    return await telecom.post(f"/v1/earns/{earned['earn_id']}/reverse")
+
+
+async def _not_held(world: World) -> httpx.Response:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    await telecom.earn(card, 5)
+    burned = await telecom.burn(card, 5)
+    return await telecom.post(f"/v1/burns/{burned['burn_id']}/capture")
+
+
+async def _nothing_earned(world: World) -> httpx.Response:
+    telecom = world.till("telecom")
+    return await telecom.post("/v1/earns", {"card": await telecom.enrol(), "amount": 99})
+
+
+async def _limit_reached(world: World) -> httpx.Response:
+    retail = world.till("retail")
+    card = await retail.enrol()
+    await retail.earn(card, 6_000)
+    return await retail.post("/v1/burns", {"card": card, "points": 5_001})
+
+
+async def _merchant_suspended(world: World) -> httpx.Response:
+    banned = world.till("banned")
+    return await banned.post("/v1/earns", {"card": await banned.enrol(), "points": 5})
+
+
+async def _insufficient_points(world: World) -> httpx.Response:
+    telecom = world.till("telecom")
+    return await telecom.post("/v1/burns", {"card": await telecom.enrol(), "points": 5})
+
+
+PROVOKED: dict[Code, Callable[[World], Awaitable[httpx.Response]]] = {
+    Code.MALFORMED: _malformed,
+    Code.TOO_LARGE: _too_large,
+    Code.UNAUTHENTICATED: _unauthenticated,
+    Code.SCOPE_MISSING: _scope_missing,
+    Code.IDEMPOTENCY_KEY_MISSING: _idempotency_key_missing,
+    Code.INVALID: _invalid,
+    Code.UNKNOWN_CARD: _unknown_card,
+    Code.NOT_FOUND: _not_found,
+    Code.CARD_NOT_ACTIVE: _card_not_active,
+    Code.IDEMPOTENCY_KEY_REUSED: _idempotency_key_reused,
+    Code.ALREADY_REVERSED: _already_reversed,
+    Code.NOT_HELD: _not_held,
+    Code.NOTHING_EARNED: _nothing_earned,
+    Code.LIMIT_REACHED: _limit_reached,
+    Code.MERCHANT_SUSPENDED: _merchant_suspended,
+    Code.INSUFFICIENT_POINTS: _insufficient_points,
+}
+ELSEWHERE = {Code.IDEMPOTENCY_IN_FLIGHT, Code.TOO_MANY_REQUESTS, Code.BUSY, Code.INTERNAL}
+
+
+def assert_problem(answer: httpx.Response, code: Code) -> dict[str, Any]:
+    assert (answer.status_code, answer.json().get("code")) == (STATUS[code], code), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == answer.status_code
+    assert problem["type"].endswith(code)
+    assert problem["title"]
+    assert problem["detail"]
+    return problem
+
+
+def test_every_code_is_provoked() -> None:
+    assert set(PROVOKED) | ELSEWHERE == set(Code)
+    assert set(STATUS) == set(Code)
+
+
+@pytest.mark.parametrize("code", PROVOKED)
+async def test_each_mistake_answers_its_code(world: World, code: Code) -> None:
+    assert_problem(await PROVOKED[code](world), code)
+
+
+async def test_unauthenticated_says_how_to_authenticate(world: World) -> None:
+    assert (await _unauthenticated(world)).headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_a_full_queue_is_busy_and_says_when_to_come_again(serve: Serve) -> None:
+    world = await serve(queue_max=0)
+    telecom = world.till("telecom")
+    answer = await telecom.post("/v1/earns", {"card": await telecom.enrol(), "points": 5})
+    assert_problem(answer, Code.BUSY)
+    assert int(answer.headers["retry-after"]) >= 1
+
+
+async def test_the_twin_of_an_undecided_request_is_in_flight(serve: Serve) -> None:
+    world = await serve(wait_s_max=1)
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    body = {"card": card, "points": 5}
+    async with world.engine.connect() as connection:
+        # Somebody holds the member's account for longer than a request may wait.
+        await connection.execute(text("select from account for update"))
+        first = asyncio.create_task(telecom.post("/v1/earns", body, key="twin"))
+        await asyncio.sleep(0.3)
+        second = asyncio.create_task(telecom.post("/v1/earns", body, key="twin"))
+        assert_problem(await first, Code.BUSY)
+        third = asyncio.create_task(telecom.post("/v1/earns", body, key="twin"))
+        codes = [(await task).json()["code"] for task in (second, third)]
+        await connection.rollback()
+    assert codes == [Code.IDEMPOTENCY_IN_FLIGHT] * 2
+    # Afterwards the same key tells what became of it.
+    again = await telecom.post("/v1/earns", body, key="twin")
+    assert again.status_code == 201
+    assert (await telecom.get(f"/v1/cards/{card}")).json()["available"] == 5
+
+
+async def test_a_key_that_asks_too_fast_is_told_to_wait(serve: Serve) -> None:
+    world = await serve(requests_per_second_max=3)
+    telecom, retail = world.till("telecom"), world.till("retail")
+    answers = [await telecom.get("/v1/windows") for _ in range(20)]
+    late = [answer for answer in answers if answer.status_code != 200]
+    assert late
+    assert_problem(late[0], Code.TOO_MANY_REQUESTS)
+    assert int(late[0].headers["retry-after"]) >= 1
+    assert (await retail.get("/v1/windows")).status_code == 200
+    # Its own mistakes come first, whatever its rate.
+    assert_problem(await telecom.post("/v1/earns", {"card": NOBODY}), Code.INVALID)
+    assert_problem(
+        await telecom.post("/v1/earns", {"card": NOBODY, "points": 5}), Code.TOO_MANY_REQUESTS
+    )
+
+
+@asynccontextmanager
+async def _away(server_url: str, name: str) -> AsyncIterator[None]:
+    """Nobody can connect to the database, and whoever was connected is no longer."""
+    connection = await asyncpg.connect(server_url.replace("postgresql+asyncpg", "postgresql"))
+    try:
+        await connection.execute(f"alter database {name} with allow_connections false")
+        await connection.execute(
+            f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'"
+        )
+        yield
+        await connection.execute(f"alter database {name} with allow_connections true")
+    finally:
+        await connection.close()
+
+
+async def test_a_database_that_is_away_is_busy_and_tells_nothing_of_itself(
+    world: World, server_url: str
+) -> None:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    await telecom.earn(card, 5)
+    name = world.engine.url.database
+    assert name is not None
+    body = {"card": card, "points": 5}
+    async with _away(server_url, name):
+        for answer in (
+            await telecom.post("/v1/earns", body, key="while-away"),
+            await telecom.get(f"/v1/cards/{card}"),
+            await telecom.post("/v1/members"),
+        ):
+            problem = assert_problem(answer, Code.BUSY)
+            assert answer.headers["retry-after"] == "1"
+            assert name not in answer.text
+            assert "sql" not in problem["detail"].lower()
+        assert (await world.client.get("/healthz")).status_code == 200
+        ready = await world.client.get("/readyz")
+        assert (ready.status_code, ready.json()["failing"]) == (503, "database")
+    assert (await world.client.get("/readyz")).status_code == 200
+    assert (await telecom.post("/v1/earns", body, key="while-away")).status_code == 201
+    assert (await telecom.get(f"/v1/cards/{card}")).json()["available"] == 10
+
+
+async def test_a_mistake_of_ours_is_internal_and_tells_nothing_of_itself(world: World) -> None:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    async with world.engine.begin() as connection:
+        await connection.execute(text("alter table card rename to card_gone"))
+    answer = await telecom.get(f"/v1/cards/{card}")
+    assert_problem(answer, Code.INTERNAL)
+    assert "card_gone" not in answer.text
+    assert "select" not in answer.text
+
+
+async def test_a_revoked_key_dies_within_two_seconds(world: World) -> None:
+    telecom = world.till("telecom")
+    assert (await telecom.get("/v1/windows")).status_code == 200
+    async with world.engine.begin() as connection:
+        await connection.execute(
+            text("update api_key set revoked_at = :now where merchant_id ="
+                 " (select merchant_id from merchant where code = 'telecom')"),
+            {"now": world.clock.now + timedelta(seconds=1)},
+        )  # fmt: skip
+    await asyncio.sleep(2.05)
+    assert_problem(await telecom.get("/v1/windows"), Code.UNAUTHENTICATED)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda key: "",
+        lambda key: f"Basic {key}",
+        lambda key: f"Bearer {key[:-1]}",
+        lambda key: f"Bearer {key.replace('coal_test', 'coal_live')}",
+        lambda key: f"Bearer {key} {key}",
+        lambda key: "Bearer \xe9\xff",
+    ],
+)
+async def test_a_spoilt_key_is_nobodys(world: World, spoil: Callable[[str], str]) -> None:
+    header = spoil(world.keys["telecom"]).encode("latin-1")
+    answer = await world.client.get("/v1/windows", headers={b"Authorization": header})
+    assert_problem(answer, Code.UNAUTHENTICATED)
+
+
+async def test_the_router_answers_in_problems_too(world: World) -> None:
+    assert_problem(await world.client.get("/v1/nothing"), Code.NOT_FOUND)
+    answer = await world.client.get("/v1/transfers")
+    assert answer.status_code == 405
+    assert answer.json()["code"] == "method_not_allowed"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "POST" in answer.headers["allow"]

@@ -1,0 +1,85 @@
+"""Where several mistakes meet in one request, the first in the contract's order is answered."""
+
+from typing import Any
+
+import pytest
+
+from coalition.errors import Code
+from coalition.members.card import make_card
+from tests.coalition.api.conftest import World
+from tests.coalition.api.test_codes import assert_problem
+
+NOBODY = str(make_card(5)).encode()
+UNKNOWN = b'{"card":"' + NOBODY + b'","points":5}'
+INVALID = b'{"card":"' + NOBODY + b'","points":0}'
+TWICE = b'{"card":"1","card":"2"}'
+
+
+@pytest.mark.parametrize(
+    ("content", "bearer", "key", "code"),
+    [
+        (TWICE, None, None, Code.MALFORMED),
+        (TWICE, "narrow", None, Code.MALFORMED),
+        (b" " * 70_000, None, None, Code.TOO_LARGE),
+        (INVALID, None, None, Code.UNAUTHENTICATED),
+        (INVALID, "spoilt", None, Code.UNAUTHENTICATED),
+        (INVALID, "narrow", None, Code.SCOPE_MISSING),
+        (INVALID, "telecom", None, Code.IDEMPOTENCY_KEY_MISSING),
+        (INVALID, "telecom", "", Code.IDEMPOTENCY_KEY_MISSING),
+        (INVALID, "telecom", "with space", Code.IDEMPOTENCY_KEY_MISSING),
+        (INVALID, "telecom", "k" * 256, Code.IDEMPOTENCY_KEY_MISSING),
+        (INVALID, "telecom", "\xe9", Code.IDEMPOTENCY_KEY_MISSING),
+        (INVALID, "telecom", "k" * 255, Code.INVALID),
+        (UNKNOWN, "telecom", "key", Code.UNKNOWN_CARD),
+        (UNKNOWN, "banned", "key", Code.UNKNOWN_CARD),
+    ],
+)
+async def test_the_first_mistake_in_the_order_is_answered(
+    world: World, content: bytes, bearer: str | None, key: str | None, code: Code
+) -> None:
+    bearers = {
+        None: None,
+        "spoilt": world.keys["telecom"][:-1] + "!",
+        "narrow": await world.key("plain", "statements"),
+        "telecom": world.keys["telecom"],
+        "banned": world.keys["banned"],
+    }
+    headers: dict[bytes, bytes] = {}
+    if bearer is not None:
+        headers[b"Authorization"] = f"Bearer {bearers[bearer]}".encode()
+    if key is not None:
+        headers[b"Idempotency-Key"] = key.encode("latin-1")
+    answer = await world.client.post("/v1/earns", content=content, headers=headers)
+    assert_problem(answer, code)
+
+
+async def test_a_wrong_body_comes_before_an_unknown_id(world: World) -> None:
+    telecom = world.till("telecom")
+    for body in ({"points": 0}, {"reason": "returned"}):
+        assert_problem(await telecom.post("/v1/burns/brn_1/reverse", body), Code.INVALID)
+    assert_problem(await telecom.post("/v1/burns/brn_1/reverse", {}), Code.NOT_FOUND)
+
+
+async def test_a_blocked_card_comes_before_a_reused_key_and_that_before_a_shortage(
+    world: World,
+) -> None:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    await telecom.earn(card, 10)
+    body: dict[str, Any] = {"card": card, "points": 10}
+    assert (await telecom.post("/v1/burns", body, key="k")).status_code == 201
+    assert_problem(
+        await telecom.post("/v1/burns", body | {"points": 99}, key="k"),
+        Code.IDEMPOTENCY_KEY_REUSED,
+    )
+    await telecom.post(f"/v1/cards/{card}/block")
+    assert_problem(
+        await telecom.post("/v1/burns", body | {"points": 99}, key="k"), Code.CARD_NOT_ACTIVE
+    )
+
+
+async def test_a_suspended_merchant_is_told_so_before_a_shortage(world: World) -> None:
+    banned = world.till("banned")
+    card = await banned.enrol()
+    answer = await banned.post("/v1/burns", {"card": card, "points": 5})
+    assert_problem(answer, Code.MERCHANT_SUSPENDED)

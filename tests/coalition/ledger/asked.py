@@ -1,0 +1,92 @@
+"""What the state machine may ask for: three merchants' terms, and movements for Hypothesis to draw."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from coalition.earning.terms import PairPrice, Prices, Terms, Validity
+from tests.world import FIRST_DAY, merchant
+
+NAMES = ["ann", "bob", "cyd"]
+CODES = ["telecom", "retail", "fuel"]
+
+
+def terms() -> dict[str, Terms]:
+    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse."""
+    days = Validity(days=20)
+    telecom = replace(
+        merchant("telecom"),
+        validity=days,
+        breakage="house",
+        prices=(
+            Prices(FIRST_DAY, burn_price=Decimal("0.010")),
+            Prices(date(2026, 1, 15), burn_price=Decimal("0.0125")),
+        ),
+        pair_prices=(
+            PairPrice("fuel", date(2026, 1, 12), Decimal("0.006"), Decimal("0.0055")),
+        ),
+    )
+    retail = replace(
+        merchant("retail"),
+        validity=Validity(days=45, grace_days=7),
+        breakage="pool",
+        prices=(Prices(FIRST_DAY, Decimal("0.004"), Decimal("0.008"), Decimal("0.0075")),),
+    )
+    fuel = replace(
+        merchant("fuel"),
+        time_zone="Europe/Berlin",
+        prices=(Prices(FIRST_DAY, burn_price=Decimal("0.0055")),),
+        minimum_payout=500,
+    )
+    return {one.code: one for one in (telecom, retail, fuel)}
+
+
+@dataclass(frozen=True)
+class Op:
+    """A movement to try. pick chooses among the burns or earns there are; ago is how late it is."""
+
+    kind: str
+    name: str
+    at: str
+    points: int | None
+    amount: int | None = None
+    take: Any = "oldest"
+    ago: timedelta = timedelta(0)
+    hold_seconds: int | None = None
+    peer: str = "ann"
+    pick: int = 0
+
+
+names, codes = st.sampled_from(NAMES), st.sampled_from(CODES)
+points = st.integers(1, 400)
+takes = st.one_of(
+    st.sampled_from(["oldest", "own_first"]),
+    codes.map(lambda code: f"only {code}"),
+    st.dictionaries(codes, st.integers(1, 120), min_size=1),
+)
+agos = st.one_of(st.just(timedelta(0)), st.integers(0, 50 * 24).map(lambda h: timedelta(hours=h)))
+picks = st.integers(0, 5)
+some = st.none() | points
+earns = st.one_of(
+    st.builds(Op, st.just("earn"), names, codes, points, ago=agos),
+    st.builds(Op, st.just("earn"), names, codes, st.none(), st.integers(1, 40_000), ago=agos),
+)
+burns = st.builds(Op, st.just("burn"), names, codes, points, take=takes, ago=agos)
+holds = st.builds(
+    Op, st.just("burn"), names, codes, points, take=takes,
+    hold_seconds=st.sampled_from([60, 3600, 3 * 86_400, 25 * 86_400]),
+)  # fmt: skip
+ends = st.builds(Op, st.sampled_from(["capture", "capture", "void"]), names, codes, some, pick=picks)
+refunds = st.builds(Op, st.just("reverse_burn"), names, codes, some, pick=picks)
+returns = st.one_of(
+    st.builds(Op, st.just("reverse_earn"), names, codes, some, pick=picks),
+    st.builds(
+        Op, st.just("reverse_earn"), names, codes, st.none(), st.integers(1, 20_000), pick=picks
+    ),
+)
+gifts = st.builds(Op, st.just("transfer"), names, codes, points, take=takes, peer=names)
+anything = st.one_of(earns, burns, holds, ends, refunds, returns, gifts)

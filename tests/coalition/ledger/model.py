@@ -1,0 +1,334 @@
+"""The ledger once more, as plainly as it can be said: lists in memory, no database, no groups.
+
+Written from the contract, not from the code, for test_state_machine.py to compare with. A movement
+answers the code it is refused with, or what it came to. What a window comes to is in
+model_window.py.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from coalition.earning.terms import Terms
+
+HOUSE_ZONE = ZoneInfo("Asia/Shanghai")
+SHORT = "insufficient_points"
+
+
+@dataclass(eq=False)
+class Lot:
+    origin: str
+    kind: str
+    points: int
+    left: int
+    earned_at: datetime
+    earned_on: date
+    good_until: date | None
+    window: int
+    about: int | None = None
+
+
+@dataclass(eq=False)
+class Leg:
+    lot: Lot
+    points: int
+    on: date
+    window: int | None
+    about: int | None
+
+
+@dataclass(eq=False)
+class Burn:
+    kind: str
+    redeemer: str | None
+    points: int
+    status: str = "posted"
+    returned: int = 0
+    over_at: datetime | None = None
+    legs: list[Leg] = field(default_factory=list)
+
+    def taken(self) -> list[tuple[Leg, int]]:
+        """The first leg of each lot and what is still taken of it, in the order taken."""
+        first: dict[int, Leg] = {}
+        left: dict[int, int] = {}
+        for leg in self.legs:
+            first.setdefault(id(leg.lot), leg)
+            left[id(leg.lot)] = left.get(id(leg.lot), 0) + leg.points
+        return [(leg, left[key]) for key, leg in first.items() if left[key]]
+
+
+@dataclass(eq=False)
+class Earn:
+    lot: Lot
+    amount: int | None
+    window: int
+    back: int = 0
+    back_amount: int = 0
+
+
+@dataclass(eq=False)
+class Member:
+    card_status: str = "active"
+    lots: list[Lot] = field(default_factory=list)
+    burns: list[Burn] = field(default_factory=list)
+    legs: list[tuple[Burn, Leg]] = field(default_factory=list)
+    debts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def available(self) -> int:
+        return sum(lot.left for lot in self.lots)
+
+    @property
+    def held(self) -> int:
+        return sum(burn.points for burn in self.burns if burn.status == "held")
+
+    def open_lots(self) -> list[Lot]:
+        """What lapses first comes first, then what was earned first."""
+        never = date.max
+        lots = [lot for lot in self.lots if lot.left]
+        return sorted(lots, key=lambda lot: (lot.good_until or never, lot.earned_at))
+
+
+@dataclass
+class Span:
+    opens_at: datetime
+    closes_at: datetime
+
+
+class Model:
+    def __init__(self, terms: dict[str, Terms], members: list[str], first: Span) -> None:
+        self.terms = terms
+        self.members = {name: Member() for name in members}
+        # The window's number is its place in here, from 1; the last one is open.
+        self.windows = [first]
+
+    # ------------------------------------------------------------ days and windows
+
+    @property
+    def window(self) -> int:
+        return len(self.windows)
+
+    def day(self, at: datetime, merchant: str | None = None) -> date:
+        zone = ZoneInfo(self.terms[merchant].time_zone) if merchant else HOUSE_ZONE
+        return at.astimezone(zone).date()
+
+    def late(self, at: datetime) -> int | None:
+        """The earlier window that holds this moment."""
+        for number, span in enumerate(self.windows[:-1], start=1):
+            if span.opens_at <= at < span.closes_at:
+                return number
+        return None
+
+    def lapse(self, name: str, now: datetime) -> None:
+        """Holds end and points expire, in the order in which their time comes."""
+        member = self.members[name]
+        ended = [b for b in member.burns if b.status == "held" and b.over_at and b.over_at <= now]
+        for burn in sorted(ended, key=lambda burn: burn.over_at or now):
+            assert burn.over_at is not None
+            self._expire(member, self.day(burn.over_at), now)
+            self._give_back(member, burn, burn.points, burn.over_at)
+            burn.status, burn.returned = "voided", burn.points
+        self._expire(member, self.day(now), now)
+
+    def _expire(self, member: Member, today: date, now: datetime) -> None:
+        dead = [lot for lot in member.open_lots() if lot.good_until and lot.good_until < today]
+        if dead:
+            burn = Burn("expiry", None, sum(lot.left for lot in dead))
+            member.burns.append(burn)
+            parts = [(lot, lot.left) for lot in dead]
+            self._write(member, burn, parts, self.day(now), self.window, None)
+
+    # ------------------------------------------------------------ legs
+
+    def _write(
+        self,
+        member: Member,
+        burn: Burn,
+        parts: list[tuple[Lot, int]],
+        on: date,
+        window: int | None,
+        about: int | None,
+    ) -> None:
+        for lot, points in parts:
+            lot.left -= points
+            leg = Leg(lot, points, on, window, about)
+            burn.legs.append(leg)
+            member.legs.append((burn, leg))
+
+    def _give_back(self, member: Member, burn: Burn, points: int, at: datetime) -> None:
+        """Last leg first, into the same lots, at the first leg's price."""
+        window = None if burn.status == "held" else self.window
+        for first, left in reversed(burn.taken()):
+            part = min(left, points)
+            points -= part
+            if not part:
+                break
+            about = first.window if first.window != window else first.about
+            self._write(member, burn, [(first.lot, -part)], first.on, window, about)
+            lot, today = first.lot, self.day(at)
+            if lot.good_until and lot.good_until < today:
+                grace = self.terms[lot.origin].validity.grace_days
+                lot.good_until = today + timedelta(days=grace)
+
+    def _choose(
+        self, lots: list[Lot], points: int, take: dict[str, int] | str, redeemer: str | None
+    ) -> list[tuple[Lot, int]] | None:
+        """Which lots, and how much of each; take: oldest, own_first, or exact amounts by origin."""
+        if isinstance(take, dict):
+            parts: list[tuple[Lot, int]] = []
+            for origin, amount in take.items():
+                part = self._choose([x for x in lots if x.origin == origin], amount, "oldest", None)
+                if part is None:
+                    return None
+                parts += part
+            return parts
+        if take == "own_first":
+            lots = sorted(lots, key=lambda lot: lot.origin != redeemer)
+        parts = []
+        for lot in lots:
+            part_points = min(lot.left, points)
+            points -= part_points
+            if part_points:
+                parts.append((lot, part_points))
+        return None if points else parts
+
+    # ------------------------------------------------------------ movements
+
+    def earn(
+        self, name: str, at: str, points: int | None, amount: int | None, on: datetime, now: datetime
+    ) -> Earn | str:
+        member = self.members[name]
+        if member.card_status != "active":
+            return "card_not_active"
+        self.lapse(name, now)
+        worth = points if points is not None else (amount or 0) // 100
+        if not worth:
+            return "nothing_earned"
+        validity, day = self.terms[at].validity, self.day(on, at)
+        until = day + timedelta(days=validity.days) if validity.days else None
+        kind = "action" if points is not None else "purchase"
+        lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
+        member.lots.append(lot)
+        paid = min(member.debts.get(at, 0), worth)
+        if paid:
+            member.debts[at] -= paid
+            burn = Burn("clawback", None, paid)
+            member.burns.append(burn)
+            self._write(member, burn, [(lot, paid)], day, self.window, lot.about)
+        return Earn(lot, amount, self.window)
+
+    def burn(
+        self,
+        name: str,
+        at: str,
+        points: int,
+        take: dict[str, int] | str,
+        on: datetime,
+        hold_seconds: int | None,
+        now: datetime,
+    ) -> Burn | str:
+        member = self.members[name]
+        if member.card_status != "active":
+            return "card_not_active"
+        self.lapse(name, now)
+        parts = self._choose(member.open_lots(), points, take, at)
+        if parts is None:
+            return SHORT
+        burn = Burn("redemption", at, points)
+        member.burns.append(burn)
+        window: int | None = self.window
+        about = self.late(on)
+        if hold_seconds is not None:
+            burn.status, burn.over_at = "held", now + timedelta(seconds=hold_seconds)
+            window = about = None
+        self._write(member, burn, parts, self.day(on, at), window, about)
+        return burn
+
+    def capture(self, name: str, burn: Burn, points: int | None, now: datetime) -> Burn | str:
+        self.lapse(name, now)
+        if burn.status != "held":
+            return "not_held"
+        if points is not None and points > burn.points:
+            return "invalid"
+        kept = burn.points if points is None else points
+        self._give_back(self.members[name], burn, burn.points - kept, now)
+        burn.status, burn.points = "posted", kept
+        for leg in burn.legs:
+            leg.window, leg.on = self.window, self.day(now, burn.redeemer)
+        return burn
+
+    def void(self, name: str, burn: Burn, now: datetime) -> Burn | str:
+        self.lapse(name, now)
+        if burn.status != "held":
+            return "not_held"
+        self._give_back(self.members[name], burn, burn.points, now)
+        burn.status, burn.returned = "voided", burn.points
+        return burn
+
+    def reverse_burn(self, name: str, burn: Burn, points: int | None, now: datetime) -> int | str:
+        """Answers the points that came back."""
+        self.lapse(name, now)
+        if burn.status != "posted":
+            return "invalid" if burn.status == "held" else "already_reversed"
+        left = burn.points - burn.returned
+        back = left if points is None else points
+        if not left or back > left:
+            return "already_reversed"
+        burn.returned += back
+        self._give_back(self.members[name], burn, back, now)
+        return back
+
+    def reverse_earn(
+        self, name: str, earn: Earn, points: int | None, amount: int | None, now: datetime
+    ) -> tuple[int, int] | str:
+        """Answers the points taken back at once, and those that are owed."""
+        self.lapse(name, now)
+        member, at = self.members[name], earn.lot.origin
+        left = earn.lot.points - earn.back
+        if not left:
+            return "already_reversed"
+        back = left if points is None else points
+        if amount is not None:
+            if earn.amount is None:
+                return "invalid"
+            amount_left = earn.amount - earn.back_amount - amount
+            if amount_left < 0:
+                return "already_reversed"
+            back = max(0, left - earn.lot.points * amount_left // earn.amount)
+            earn.back_amount += amount
+        if back > left:
+            return "already_reversed"
+        earn.back += back
+        own = [lot for lot in member.open_lots() if lot is earn.lot]
+        lots = own + [x for x in member.open_lots() if x.origin == at and x is not earn.lot]
+        moved = min(back, sum(lot.left for lot in lots))
+        if moved:
+            parts = self._choose(lots, moved, "oldest", None) or []
+            burn = Burn("clawback", None, moved)
+            member.burns.append(burn)
+            about = earn.window if earn.window != self.window else None
+            self._write(member, burn, parts, earn.lot.earned_on, self.window, about)
+        if back > moved:
+            member.debts[at] = member.debts.get(at, 0) + back - moved
+        return moved, back - moved
+
+    def transfer(
+        self, giver: str, taker: str, points: int, take: dict[str, int] | str, now: datetime
+    ) -> Burn | str:
+        """A gift asked for by the house. Answers the giver's burn."""
+        if "active" != self.members[giver].card_status or "active" != self.members[taker].card_status:
+            return "card_not_active"
+        if giver == taker:
+            return "invalid"
+        self.lapse(giver, now)
+        parts = self._choose(self.members[giver].open_lots(), points, take, None)
+        if parts is None:
+            return SHORT
+        burn = Burn("transfer", None, points)
+        self.members[giver].burns.append(burn)
+        today = self.day(now)
+        self._write(self.members[giver], burn, parts, today, self.window, None)
+        for lot, part in parts:
+            gift = Lot(lot.origin, "transfer", part, part, now, today, lot.good_until, self.window)
+            self.members[taker].lots.append(gift)
+        return burn

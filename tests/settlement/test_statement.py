@@ -1,0 +1,170 @@
+"""A party's statement: what it shows adds up, and it shows nothing of what others do."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from settlement.netting import net
+from settlement.obligation import Obligation, PathLine, Result
+from settlement.statement import NOTHING_OWED, OWED_TO_YOU, YOU_OWE, build
+from settlement.window import Window
+
+WINDOW = Window(
+    2,
+    "2017-04",
+    datetime(2017, 3, 31, 16, tzinfo=UTC),
+    datetime(2017, 4, 30, 16, tzinfo=UTC),
+    "closed",
+)
+
+
+def _cross(number, origin, redeemer, quantity, pays, gets, about=None, kind="redemption"):
+    """A path line, and its two obligations for `pays` and `gets` minor units a unit."""
+    path = PathLine(
+        number, origin, redeemer, kind, quantity, Decimal(pays) / 100, quantity * pays, "CNY", about
+    )
+    sides = [(origin, "house", pays), ("house", redeemer, gets)]
+    if quantity < 0:
+        sides = [(creditor, debtor, unit) for debtor, creditor, unit in sides]
+    owed = [
+        Obligation(
+            2 * number + side, debtor, creditor, abs(quantity) * unit, "CNY",
+            "burn", number, abs(quantity), Decimal(unit) / 100,
+        )
+        for side, (debtor, creditor, unit) in enumerate(sides)
+    ]  # fmt: skip
+    return [path], owed
+
+
+def _own(number, origin, quantity, kind="redemption"):
+    return [PathLine(number, origin, origin, kind, quantity, Decimal(0), 0, "CNY")], []
+
+
+def example() -> Result:
+    parts = [
+        _cross(1, "telecom", "retail", 1_200, 3, 2),
+        _own(2, "retail", 300),
+        _cross(3, "retail", "telecom", 300, 2, 2),
+        _cross(4, "fuel", "telecom", 77, 5, 4),
+        _cross(5, "fuel", "wine", 999, 6, 6),
+        _cross(6, "telecom", "retail", -200, 3, 2, "2017-03"),
+        _cross(7, "fuel", "retail", 50, 7, 7, "2017-02"),
+        _own(8, "telecom", 5_000, "issue"),
+        _own(9, "retail", 40, "transfer"),
+    ]
+    paths = [path for part in parts for path in part[0]]
+    obligations, positions = net(
+        [due for part in parts for due in part[1]],
+        {("retail", "CNY"): -500, ("house", "CNY"): 500},
+        seen=(),
+        through={"wine": "telecom"},
+        minimum_due=lambda party, currency: 0 if party == "retail" else None,
+    )
+    return Result(tuple(paths), obligations, positions)
+
+
+def _rows(table, *fields):
+    return {tuple(row[field] for field in fields) for row in table.to_dict(orient="records")}
+
+
+def test_a_statement_shows_own_and_cross_paths_with_the_price_this_party_pays_or_gets():
+    retail = build(example(), WINDOW, "retail", "Retail")
+    shown = _rows(retail.lines, "path", "origin", "redeemer", "quantity", "price", "direction")
+    assert shown == {
+        ("cross as redeemer", "telecom", "retail", 1_200, Decimal("0.02"), OWED_TO_YOU),
+        ("own", "retail", "retail", 300, Decimal(0), NOTHING_OWED),
+        ("cross as origin", "retail", "telecom", 300, Decimal("0.02"), YOU_OWE),
+        ("as issuer", "retail", "retail", 40, Decimal(0), NOTHING_OWED),
+    }
+
+
+def test_corrections_and_late_items_name_the_window_they_belong_to():
+    retail = build(example(), WINDOW, "retail", "Retail")
+    shown = _rows(retail.corrections, "window", "what", "origin", "quantity", "amount", "direction")
+    assert shown == {
+        ("2017-03", "given back", "telecom", 200, 400, YOU_OWE),
+        ("2017-02", "late", "fuel", 50, 350, OWED_TO_YOU),
+    }
+
+
+@pytest.mark.parametrize("party", ["telecom", "retail", "fuel", "wine", "house"])
+def test_lines_and_corrections_add_up_to_receivable_and_payable(party):
+    statement = build(example(), WINDOW, party, party.title())
+    rows = [
+        *statement.lines.to_dict(orient="records"),
+        *statement.corrections.to_dict(orient="records"),
+    ]
+    (summary,) = statement.summary.to_dict(orient="records")
+    for direction, total in ((OWED_TO_YOU, "receivable"), (YOU_OWE, "payable")):
+        amounts = [row["amount"] for row in rows if row["direction"] == direction]
+        assert sum(amounts) == summary[total], direction
+    for row in rows:
+        if row["price"] is not None:
+            assert row["quantity"] * row["price"] * 100 == row["amount"]
+
+
+def test_the_summary_chains_from_opening_to_closing():
+    (row,) = build(example(), WINDOW, "retail", "Retail").summary.to_dict(orient="records")
+    assert row == {
+        "currency": "CNY", "opening": -500, "receivable": 2_400 + 350, "payable": 600 + 400,
+        "net": 1_750, "instructed": 1_250, "closing": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("party", ["telecom", "retail", "wine"])
+def test_a_merchant_sees_nothing_of_what_others_do_among_themselves(party):
+    statement = build(example(), WINDOW, party, party.title())
+    for table in (statement.lines, statement.corrections, statement.matrix):
+        for row in table.to_dict(orient="records"):
+            assert party in (row["origin"], row["redeemer"])
+
+
+def test_a_redeemer_does_not_see_what_the_origin_pays():
+    telecom = build(example(), WINDOW, "telecom", "Telecom")
+    from_fuel = [row for row in telecom.lines.to_dict(orient="records") if row["origin"] == "fuel"]
+    assert [(row["price"], row["amount"]) for row in from_fuel] == [(Decimal("0.04"), 308)]
+
+
+def test_a_price_too_small_to_owe_a_cent_stays_hidden_from_the_redeemer():
+    path = PathLine(1, "fuel", "retail", "redemption", 1, Decimal("0.001"), 0, "CNY")
+    result = Result((path,), (), ())
+    prices = {
+        party: list(build(result, WINDOW, party, party).lines["price"])
+        for party in ("fuel", "retail", "house")
+    }
+    assert prices == {"fuel": [path.price], "retail": [None], "house": [path.price]}
+
+
+def test_the_matrix_holds_own_row_and_column_after_corrections_and_no_other_kind():
+    telecom = build(example(), WINDOW, "telecom", "Telecom")
+    shown = _rows(telecom.matrix, "origin", "redeemer", "quantity", "you_owe", "owed_to_you")
+    assert shown == {
+        ("telecom", "retail", 1_000, 3_000, 0),
+        ("retail", "telecom", 300, 0, 600),
+        ("fuel", "telecom", 77, 0, 308),
+    }
+
+
+def test_the_house_sees_every_pair():
+    house = build(example(), WINDOW, "house", "House")
+    shown = _rows(house.matrix, "origin", "redeemer", "quantity", "you_owe", "owed_to_you")
+    assert ("fuel", "wine", 999, 5_994, 5_994) in shown
+    assert ("telecom", "retail", 1_000, 2_000, 3_000) in shown
+    assert len(shown) == 6
+
+
+def test_a_net_passed_through_is_a_line_of_both_parties():
+    result = example()
+    parent = build(result, WINDOW, "telecom", "Telecom")
+    child = build(result, WINDOW, "wine", "Wine")
+    line = ("passed through", "wine", "telecom", 5_994)
+    fields = ("path", "origin", "redeemer", "amount", "direction")
+    assert (*line, OWED_TO_YOU) in _rows(parent.lines, *fields)
+    assert (*line, YOU_OWE) in _rows(child.lines, *fields)
+
+
+def test_a_party_without_any_movement_gets_an_empty_statement():
+    nobody = build(example(), WINDOW, "nobody", "Nobody")
+    tables = (nobody.summary, nobody.lines, nobody.corrections, nobody.matrix)
+    assert [len(table) for table in tables] == [0, 0, 0, 0]

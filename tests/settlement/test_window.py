@@ -1,0 +1,102 @@
+"""When windows end, what they are called, and when a payment falls due."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from settlement.window import CalendarError, label_for, midnight, next_end, payment_due
+
+MONTHLY = "FREQ=MONTHLY;BYMONTHDAY=1"
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize(
+    ("rule", "zone", "after", "expected"),
+    [
+        (MONTHLY, "Asia/Shanghai", "2017-03-01T00:00+08:00", "2017-04-01T00:00+08:00"),
+        (MONTHLY, "Asia/Shanghai", "2017-03-31T23:59:59+08:00", "2017-04-01T00:00+08:00"),
+        (MONTHLY, "Europe/Berlin", "2017-03-01T00:00+01:00", "2017-04-01T00:00+02:00"),
+        (MONTHLY, "Europe/Berlin", "2017-10-01T00:00+02:00", "2017-11-01T00:00+01:00"),
+        ("FREQ=DAILY", "Europe/Berlin", "2017-03-26T00:00+01:00", "2017-03-27T00:00+02:00"),
+        # 2017-10-15 begins at 01:00 in Sao Paulo: the clocks skip midnight.
+        ("FREQ=DAILY", "America/Sao_Paulo", "2017-10-14T12:00-03:00", "2017-10-15T01:00-02:00"),
+        ("FREQ=DAILY", "America/Sao_Paulo", "2017-10-15T01:00-02:00", "2017-10-16T00:00-02:00"),
+        # 2017-11-05 begins twice in Havana: the first time counts, and only once.
+        ("FREQ=DAILY", "America/Havana", "2017-11-04T12:00-04:00", "2017-11-05T00:00-04:00"),
+        ("FREQ=DAILY", "America/Havana", "2017-11-05T00:00-04:00", "2017-11-06T00:00-05:00"),
+        ("FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=20", "UTC", "2017-03-01T00:00Z", "2017-03-20T00:00Z"),
+        ("FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=20", "UTC", "2017-03-20T00:00Z", "2017-05-20T00:00Z"),
+        ("RRULE:FREQ=WEEKLY;BYDAY=MO", "UTC", "2017-03-06T00:00Z", "2017-03-13T00:00Z"),
+        ("FREQ=DAILY;BYHOUR=9", "UTC", "2017-03-06T00:00Z", "2017-03-07T00:00Z"),
+    ],
+)
+def test_a_window_ends_at_local_midnight_of_the_next_named_day(rule, zone, after, expected):
+    assert next_end(rule, ZoneInfo(zone), date(2017, 3, 1), _at(after)) == _at(expected)
+
+
+def test_windows_of_a_daily_calendar_follow_each_other_through_a_year_of_clock_changes():
+    zone = ZoneInfo("America/Sao_Paulo")
+    at = midnight(date(2017, 1, 1), zone)
+    for day in range(1, 366):
+        at = next_end("FREQ=DAILY", zone, date(2017, 1, 1), at)
+        assert at == midnight(date(2017, 1, 1) + timedelta(days=day), zone)
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("every month", "not an RFC 5545 rule"),
+        ("", "not an RFC 5545 rule"),
+        ("FREQ=MONTHLY;BYMONTHDAY=32", "not an RFC 5545 rule|names no day"),
+        ("FREQ=DAILY;UNTIL=20180101T000000Z", "not an RFC 5545 rule"),
+        ("DTSTART:20170101T000000Z\nRRULE:FREQ=DAILY", "leave out DTSTART"),
+        ("FREQ=DAILY;COUNT=3", "names no day after"),
+    ],
+)
+def test_a_calendar_rule_that_cannot_go_on_is_refused_with_the_reason(rule, says):
+    with pytest.raises(CalendarError, match=says):
+        next_end(rule, ZoneInfo("UTC"), date(2017, 1, 1), datetime(2017, 6, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [
+        ([], "2017-03"),
+        (["2017-03"], "2017-03-31"),
+        (["2017-03", "2017-03-31"], "2017-03-31-2"),
+        (["2017-03", "2017-03-31", "2017-03-31-2"], "2017-03-31-3"),
+        (["2017-02"], "2017-03"),
+    ],
+)
+def test_a_window_is_called_after_its_last_local_day(taken, expected):
+    shanghai = ZoneInfo("Asia/Shanghai")
+    assert label_for(midnight(date(2017, 4, 1), shanghai), shanghai, taken) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "opens", "closes", "due"),
+    [
+        (None, "2017-03-01", "2017-04-01", True),
+        ("FREQ=MONTHLY;BYMONTHDAY=20", "2017-03-01", "2017-04-01", True),
+        ("FREQ=MONTHLY;BYMONTHDAY=20", "2017-03-01", "2017-03-20", False),
+        ("FREQ=MONTHLY;BYMONTHDAY=20", "2017-03-20", "2017-03-21", True),
+        ("FREQ=MONTHLY;BYMONTHDAY=20", "2017-03-21", "2017-04-20", False),
+        ("FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=20", "2017-03-01", "2017-04-01", True),
+        ("FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=20", "2017-04-01", "2017-05-01", False),
+        ("FREQ=DAILY;COUNT=1", "2017-03-01", "2017-04-01", False),
+    ],
+)
+def test_a_payment_is_due_in_the_window_in_which_a_named_day_begins(rule, opens, closes, due):
+    berlin = ZoneInfo("Europe/Berlin")
+    span = [midnight(date.fromisoformat(day), berlin) for day in (opens, closes)]
+    assert payment_due(rule, berlin, *span) is due
+
+
+def test_a_window_that_opens_after_midnight_does_not_hold_that_day():
+    opens_at = datetime(2017, 3, 20, 5, tzinfo=UTC)
+    closes_at = datetime(2017, 4, 1, tzinfo=UTC)
+    assert not payment_due("FREQ=MONTHLY;BYMONTHDAY=20", ZoneInfo("UTC"), opens_at, closes_at)
