@@ -15,6 +15,8 @@ from benchmarks.report import machine_of, show, write_json
 from benchmarks.rows import rows_of
 from benchmarks.sizes import COMPLETE, LARGE, QUICK, sized
 
+WIDTH_IN_A_FILE = 150
+
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A smoke run of two minutes; its figures mean little.")
@@ -49,6 +51,8 @@ def main(
     # Ended by a signal, everything that was started still ends with us.
     signal.signal(signal.SIGTERM, _end)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH_IN_A_FILE)
     started = time.monotonic()
     with open_place(console) as place:
         machine = machine_of(place)

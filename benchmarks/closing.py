@@ -79,7 +79,7 @@ class CloseError(Exception):
 
 @dataclass(slots=True)
 class Till:
-    """One till that posts an earn after the other; raises when stopped, if an answer was not 201."""
+    """One till that posts an earn after the other. stop() raises where an answer was not 201."""
 
     server: ApiServer
     key: str

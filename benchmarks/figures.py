@@ -1,4 +1,4 @@
-"""What was measured, and whether it meets its goal. Pure values; how they are shown is report.py."""
+"""What was measured, and whether it meets its goal. Pure values; report.py shows them."""
 
 import math
 from collections.abc import Iterable
@@ -43,7 +43,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. figure None: it could not be measured, and note says why.
+    """One line of the table. figure None: it was not measured, and absent says why.
 
     reference is what the figure is divided by, in the same unit; reference_name says what it is.
     """
@@ -55,6 +55,7 @@ class Row:
     reference_name: str = ""
     goal: Goal | None = None
     note: str = ""
+    absent: str = "not measured"
 
     @property
     def ratio(self) -> float | None:
@@ -65,14 +66,17 @@ class Row:
 
     @property
     def is_met(self) -> bool | None:
-        """None where there is no goal."""
-        if self.goal is None:
+        """None where there is no goal, or nothing to hold against it."""
+        if self.goal is None or self.figure is None:
             return None
-        if self.figure is None:
-            return False
         return self.goal.is_met_by(self.figure.middle if self.ratio is None else self.ratio)
 
 
-def unmet(rows: list[Row]) -> list[Row]:
-    """The rows whose goal was not reached or not measured."""
+def unmet(rows: Iterable[Row]) -> list[Row]:
+    """The rows whose goal was not reached."""
     return [row for row in rows if row.is_met is False]
+
+
+def undecided(rows: Iterable[Row]) -> list[Row]:
+    """The rows that have a goal and no figure."""
+    return [row for row in rows if row.goal is not None and row.figure is None]

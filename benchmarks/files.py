@@ -1,4 +1,4 @@
-"""Night files: a chain sends its day's earns and burns at once, over HTTP or straight to the ledger.
+"""Night files: a chain sends its day's earns and burns at once, over HTTP or to the ledger itself.
 
 The files are made here, posted through POST /v1/batches, and, for comparison, through Ledger.post
 in this process, in groups, without HTTP in between.
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -113,7 +114,7 @@ def post_over_http(town: Town, server: ApiServer, path: Path) -> Posted | None:
 
 def _ask(
     server: ApiServer, method: str, path: str, headers: dict[str, str], body: object = None
-) -> tuple[int, dict[str, str | int]]:
+) -> tuple[int, dict[str, Any]]:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=REQUEST_TIMEOUT_S)
     try:
         connection.request(method, path, body=body, headers=headers)  # type: ignore[arg-type]
@@ -124,7 +125,7 @@ def _ask(
 
 
 async def post_in_process(place: Place, town: Town, path: Path) -> Posted:
-    """Post the file through the ledger's own door, a group after the other, as the first merchant."""
+    """Post the file through the ledger's door, a group after the other, as the first merchant."""
     engine = create_engine(place.url(town.database))
     ledger = Ledger(engine)
     rows = done = 0

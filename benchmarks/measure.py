@@ -93,8 +93,9 @@ class _Wrk:
         self, name: str, server: ApiServer, connections: int, seconds: int, pause_ms: int = 0
     ) -> Load:
         rounds = self.measured.loads.setdefault(name, [])
+        key = f"{self.town.database}-{name}-{len(rounds)}".replace(" ", "-")
         found = till_load.load(
-            self.place, self.town, server, f"{self.town.database}-{name}-{len(rounds)}".replace(" ", "-"),
+            self.place, self.town, server, key,
             len(rounds) + 1, connections=connections, seconds=seconds, pause_ms=pause_ms,
         )  # fmt: skip
         rounds.append(found)
@@ -153,9 +154,7 @@ def _night_files(place: Place, town: Town, sizes: Sizes, measured: Measured) -> 
             path = files.make_file(place, town, f"direct-{kind}", sizes.rows, burns_of_4=burns_of_4)
             posted = run(files.post_in_process(place, town, path))
             measured.in_process.setdefault(kind, []).append(posted)
-            place.say(
-                f"  {kind} in process: {posted.rows_per_s:,.0f} rows/s, {posted.refused} refused"
-            )
+            place.say(f"  {kind}, Ledger.post: {_told(posted)}")
             path.unlink()
 
 
@@ -170,7 +169,11 @@ def _over_http(
         return
     measured.over_http.setdefault(kind, []).append(posted)
     _note_peak(measured, "file", server)
-    place.say(f"  {kind} over HTTP: {posted.rows_per_s:,.0f} rows/s, {posted.refused} refused")
+    place.say(f"  {kind}, POST /v1/batches: {_told(posted)}")
+
+
+def _told(posted: Posted) -> str:
+    return f"{posted.rows_per_s:,.0f} rows/s, {posted.refused:,} refused"
 
 
 def _mix_at_size(place: Place, town: Town, sizes: Sizes, measured: Measured) -> None:

@@ -3,7 +3,6 @@
 import re
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from benchmarks.place import Place, connected, create_database, run
 from coalition import embedded_programs as programs
@@ -16,7 +15,7 @@ _LATENCY = re.compile(r"^latency average = ([0-9.]+) ms", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 
 
-class ReferenceError_(Exception):
+class PgbenchError(Exception):
     """A reference could not be measured; says what the program printed."""
 
 
@@ -42,7 +41,7 @@ def tpcb(place: Place, seconds: int) -> TpcB:
     found = _TPS.search(printed), _LATENCY.search(printed)
     failed = _FAILED.search(printed)
     if found[0] is None or found[1] is None or failed is None or failed[1] != "0":
-        raise ReferenceError_(f"pgbench did not run as it should:\n{printed}")
+        raise PgbenchError(f"pgbench did not run as it should:\n{printed}")
     return TpcB(float(found[0][1]), float(found[1][1]))
 
 
@@ -51,7 +50,7 @@ def _pgbench(place: Place, *arguments: str) -> str:
     where = ["-h", str(server.socket_folder), "-p", str(PORT), "-U", SUPERUSER, TPCB]
     done = programs.run(server.binaries / "pgbench", [*arguments, *where], None, timeout_s=600)
     if done.returncode != 0:
-        raise ReferenceError_(f"pgbench failed:\n{done.stderr}")
+        raise PgbenchError(f"pgbench failed:\n{done.stderr}")
     return done.stdout
 
 
@@ -71,5 +70,4 @@ async def copy_rows_per_s(place: Place, name: str, rows: int, rounds: int) -> li
             await connection.copy_to_table("bare_posting", source=str(path), format="binary")
             speeds.append(min(rows, copied) / (time.perf_counter() - started))
         await connection.execute("drop table bare_posting")
-    Path(path).unlink()
     return speeds

@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.figures import Goal, Row, Series, unmet
+from benchmarks.figures import Goal, Row, Series, undecided, unmet
 from benchmarks.place import Place
 from benchmarks.sizes import Sizes
 from coalition import embedded_programs as programs
@@ -51,12 +51,14 @@ def machine_of(place: Place) -> Machine:
         memory_gb=memory_gb,
         load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         python=platform.python_version(),
-        postgres=programs.run(
-            place.server.binaries / "postgres", ["--version"], None
-        ).stdout.strip(),
+        postgres=_postgres_version(place),
         wrk=_wrk_version(),
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
     )
+
+
+def _postgres_version(place: Place) -> str:
+    return programs.run(place.server.binaries / "postgres", ["--version"], None).stdout.strip()
 
 
 def _processor() -> str:
@@ -96,16 +98,20 @@ def show(console: Console, rows: Sequence[Row], machine: Machine) -> None:
         f"{machine.load_average}.",
         highlight=False,
     )
-    missed = unmet(list(rows))
-    for row in missed:
-        console.print(f"Not met: {row.name}, {_goal(row)}.", highlight=False)
-    if not missed:
+    for row in undecided(rows):
+        console.print(f"Not measured: {row.name}: {row.absent}.", highlight=False)
+    for row in unmet(rows):
+        reached = row.figure.middle if row.ratio is None and row.figure else row.ratio or 0
+        console.print(
+            f"Not met: {row.name}: {_goal(row)}, reached {_number(reached)}.", highlight=False
+        )
+    if not unmet(rows) and not undecided(rows):
         console.print("Every goal is met.")
 
 
 def _figure(row: Row) -> str:
     if row.figure is None:
-        return "not measured"
+        return row.absent
     text = f"{_number(row.figure.middle)} {row.unit}"
     return text + _span(row.figure)
 

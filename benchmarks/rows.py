@@ -23,8 +23,8 @@ def rows_of(measured: Measured, sizes: Sizes) -> list[Row]:
         *_file_rows(measured, tps),
         *_close_rows(measured, sizes),
         *_size_rows(measured, sizes),
-        _memory_row(measured, "mix 128", "memory of a process, 128 connections"),
-        _memory_row(measured, "file", "memory of a process, while a file runs"),
+        _memory_row(measured, "mix 128", "memory of a process, 128 connections", MISSING),
+        _memory_row(measured, "file", "memory of a process, while a file runs", "not served"),
     ]
 
 
@@ -79,10 +79,9 @@ def _file_rows(measured: Measured, tps: Series | None) -> list[Row]:
     rows = []
     for kind, bound in (("earns", 20), ("mixed", 8)):
         http = measured.over_http.get(kind, [])
-        note = _refused(http) if measured.batches_served else "POST /v1/batches is not served"
         rows.append(
             Row(f"file of {kind}, POST /v1/batches", "rows/s", _rows_per_s(http), tps, "TPC-B",
-                Goal("at least", bound), note)
+                Goal("at least", bound), _refused(http), "not served")
         )  # fmt: skip
         direct = measured.in_process.get(kind, [])
         rows.append(
@@ -117,7 +116,7 @@ def _size_rows(measured: Measured, sizes: Sizes) -> list[Row]:
     if not sizes.members_large:
         return [
             Row("HTTP mix, ten times the members", "/s", None, None, "itself",
-                Goal("at least", 0.8), "measured with --large only")
+                Goal("at least", 0.8), absent="with --large only")
         ]  # fmt: skip
     large = measured.loads.get("mix 128, ten times the members", [])
     small = measured.loads.get("mix 128 again", [])
@@ -127,5 +126,5 @@ def _size_rows(measured: Measured, sizes: Sizes) -> list[Row]:
     ]  # fmt: skip
 
 
-def _memory_row(measured: Measured, doing: str, name: str) -> Row:
-    return Row(name, "MB", series_of(measured.peaks_mb.get(doing, [])), goal=MEMORY)
+def _memory_row(measured: Measured, doing: str, name: str, absent: str) -> Row:
+    return Row(name, "MB", series_of(measured.peaks_mb.get(doing, [])), goal=MEMORY, absent=absent)

@@ -57,8 +57,8 @@ cross join lateral (select ($4::date + (k * 14 + i % 14)::int)::timestamptz) t (
 _LOT_ROWS = f"""
 insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
     earned_on, expires_on, window_id)
-select i, 2 * k, 2 * k - 1, {{first}} + (i * 31 + k * 17) % $3, 'purchase', {POINTS}, {POINTS}, on_day,
-       on_day, (date_trunc('month', on_day) + interval '25 months')::date - 1, 1
+select i, 2 * k, 2 * k - 1, {{first}} + (i * 31 + k * 17) % $3, 'purchase', {POINTS}, {POINTS},
+       on_day, on_day, (date_trunc('month', on_day) + interval '25 months')::date - 1, 1
 from generate_series($1::bigint, $2::bigint) i
 cross join lateral generate_series(1, {LOTS}) k
 cross join lateral (select $4::date + (k * 14 + i % 14)::int) d (on_day)

@@ -1,5 +1,6 @@
 """How much is measured: the sizes of a smoke run, of the complete run, and of the large one."""
 
+import math
 from dataclasses import dataclass, replace
 
 
@@ -24,7 +25,7 @@ class Sizes:
     @property
     def closing_merchants(self) -> int:
         """So many that legs spread over legs / 10 pairs: 1,000 for ten million legs."""
-        return max(2, round((self.legs / 10) ** 0.5))
+        return max(2, math.isqrt(self.legs // 10))
 
 
 COMPLETE = Sizes(

@@ -98,16 +98,16 @@ async def open_database(settings: Settings) -> AsyncIterator[str]:
 
 async def _create_missing(maintenance_url: str, name: str) -> None:
     one_off = create_async_engine(maintenance_url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
-    known = text("select from pg_database where datname = :name")
+    known = text("select datname from pg_database where datname = :name")
     try:
         async with one_off.connect() as connection:
-            if (await connection.execute(known, {"name": name})).first() is not None:
+            if await connection.scalar(known, {"name": name}) is not None:
                 return
             try:
                 await connection.execute(text(f'create database "{name}"'))
             except Exception:
                 # Another process of ours may have made it in the meantime.
-                if (await connection.execute(known, {"name": name})).first() is None:
+                if await connection.scalar(known, {"name": name}) is None:
                     raise
     finally:
         await one_off.dispose()

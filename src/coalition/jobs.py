@@ -37,8 +37,9 @@ async def expire_due(
 ) -> int:
     """Expire every lot past its last day; how many points that was. on_progress: members done."""
     await ledger.refresh()
-    parameters = {"today": ledger.book.today(now)}
-    expired, _ = await _lapse(ledger, _LAPSED, parameters, now, on_progress)
+    expired, _ = await _lapse(
+        ledger, _LAPSED, {"today": ledger.book.today(now)}, now, on_progress
+    )
     return expired
 
 

@@ -47,6 +47,8 @@ START = datetime(2017, 1, 10, 12, tzinfo=UTC)
 RETAIL, TELECOM = 2, 3
 PRICES = {"telecom": "0.010", "retail": "0.008", "bakery": "0.005"}
 WAIT_S_MAX = 60
+FOR_EVER = Validity()
+OLDEST = Take()
 
 HOUSE = HouseTerms(
     name="The house",
@@ -57,7 +59,7 @@ HOUSE = HouseTerms(
 )
 
 
-def terms(code: str, validity: Validity = Validity()) -> Terms:
+def terms(code: str, validity: Validity = FOR_EVER) -> Terms:
     return Terms(
         code=code,
         name=code.title(),
@@ -75,7 +77,7 @@ def card(member_id: int) -> int:
     return make_card(member_id)
 
 
-async def found(engine: AsyncEngine, *, members: int, validity: Validity = Validity()) -> None:
+async def found(engine: AsyncEngine, *, members: int, validity: Validity = FOR_EVER) -> None:
     """Two merchants, the first window, and members 1 to `members`, each with a card."""
     merchants = [terms("telecom", validity), terms("retail", validity)]
     async with engine.begin() as connection:
@@ -118,7 +120,7 @@ def burn(
     points: int,
     *,
     at: datetime = START,
-    take: Take = Take(),
+    take: Take = OLDEST,
     hold_seconds: int | None = None,
 ) -> Burn:
     return Burn(card(member_id), points, at, take, hold_seconds)
@@ -128,7 +130,8 @@ async def until(holds: Callable[[], Awaitable[bool]], what: str) -> None:
     """Wait until a condition holds. An AssertionError, naming it, where it does not come about."""
     try:
         async with asyncio.timeout(WAIT_S_MAX):
-            while not await holds():
+            # What is waited for happens in the database, which rings no bell of ours.
+            while not await holds():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"waited {WAIT_S_MAX} s in vain until {what}") from None

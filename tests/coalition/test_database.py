@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition import database
-from coalition.settings import read_settings
+from coalition.settings import Settings, read_settings
 
 # One merchant, one member with 100 points of which 40 are burned, all in the open window 1.
 SEED = """
@@ -157,18 +158,25 @@ async def test_a_statement_error_says_which_rule_it_broke(engine: AsyncEngine) -
             await connection.execute(text("insert into account (member_id) values (9)"))
 
 
-async def test_without_a_url_two_programs_share_one_embedded_database() -> None:
+@pytest.fixture
+def embedded_settings() -> Iterator[Settings]:
+    """No DATABASE_URL, and a data folder that the server's account can reach."""
     with tempfile.TemporaryDirectory(prefix="coalition-test-", dir="/tmp") as name:
         Path(name).chmod(0o711)
-        settings = read_settings({"COALITION_DATA": name})
-        async with database.open_database(settings) as url:
-            async with database.open_database(settings) as same_url:
-                assert same_url == url
-                await database.migrate(same_url)
-            engine = database.create_engine(url)
-            async with engine.connect() as connection:
-                assert await database.is_current(connection)
-            await engine.dispose()
+        yield read_settings({"COALITION_DATA": name})
+
+
+async def test_without_a_url_two_programs_share_one_embedded_database(
+    embedded_settings: Settings,
+) -> None:
+    async with database.open_database(embedded_settings) as url:
+        async with database.open_database(embedded_settings) as same_url:
+            assert same_url == url
+            await database.migrate(same_url)
+        engine = database.create_engine(url)
+        async with engine.connect() as connection:
+            assert await database.is_current(connection)
+        await engine.dispose()
 
 
 async def test_a_given_url_is_taken_as_it_is() -> None:

@@ -108,11 +108,12 @@ def test_a_process_number_that_was_used_again_does_not_bar_the_door(folder: Path
     # PostgreSQL believes a live process of its own account only.
     owner = server.data_folder.stat().st_uid if os.geteuid() == 0 else None
     with subprocess.Popen(["/bin/sleep", "600"], user=owner) as bystander:
-        pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
-        server = embedded.start(folder, options=OPTIONS)
-        embedded.stop(server)
-        assert bystander.poll() is None
-        bystander.kill()
+        try:
+            pid_file.write_text("\n".join([str(bystander.pid), *lines[1:]]) + "\n")
+            embedded.stop(embedded.start(folder, options=OPTIONS))
+            assert bystander.poll() is None
+        finally:
+            bystander.kill()
 
 
 def test_a_half_made_data_folder_is_made_anew(folder: Path) -> None:

@@ -19,7 +19,7 @@ from coalition.api.desk import Desk
 from coalition.api.examples import add_examples
 from coalition.api.meters import Meters
 from coalition.api.problems import on_coalition_error, on_http_error, on_unexpected_error
-from coalition.api.schema import openapi_config
+from coalition.api.schema import KEY_SCHEME, openapi_config
 from coalition.api.syntax import BODY_BYTES_MAX
 from coalition.database import create_engine
 from coalition.errors import CoalitionError
@@ -65,6 +65,7 @@ def create_app(
                 path="/v1",
                 route_handlers=[route for module in routes for route in module.ROUTES],
                 before_request=admit,
+                security=[{KEY_SCHEME: []}],
                 request_class=ApiRequest,
                 request_max_body_size=BODY_BYTES_MAX,
             ),

@@ -1,32 +1,15 @@
-"""Handing a command to the ledger: the idempotency key as ids, the outcome as answer or error."""
+"""Handing a command to the ledger under its idempotency key: the outcome as answer or error."""
 
 import time
 from datetime import datetime
-from hashlib import blake2b, sha256
-from uuid import UUID
-
-import msgspec
 
 from coalition.api.admission import ApiRequest, check_rate
 from coalition.api.bodies import Body
+from coalition.api.idempotency import body_hash, request_id
 from coalition.errors import CoalitionError
 from coalition.ledger.commands import Command, Done, Request
 
-
-def request_id(merchant_id: int, operation: str, key: str) -> UUID:
-    """The 128-bit name of an idempotency key: its scope is the merchant and the operation."""
-    # No part holds a NUL, so that no two triples run together.
-    return UUID(bytes=sha256(f"{merchant_id}\0{operation}\0{key}".encode()).digest()[:16])
-
-
-def body_hash(body: Body, target: str = "") -> int:
-    """63 bits and a sign that tell one body from another, whatever its white space and key order.
-
-    `target` is the id in the path: the same key on another burn's capture is another body. Fields
-    left at their default count as absent, so a field added later changes no hash made before it.
-    """
-    canonical = msgspec.json.encode([target, body], order="sorted")
-    return int.from_bytes(blake2b(canonical, digest_size=8).digest(), signed=True)
+__all__ = ["ask", "body_hash", "request_id"]
 
 
 async def ask(

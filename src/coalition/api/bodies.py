@@ -11,11 +11,12 @@ from msgspec import Meta
 
 from coalition.ledger.commands import BALANCE_MAX, POINTS_MAX
 
+# (?![\s\S]) is the end of the text in Python's and in OpenAPI's (ECMA-262) expressions alike.
 # PostgreSQL's text holds every character but NUL.
-_NO_NUL = r"\A[^\x00]*\Z"
+_NO_NUL = r"^[^\x00]*(?![\s\S])"
 # A language tag in BCP 47's shape: zh, zh-CN, zh-Hans-CN.
-_LOCALE = r"\A[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}\Z"
-_CODE = r"\A[a-z][a-z0-9-]{0,62}\Z"
+_LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}(?![\s\S])"
+_CODE = r"^[a-z][a-z0-9-]{0,62}(?![\s\S])"
 
 Points = Annotated[
     int, Meta(ge=1, le=POINTS_MAX, description="A whole number of points.", examples=[500])
@@ -33,7 +34,9 @@ CardText = Annotated[
         examples=["9000000000000001"],
     ),
 ]
-Currency = Annotated[str, Meta(pattern=r"\A[A-Z]{3}\Z", description="ISO 4217.", examples=["CNY"])]
+Currency = Annotated[
+    str, Meta(pattern=r"^[A-Z]{3}(?![\s\S])", description="ISO 4217.", examples=["CNY"])
+]
 MerchantCode = Annotated[str, Meta(pattern=_CODE, examples=["telecom"])]
 Reference = Annotated[
     str,
@@ -142,7 +145,7 @@ class EnrolBody(Body, frozen=True):
     """A new member. Nothing is required."""
 
     external_ref: Annotated[str, Meta(min_length=1, max_length=255, pattern=_NO_NUL)] | None = None
-    phone: Annotated[str, Meta(pattern=r"\A\+?[0-9 ()./-]{3,64}\Z")] | None = None
+    phone: Annotated[str, Meta(pattern=r"^\+?[0-9 ()./-]{3,64}(?![\s\S])")] | None = None
     birthday: date | None = None
     locale: Annotated[str, Meta(pattern=_LOCALE)] | None = None
 

@@ -21,31 +21,31 @@ _MOVE = (
     Code.IDEMPOTENCY_IN_FLIGHT,
 )
 
-_KEY = {
-    "name": "Idempotency-Key",
-    "param_in": "header",
-    "schema": Schema(type=OpenAPIType.STRING, min_length=1, max_length=255, examples=["8f14e45f"]),
-}
-
 
 class KeyedOperation(Operation):
     """An operation that needs an Idempotency-Key."""
 
     def __post_init__(self) -> None:
-        key = Parameter(
-            **_KEY,
-            required=True,
-            description="1 to 255 visible ASCII characters, a new one for each new request.",
-        )
-        self.parameters = [*(self.parameters or ()), key]
+        self.parameters = [*(self.parameters or ()), _key_header(is_required=True)]
 
 
 class MaybeKeyedOperation(Operation):
-    """An operation that honours an Idempotency-Key."""
+    """An operation that honours an Idempotency-Key where one is sent."""
 
     def __post_init__(self) -> None:
-        key = Parameter(**_KEY, required=False, description="Honoured where it is sent.")
-        self.parameters = [*(self.parameters or ()), key]
+        self.parameters = [*(self.parameters or ()), _key_header(is_required=False)]
+
+
+def _key_header(*, is_required: bool) -> Parameter:
+    return Parameter(
+        name="Idempotency-Key",
+        param_in="header",
+        required=is_required,
+        description="1 to 255 visible ASCII characters, a new one for each new request.",
+        schema=Schema(
+            type=OpenAPIType.STRING, min_length=1, max_length=255, examples=["8f14e45fceea167a"]
+        ),
+    )
 
 
 REPLAYED_HEADER = ResponseHeader(

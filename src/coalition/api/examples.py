@@ -152,6 +152,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "PositionPage": {"items": [_POSITION], "next_cursor": None},
     "CloseOut": {"window": "2026-03", "dry_run": False, "positions": [_POSITION]},
     "NothingBody": {},
+    "EnrolBody": {"external_ref": "customer-17", "birthday": "1990-02-28", "locale": "zh-CN"},
     "Problem": {
         "type": "urn:problem-type:coalition:insufficient_points",
         "title": "Insufficient points",

@@ -33,7 +33,7 @@ class ReadyOut(msgspec.Struct, frozen=True):
     failing: str | None
 
 
-@get("/healthz", tags=_TAGS, summary="The process lives", security=[])
+@get("/healthz", tags=_TAGS, summary="The process lives")
 async def get_health() -> HealthOut:
     return HealthOut("ok")
 
@@ -43,7 +43,6 @@ async def get_health() -> HealthOut:
     tags=_TAGS,
     summary="It can serve",
     description="The database answers, migrations are current, a window is open.",
-    security=[],
     responses={
         503: ResponseSpec(ReadyOut, generate_examples=False, description="Not ready; says why")
     },
@@ -75,7 +74,6 @@ async def _part_failing(connection: AsyncConnection) -> str | None:
     tags=_TAGS,
     summary="Counts for Prometheus",
     description="This process's own numbers.",
-    security=[],
     media_type="text/plain",
 )
 async def get_metrics(request: Request[Any, Any, State]) -> Response[bytes]:

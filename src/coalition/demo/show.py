@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition import embedded
 from coalition.clearing.service import ensure_first_window, list_windows, read_result
 from coalition.database import create_engine, migrate
-from coalition.demo.data import GROCER, YEAR_ENDS_AT, Frames, load, year
+from coalition.demo.data import GROCER, YEAR_ENDS_AT, load, year
 from coalition.demo.events import Year
 from coalition.demo.figures import figures_of
 from coalition.demo.people import enrol
@@ -50,19 +50,19 @@ class Coalition:
 async def run(folder_out: Path, merchants_folder: Path, *, console: Console) -> int:
     """Run the whole demo and write what it shows to folder_out; 1 where verify found a breach.
 
-    Raises MerchantFilesError for the merchants' files, ModuleNotFoundError without the extra
-    `demo`, EmbeddedError where no database can be started.
+    Raises MerchantFilesError for the merchants' files, EmbeddedError where no database can be
+    started.
     """
-    house, merchants = read_folder(merchants_folder)
+    coalition = Coalition(*read_folder(merchants_folder))
     started_s = time.monotonic()
+    with console.status("Reading a year of shopping"):
+        made = year(load())
     with embedded.scratch(options=SERVER_OPTIONS) as server:
         url = embedded.url(server, "postgres")
         await migrate(url)
         engine = create_engine(url)
         try:
-            breaches = await show(
-                engine, Coalition(house, merchants), load(), folder_out, console=console
-            )
+            breaches = await show(engine, coalition, made, folder_out, console=console)
         finally:
             await engine.dispose()
     console.print(f"All of it took {time.monotonic() - started_s:.0f} seconds.")
@@ -70,10 +70,9 @@ async def run(folder_out: Path, merchants_folder: Path, *, console: Console) -> 
 
 
 async def show(
-    engine: AsyncEngine, coalition: Coalition, frames: Frames, folder_out: Path, *, console: Console
+    engine: AsyncEngine, coalition: Coalition, made: Year, folder_out: Path, *, console: Console
 ) -> int:
-    """Replay these frames on a fresh, migrated database, write and print; how many breaches."""
-    made = year(frames)
+    """Replay this year on a fresh, migrated database, write and print; how many breaches."""
     print_year(console, made)
     print_tally(console, await _replay(engine, coalition, made, console))
     async with engine.connect() as connection:

@@ -68,9 +68,7 @@ class Ledger:
         """
         return await self._post_apart(requests, LOCK_TIMEOUT_MS)
 
-    async def _post_apart(
-        self, requests: Sequence[Request], lock_timeout_ms: int
-    ) -> list[Outcome]:
+    async def _post_apart(self, requests: Sequence[Request], lock_timeout_ms: int) -> list[Outcome]:
         try:
             return await self._post_together(requests, lock_timeout_ms)
         except _REFUSED as error:

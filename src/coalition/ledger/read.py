@@ -4,32 +4,32 @@ Who may see what is the API's to say; what is shown is as of the statement's sta
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.merchants.book import Book
 
-# Open lots, and lots that a hold has taken from: one row a lot; a member without any is one row.
+# Open lots, and lots that a hold has taken from, once for each such hold; a member without any of
+# them is one row.
 _CARD = text("""
-    select c.status::text, c.member_id, m.tier, l.origin_id, l.expires_on,
-           coalesce(l.remaining, 0) as remaining, coalesce(l.held, 0) as held,
-           coalesce(l.lapsed, 0) as lapsed
+    select c.status::text, c.member_id, m.tier, l.*
     from card c join member m using (member_id)
     left join lateral (
         with h as (
-            select g.lot_no,
-                   (sum(g.points) filter (where b.hold_expires_at > :now))::bigint as held,
-                   (sum(g.points) filter (where b.hold_expires_at <= :now))::bigint as lapsed
+            select g.lot_no, b.burn_no, b.hold_expires_at, sum(g.points)::bigint as points
             from burn b join leg g using (member_id, burn_no)
             where b.member_id = c.member_id and b.status = 'held'
               and (select a.held > 0 from account a where a.member_id = c.member_id)
-            group by g.lot_no)
-        select lot.origin_id, lot.expires_on, lot.remaining, h.held, h.lapsed
+            group by g.lot_no, b.burn_no, b.hold_expires_at)
+        select lot.lot_no, lot.origin_id, lot.expires_on, lot.remaining, h.points as held,
+               h.hold_expires_at
         from lot left join h using (lot_no)
         where lot.member_id = c.member_id and (lot.is_open or h.lot_no is not null)
+        order by h.hold_expires_at, h.burn_no
     ) l on true
     where c.card_number = :card
 """)
@@ -89,6 +89,15 @@ class CardView:
     held: int
     origins: dict[int, int]
     expiring: dict[date, int]
+
+
+@dataclass(slots=True)
+class _Lot:
+    """What is left of a lot while a view is made of it."""
+
+    origin_id: int
+    points: int
+    expires_on: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,38 +173,52 @@ async def card_view(
     connection: AsyncConnection, card: int, book: Book, now: datetime
 ) -> CardView | None:
     """What the card's member has at `now`; None where there is no such card."""
-    rows = (await connection.execute(_CARD, {"card": card, "now": now})).all()
+    rows = (await connection.execute(_CARD, {"card": card})).all()
     if not rows:
         return None
-    today = book.today(now)
-    origins: defaultdict[int, int] = defaultdict(int)
-    expiring: defaultdict[date, int] = defaultdict(int)
+    held = 0
+    lots: dict[int, _Lot] = {}
     for row in rows:
-        last_day = _last_day(row, book, today)
-        points = row.remaining + row.lapsed
-        if not points or (last_day is not None and last_day < today):
+        if row.lot_no is None:
             continue
-        origins[row.origin_id] += points
-        if last_day is not None:
-            expiring[last_day] += points
+        lot = lots.setdefault(row.lot_no, _Lot(row.origin_id, row.remaining, row.expires_on))
+        if row.held and row.hold_expires_at <= now:
+            _give_back(lot, row.held, book.today(row.hold_expires_at), book)
+        else:
+            held += row.held or 0
+    origins, expiring = _by_origin_and_day(lots.values(), book.today(now))
+    first = rows[0]
     return CardView(
-        member_id=rows[0].member_id,
-        status=rows[0].status,
-        tier=rows[0].tier,
+        member_id=first.member_id,
+        status=first.status,
+        tier=first.tier,
         available=sum(origins.values()),
-        held=sum(row.held for row in rows),
-        origins=dict(origins),
-        expiring=dict(sorted(expiring.items())),
+        held=held,
+        origins=origins,
+        expiring=expiring,
     )
 
 
-def _last_day(row: Row[tuple[object, ...]], book: Book, today: date) -> date | None:
-    """The lot's last good day, as it will be once a hold past its time has given points back."""
-    expires_on: date | None = row.expires_on
-    if expires_on is None or expires_on >= today or not row.lapsed:
-        return expires_on
-    origin = book.merchants.get(row.origin_id)
-    return today + timedelta(days=origin.terms.validity.grace_days if origin else 30)
+def _give_back(lot: _Lot, points: int, over_on: date, book: Book) -> None:
+    """What a hold that ended on the day over_on gives back, as ledger/lapses.py will write it."""
+    if lot.expires_on is not None and lot.expires_on < over_on:
+        origin = book.merchants.get(lot.origin_id)
+        grace = origin.terms.validity.grace_days if origin else 30
+        # What was free of the lot had expired by then; what was held lives on.
+        lot.points, lot.expires_on = 0, over_on + timedelta(days=grace)
+    lot.points += points
+
+
+def _by_origin_and_day(lots: Iterable[_Lot], today: date) -> tuple[dict[int, int], dict[date, int]]:
+    origins: defaultdict[int, int] = defaultdict(int)
+    expiring: defaultdict[date, int] = defaultdict(int)
+    for lot in lots:
+        if not lot.points or (lot.expires_on is not None and lot.expires_on < today):
+            continue
+        origins[lot.origin_id] += lot.points
+        if lot.expires_on is not None:
+            expiring[lot.expires_on] += lot.points
+    return dict(origins), dict(sorted(expiring.items()))
 
 
 async def history(

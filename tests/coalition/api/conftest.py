@@ -102,9 +102,7 @@ class Till:
         )
 
     async def send(self, path: str, content: bytes, **headers: str) -> httpx.Response:
-        return await self.client.post(
-            path, headers=self._headers("raw") | headers, content=content
-        )
+        return await self.client.post(path, headers=self._headers("raw") | headers, content=content)
 
     async def enrol(self) -> str:
         answer = await self.post("/v1/members")

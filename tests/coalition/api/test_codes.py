@@ -10,11 +10,11 @@ import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
+from tests.coalition.api.conftest import Serve, World
 
 from coalition.api.problems import STATUS
 from coalition.errors import Code
 from coalition.members.card import make_card
-from tests.coalition.api.conftest import Serve, World
 
 NOBODY = str(make_card(5))
 

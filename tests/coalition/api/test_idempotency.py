@@ -4,10 +4,10 @@ import asyncio
 from typing import Any
 
 import pytest
-
-from coalition.errors import Code
 from tests.coalition.api.conftest import World
 from tests.coalition.api.test_codes import assert_problem
+
+from coalition.errors import Code
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-
-from coalition.errors import Code
 from tests.coalition.api.conftest import World
 from tests.coalition.api.test_codes import assert_problem
+
+from coalition.errors import Code
 
 
 @pytest.fixture
@@ -123,7 +123,10 @@ async def test_the_origin_follows_its_points_to_another_till(world: World) -> No
     assert (lot["points"], lot["remaining"], lot["earn_id"]) == (100, 50, earned["earn_id"])
     assert [
         (leg["burn_id"], leg["redeemer"], leg["points"], leg["window"]) for leg in lot["legs"]
-    ] == [(burned["burn_id"], "retail", 60, "2017-03"), (burned["burn_id"], "retail", -10, "2017-03")]
+    ] == [
+        (burned["burn_id"], "retail", 60, "2017-03"),
+        (burned["burn_id"], "retail", -10, "2017-03"),
+    ]
 
 
 SCOPES = {

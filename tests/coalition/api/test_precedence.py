@@ -3,11 +3,11 @@
 from typing import Any
 
 import pytest
+from tests.coalition.api.conftest import World
+from tests.coalition.api.test_codes import assert_problem
 
 from coalition.errors import Code
 from coalition.members.card import make_card
-from tests.coalition.api.conftest import World
-from tests.coalition.api.test_codes import assert_problem
 
 NOBODY = str(make_card(5)).encode()
 UNKNOWN = b'{"card":"' + NOBODY + b'","points":5}'

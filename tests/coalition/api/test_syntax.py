@@ -131,5 +131,11 @@ EARN_REQUEST = "7077a4ee-5f55-5706-af7f-672ae6f363d8"
 
 
 def test_keys_of_two_merchants_or_two_operations_never_meet() -> None:
-    names = [(1, "earn", "1"), (11, "earn", ""), (1, "earn1", ""), (1, "burn", "1"), (2, "earn", "1")]
+    names = [
+        (1, "earn", "1"),
+        (11, "earn", ""),
+        (1, "earn1", ""),
+        (1, "burn", "1"),
+        (2, "earn", "1"),
+    ]
     assert len({request_id(*name) for name in names}) == len(names)

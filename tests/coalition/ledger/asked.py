@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.world import FIRST_DAY, merchant
 
 from coalition.earning.terms import PairPrice, Prices, Terms, Validity
-from tests.world import FIRST_DAY, merchant
 
 NAMES = ["ann", "bob", "cyd"]
 CODES = ["telecom", "retail", "fuel"]
@@ -26,9 +26,7 @@ def terms() -> dict[str, Terms]:
             Prices(FIRST_DAY, burn_price=Decimal("0.010")),
             Prices(date(2026, 1, 15), burn_price=Decimal("0.0125")),
         ),
-        pair_prices=(
-            PairPrice("fuel", date(2026, 1, 12), Decimal("0.006"), Decimal("0.0055")),
-        ),
+        pair_prices=(PairPrice("fuel", date(2026, 1, 12), Decimal("0.006"), Decimal("0.0055")),),
     )
     retail = replace(
         merchant("retail"),
@@ -80,7 +78,9 @@ holds = st.builds(
     Op, st.just("burn"), names, codes, points, take=takes,
     hold_seconds=st.sampled_from([60, 3600, 3 * 86_400, 25 * 86_400]),
 )  # fmt: skip
-ends = st.builds(Op, st.sampled_from(["capture", "capture", "void"]), names, codes, some, pick=picks)
+ends = st.builds(
+    Op, st.sampled_from(["capture", "capture", "void"]), names, codes, some, pick=picks
+)
 refunds = st.builds(Op, st.just("reverse_burn"), names, codes, some, pick=picks)
 returns = st.one_of(
     st.builds(Op, st.just("reverse_earn"), names, codes, some, pick=picks),

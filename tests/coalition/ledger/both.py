@@ -1,69 +1,26 @@
 """The ledger and the model beside each other: asked the same things, and compared.
 
-The ledger is a real database, cloned for every example from one that is prepared once.
+Whether the two answered the same is seen at once; what they hold is compared row by row.
 """
 
-import asyncio
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import count
-from typing import Any, TypeVar
+from typing import Any
 
-import asyncpg
-from sqlalchemy.engine import make_url
+from tests.coalition.ledger.asked import NAMES, Op, terms
+from tests.coalition.ledger.databases import START, Databases
+from tests.coalition.ledger.model import Burn, Earn, Model, Span
+from tests.coalition.ledger.model_window import Balances, lines, settle
+from tests.world import Balance, Person, World
 
 from coalition import database
 from coalition.ledger import commands as ask
-from coalition.ledger.commands import Done, Outcome, Refused, Request
+from coalition.ledger.commands import Answer, Done, Outcome, Refused, Request
 from coalition.ledger.read import card_view
 from coalition.members.store import replace, set_blocked
-from tests.coalition.ledger.asked import NAMES, Op, terms
-from tests.coalition.ledger.model import Burn, Earn, Model, Span
-from tests.coalition.ledger.model_window import Balances, lines, settle
-from tests.world import Person, World, noon
-
-T = TypeVar("T")
-START = noon(date(2026, 1, 10))
-
-
-class Databases:
-    """One prepared database and its clones; every example runs on the one event loop."""
-
-    def __init__(self, runner: asyncio.Runner, server_url: str, database_url: str) -> None:
-        self._runner = runner
-        self._server_url = server_url
-        self._template = make_url(database_url)
-        self._numbers = count(1)
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._runner.run(work)
-
-    async def prepare(self) -> None:
-        engine = database.create_engine(self._template.render_as_string(hide_password=False))
-        world = World(engine)
-        world.now = START
-        await world.sync(list(terms().values()))
-        await engine.dispose()
-
-    async def clone(self) -> str:
-        name = f"{self._template.database}_{next(self._numbers)}"
-        await self._execute(
-            f"create database {name} template {self._template.database} strategy file_copy"
-        )
-        return self._template.set(database=name).render_as_string(hide_password=False)
-
-    async def drop(self, url: str) -> None:
-        await self._execute(f"drop database {make_url(url).database} with (force)")
-
-    async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self._server_url.replace("+asyncpg", ""))
-        try:
-            await connection.execute(statement)
-        finally:
-            await connection.close()
 
 
 @dataclass(frozen=True)
@@ -128,13 +85,11 @@ class Both:
         for (op, made), request, outcome, (said, thing) in zip(
             chosen, requests, outcomes, wanted, strict=True
         ):
-            assert self._said(op, outcome) == said, f"{op}: {outcome}"
+            assert self._said(outcome) == said, f"{op}: {outcome}"
             if isinstance(outcome, Done):
                 posted.append((op, request, outcome))
-                self._keep(op, outcome.answer, thing)
-        await self.compare({op.name for op in ops} | {op.peer for op in ops} | {
-            made.name for _, made in chosen
-        })
+                self._keep(op, made, outcome.answer, thing)
+        await self.compare({made.name for _, made in chosen} | {op.peer for op in ops})
         return posted
 
     def _choose(self, op: Op) -> Made | None:
@@ -204,11 +159,144 @@ class Both:
         available = member.available
         if isinstance(thing, Earn):
             lot = thing.lot
-            return Said(lot.points, [(place[id(lot)], lot.points)], available, until=lot.good_until), thing
+            return Said(
+                lot.points, [(place[id(lot)], lot.points)], available, until=lot.good_until
+            ), thing
         if isinstance(thing, Burn):
             legs = [(place[id(leg.lot)], points) for leg, points in thing.taken()]
             status = "" if op.kind == "transfer" else thing.status
             return Said(thing.points, legs, available, status), thing
-        moved, owed = thing.points, thing.owed
         legs = [(place[id(leg.lot)], abs(leg.points)) for leg in thing.legs]
-        return Said(moved + owed, legs, available, owed=owed), thing
+        return Said(thing.points + thing.owed, legs, available, owed=thing.owed), thing
+
+    # ------------------------------------------------------------ the ledger's answer
+
+    async def _note_lots(self) -> None:
+        self.place = {
+            (self.world.people[name].member_id, lot.number): number
+            for name in NAMES
+            for number, lot in enumerate(await self.world.lots(name))
+        }
+
+    def _said(self, outcome: Outcome) -> Said | str:
+        if isinstance(outcome, Refused):
+            return outcome.code.value
+        answer = outcome.answer
+        if isinstance(answer, ask.EarnAnswer):
+            (lot,) = answer.lots
+            legs = [(self.place[answer.member_id, lot.lot_no], lot.points)]
+            return Said(answer.points, legs, answer.available, until=lot.expires_on)
+        assert not isinstance(answer, ask.ExpireAnswer), "that is no till's to ask"
+        legs = [(self.place[answer.member_id, leg.lot_no], leg.points) for leg in answer.legs]
+        status = answer.status if isinstance(answer, ask.BurnAnswer) else ""
+        owed = answer.owed if isinstance(answer, ask.ReversalAnswer) else 0
+        return Said(answer.points, legs, answer.available, status, owed)
+
+    def _keep(self, op: Op, made: Made, answer: Answer, thing: Any) -> None:
+        if isinstance(answer, ask.EarnAnswer):
+            self.earns.append(Made(made.name, made.at, answer.earn_no, thing))
+        elif isinstance(answer, ask.BurnAnswer) and op.kind == "burn":
+            self.burns.append(Made(made.name, made.at, answer.burn_no, thing))
+
+    # ------------------------------------------------------------ what both hold
+
+    async def compare(self, names: Iterable[str] = NAMES) -> None:
+        """Balances, lots and legs, row by row."""
+        for name in names:
+            member = self.model.members[name]
+            balance = await self.world.balance(name)
+            owed = sum(member.debts.values())
+            assert balance == Balance(member.available, member.held, owed), name
+            lots = await self.world.lots(name)
+            assert [
+                (x.origin, x.kind, x.points, x.remaining, x.expires_on, x.window, x.about)
+                for x in lots
+            ] == [
+                (x.origin, x.kind, x.points, x.left, x.good_until, x.window, x.about)
+                for x in member.lots
+            ], name
+            await self._compare_legs(name, {lot.number: n for n, lot in enumerate(lots)})
+
+    async def _compare_legs(self, name: str, lot_places: dict[int, int]) -> None:
+        member = self.model.members[name]
+        legs = await self.world.legs(name)
+        burn_places = {no: n for n, no in enumerate(sorted({leg.burn for leg in legs}))}
+        lots = {id(lot): n for n, lot in enumerate(member.lots)}
+        burns = {id(burn): n for n, burn in enumerate(member.burns)}
+        assert [
+            (burn_places[x.burn], lot_places[x.lot], x.kind, x.redeemer, x.points, x.on, x.window,
+             x.about)
+            for x in legs
+        ] == [
+            (burns[id(burn)], lots[id(x.lot)], burn.kind, burn.redeemer or x.lot.origin, x.points,
+             x.on, x.window, x.about)
+            for burn, x in member.legs
+        ], name  # fmt: skip
+
+    async def compare_cards(self) -> None:
+        """What a card shows is what the jobs would leave, had they just come by."""
+        then = deepcopy(self.model)
+        for name in NAMES:
+            then.lapse(name, self.world.now)
+            member = then.members[name]
+            book = self.world.ledger.book
+            async with self.world.engine.connect() as connection:
+                card = self.world.people[name].card
+                view = await card_view(connection, card, book, self.world.now)
+            assert view is not None
+            assert (view.status, view.available, view.held) == (
+                member.card_status, member.available, member.held,
+            )  # fmt: skip
+            origins, expiring = Counter[str](), Counter[date]()
+            for lot in member.open_lots():
+                origins[lot.origin] += lot.left
+                if lot.good_until:
+                    expiring[lot.good_until] += lot.left
+            assert {self.world.code(no): n for no, n in view.origins.items()} == origins, name
+            assert view.expiring == expiring, name
+
+    async def change_card(self, name: str, what: str) -> None:
+        person, member = self.world.people[name], self.model.members[name]
+        async with self.world.engine.begin() as connection:
+            if what == "replace":
+                card = await replace(connection, person.card, self.world.now)
+                self.world.people[name] = Person(person.member_id, card)
+                member.card_status = "active"
+            else:
+                await set_blocked(connection, person.card, blocked=what == "block")
+                member.card_status = "blocked" if what == "block" else "active"
+
+    # ------------------------------------------------------------ windows
+
+    def flip(self, label: str, ends_at: datetime, next_ends_at: datetime) -> None:
+        """Close the model's open window and open its next one."""
+        self.labels.append(label)
+        self.model.windows[-1].closes_at = ends_at
+        self.model.windows.append(Span(ends_at, next_ends_at))
+
+    async def compare_windows(self) -> None:
+        """Each newly closed window's lines, and every party's position."""
+        for number in range(self.compared + 1, len(self.labels) + 1):
+            result = await self.world.result(self.labels[number - 1])
+            rows, nets = lines(self.model, number)
+            found = Counter(
+                (x.origin, x.redeemer, x.kind, self.labels.index(x.about) + 1 if x.about else None,
+                 x.quantity, x.price, x.amount)
+                for x in result.paths
+            )  # fmt: skip
+            assert found == rows, f"window {number}"
+            positions, self.balances = settle(self.model.terms, self.balances, nets)
+            assert {
+                x.party: (x.opening, x.net, x.instructed, x.closing)
+                for x in result.positions
+                if x.opening or x.net
+            } == positions, f"window {number}"
+            self.compared = number
+
+
+def _asked(op: Op) -> tuple[int, dict[str, int] | str]:
+    """The points and the take; those of a mix add up, because the till has seen to it."""
+    if isinstance(op.take, dict):
+        return sum(op.take.values()), op.take
+    assert op.points is not None
+    return op.points, op.take

@@ -67,6 +67,15 @@ class Earn:
 
 
 @dataclass(eq=False)
+class Back:
+    """A reversal: points moved at once by these legs, and points that are owed."""
+
+    points: int
+    legs: list[Leg]
+    owed: int = 0
+
+
+@dataclass(eq=False)
 class Member:
     card_status: str = "active"
     lots: list[Lot] = field(default_factory=list)
@@ -148,15 +157,17 @@ class Model:
         on: date,
         window: int | None,
         about: int | None,
-    ) -> None:
-        for lot, points in parts:
-            lot.left -= points
-            leg = Leg(lot, points, on, window, about)
+    ) -> list[Leg]:
+        legs = [Leg(lot, points, on, window, about) for lot, points in parts]
+        for leg in legs:
+            leg.lot.left -= leg.points
             burn.legs.append(leg)
             member.legs.append((burn, leg))
+        return legs
 
-    def _give_back(self, member: Member, burn: Burn, points: int, at: datetime) -> None:
+    def _give_back(self, member: Member, burn: Burn, points: int, at: datetime) -> list[Leg]:
         """Last leg first, into the same lots, at the first leg's price."""
+        legs: list[Leg] = []
         window = None if burn.status == "held" else self.window
         for first, left in reversed(burn.taken()):
             part = min(left, points)
@@ -164,16 +175,17 @@ class Model:
             if not part:
                 break
             about = first.window if first.window != window else first.about
-            self._write(member, burn, [(first.lot, -part)], first.on, window, about)
+            legs += self._write(member, burn, [(first.lot, -part)], first.on, window, about)
             lot, today = first.lot, self.day(at)
             if lot.good_until and lot.good_until < today:
                 grace = self.terms[lot.origin].validity.grace_days
                 lot.good_until = today + timedelta(days=grace)
+        return legs
 
     def _choose(
         self, lots: list[Lot], points: int, take: dict[str, int] | str, redeemer: str | None
     ) -> list[tuple[Lot, int]] | None:
-        """Which lots, and how much of each; take: oldest, own_first, or exact amounts by origin."""
+        """Which lots, and how much of each. take: oldest, own_first, "only telecom", or a mix."""
         if isinstance(take, dict):
             parts: list[tuple[Lot, int]] = []
             for origin, amount in take.items():
@@ -182,7 +194,9 @@ class Model:
                     return None
                 parts += part
             return parts
-        if take == "own_first":
+        if take.startswith("only "):
+            lots = [lot for lot in lots if lot.origin == take.removeprefix("only ")]
+        elif take == "own_first":
             lots = sorted(lots, key=lambda lot: lot.origin != redeemer)
         parts = []
         for lot in lots:
@@ -195,7 +209,13 @@ class Model:
     # ------------------------------------------------------------ movements
 
     def earn(
-        self, name: str, at: str, points: int | None, amount: int | None, on: datetime, now: datetime
+        self,
+        name: str,
+        at: str,
+        points: int | None,
+        amount: int | None,
+        on: datetime,
+        now: datetime,
     ) -> Earn | str:
         member = self.members[name]
         if member.card_status != "active":
@@ -265,8 +285,7 @@ class Model:
         burn.status, burn.returned = "voided", burn.points
         return burn
 
-    def reverse_burn(self, name: str, burn: Burn, points: int | None, now: datetime) -> int | str:
-        """Answers the points that came back."""
+    def reverse_burn(self, name: str, burn: Burn, points: int | None, now: datetime) -> Back | str:
         self.lapse(name, now)
         if burn.status != "posted":
             return "invalid" if burn.status == "held" else "already_reversed"
@@ -275,13 +294,11 @@ class Model:
         if not left or back > left:
             return "already_reversed"
         burn.returned += back
-        self._give_back(self.members[name], burn, back, now)
-        return back
+        return Back(back, self._give_back(self.members[name], burn, back, now))
 
     def reverse_earn(
         self, name: str, earn: Earn, points: int | None, amount: int | None, now: datetime
-    ) -> tuple[int, int] | str:
-        """Answers the points taken back at once, and those that are owed."""
+    ) -> Back | str:
         self.lapse(name, now)
         member, at = self.members[name], earn.lot.origin
         left = earn.lot.points - earn.back
@@ -302,21 +319,25 @@ class Model:
         own = [lot for lot in member.open_lots() if lot is earn.lot]
         lots = own + [x for x in member.open_lots() if x.origin == at and x is not earn.lot]
         moved = min(back, sum(lot.left for lot in lots))
+        legs: list[Leg] = []
         if moved:
             parts = self._choose(lots, moved, "oldest", None) or []
             burn = Burn("clawback", None, moved)
             member.burns.append(burn)
             about = earn.window if earn.window != self.window else None
-            self._write(member, burn, parts, earn.lot.earned_on, self.window, about)
+            legs = self._write(member, burn, parts, earn.lot.earned_on, self.window, about)
         if back > moved:
             member.debts[at] = member.debts.get(at, 0) + back - moved
-        return moved, back - moved
+        return Back(moved, legs, back - moved)
 
     def transfer(
         self, giver: str, taker: str, points: int, take: dict[str, int] | str, now: datetime
     ) -> Burn | str:
         """A gift asked for by the house. Answers the giver's burn."""
-        if "active" != self.members[giver].card_status or "active" != self.members[taker].card_status:
+        if (
+            self.members[giver].card_status != "active"
+            or self.members[taker].card_status != "active"
+        ):
             return "card_not_active"
         if giver == taker:
             return "invalid"

@@ -6,10 +6,12 @@ from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import TypeVar
 
-from coalition.earning.terms import PairPrice, Prices, Terms
 from tests.coalition.ledger.model import Model
 
+from coalition.earning.terms import PairPrice, Prices, Terms
+
 Price = TypeVar("Price", Prices, PairPrice)
+Balances = dict[str, int]
 # origin, redeemer, kind, the earlier window it is about, points, price, minor units
 Row = tuple[str, str, str, int | None, int, Decimal, int]
 # debtor, creditor, price
@@ -43,6 +45,26 @@ def lines(model: Model, window: int) -> tuple[Counter[Row], dict[str, int]]:
             nets[debtor] -= minor(count, due)
             nets[creditor] += minor(count, due)
     return rows, {party: net for party, net in nets.items() if net}
+
+
+def settle(
+    terms: dict[str, Terms], openings: Balances, nets: dict[str, int]
+) -> tuple[dict[str, tuple[int, int, int, int]], Balances]:
+    """Opening, net, paid and closing of each party; a merchant's balance is paid if large enough."""
+    paid: dict[str, int] = defaultdict(int)
+    for party in openings.keys() | nets.keys():
+        balance = openings.get(party, 0) + nets.get(party, 0)
+        if party in terms and abs(balance) >= terms[party].minimum_payout:
+            paid[party] += balance
+            paid["house"] -= balance
+    positions, closings = {}, {}
+    for party in openings.keys() | nets.keys():
+        opening, net = openings.get(party, 0), nets.get(party, 0)
+        closings[party] = opening + net - paid[party]
+        positions[party] = (opening, net, paid[party], closings[party])
+    if "house" not in positions and paid["house"]:
+        closings["house"] = -paid["house"]
+    return positions, {party: closing for party, closing in closings.items() if closing}
 
 
 def minor(points: int, price: Decimal) -> int:

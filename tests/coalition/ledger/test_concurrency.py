@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.coalition import crowd
+from tests.coalition.crowd import RETAIL, TELECOM, asked, burn, card, earn, key
 
 from coalition import database
 from coalition.clearing.service import close_due
@@ -16,8 +18,6 @@ from coalition.ledger import post
 from coalition.ledger.commands import Capture, Done, Outcome, Refused, Request, Transfer, Void
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
-from tests.coalition import crowd
-from tests.coalition.crowd import RETAIL, TELECOM, asked, burn, card, earn, key
 
 MEMBERS = 8
 CLIENTS = 32

@@ -7,6 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.coalition import crowd
+from tests.coalition.crowd import asked, earn, key
 
 from coalition import database
 from coalition.errors import CoalitionError, Code
@@ -14,8 +16,6 @@ from coalition.ledger import post
 from coalition.ledger.commands import Done, Outcome, Refused
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
-from tests.coalition import crowd
-from tests.coalition.crowd import asked, earn, key
 
 PATIENT_MS = crowd.WAIT_S_MAX * 1_000
 
@@ -104,9 +104,7 @@ async def test_who_waits_too_long_is_busy_its_twin_in_flight_and_the_command_pos
     request = asked(earn(1, 5), key=key(1))
     async with outside.begin() as other:
         await crowd.lock_account(other, 1)
-        first, twin = await asyncio.gather(
-            refusal(door.post(request)), refusal(door.post(request))
-        )
+        first, twin = await asyncio.gather(refusal(door.post(request)), refusal(door.post(request)))
         assert (first, twin) == (Code.BUSY, Code.IDEMPOTENCY_IN_FLIGHT)
         # The first one left; what it asked is still under way.
         assert await refusal(door.post(request)) is Code.IDEMPOTENCY_IN_FLIGHT

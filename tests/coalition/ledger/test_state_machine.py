@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from msgspec.structs import replace
-
-from coalition.ledger.commands import Done, ExpireAnswer, Refused, Request
 from tests.coalition.ledger import asked
 from tests.coalition.ledger.asked import NAMES, Op
 from tests.coalition.ledger.both import Both, Databases
 from tests.world import ZONE
+
+from coalition.ledger.commands import Done, ExpireAnswer, Refused, Request
 
 
 class Ledgers(RuleBasedStateMachine):

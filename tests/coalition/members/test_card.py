@@ -8,7 +8,7 @@ from coalition.members.card import luhn_digit, make_card, parse_card
 
 
 def test_the_check_digit_of_the_standards_own_example() -> None:
-    # ISO/IEC 7812-1 is not free; this is the example that every description of Luhn's formula gives.
+    # ISO/IEC 7812-1 is not free; every description of Luhn's formula has this example.
     assert luhn_digit("7992739871") == 3
 
 
@@ -27,7 +27,7 @@ def test_any_one_mistyped_digit_is_found(account: int) -> None:
         for digit in "0123456789":
             wrong = right[:place] + digit + right[place + 1 :]
             if wrong != right:
-                with pytest.raises(ValueError, match="digit|starts with 0"):
+                with pytest.raises(ValueError, match=r"digit|starts with 0"):
                     parse_card(wrong)
 
 

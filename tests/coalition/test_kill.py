@@ -1,0 +1,201 @@
+"""kill -9 of the server in the middle of its load: what was answered is there, nothing is half."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition.merchants import key_store
+from tests.coalition import crowd
+
+PEPPER = "0123456789abcdef0123456789abcdef"
+MEMBERS = 8
+CLIENTS = 32
+REPLAYED = "Idempotent-Replayed"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request as a till sends it, and again under the same key where no answer came."""
+
+    path: str
+    body: dict[str, object]
+    key: str
+
+
+@dataclass
+class Tills:
+    """What was asked, and the 201 that came back, by key."""
+
+    client: httpx.AsyncClient
+    answered: dict[str, dict[str, object]] = field(default_factory=dict)
+    asked: dict[str, Ask] = field(default_factory=dict)
+    lost: int = 0
+    stopping: bool = False
+
+    async def ask(self, ask: Ask) -> httpx.Response | None:
+        """The answer; None where the server was gone, or said that it is busy."""
+        self.asked[ask.key] = ask
+        try:
+            answer = await self.client.post(
+                ask.path, json=ask.body, headers={"Idempotency-Key": ask.key}
+            )
+        except httpx.TransportError:
+            self.lost += 1
+            return None
+        assert answer.status_code in (201, 409, 503), answer.text
+        if answer.status_code == 201:
+            first = self.answered.setdefault(ask.key, answer.json())
+            assert first == answer.json(), "one key, two answers"
+        if answer.status_code == 409:
+            assert answer.json()["code"] == "insufficient_points"
+        return None if answer.status_code == 503 else answer
+
+    async def client_of(self, number: int) -> None:
+        """A till: every other request it loses it sends again, the rest are looked up at the end."""
+        chance = random.Random(number)
+        count = 0
+        while not self.stopping:
+            count += 1
+            ask = _command(chance, f"till-{number}-{count}")
+            answer = await self.ask(ask)
+            while answer is None and count % 2 and not self.stopping:
+                await asyncio.sleep(0.02)
+                answer = await self.ask(ask)
+
+
+def _command(chance: random.Random, key: str) -> Ask:
+    giver, taker = (f"{crowd.card(n):016d}" for n in chance.sample(range(1, MEMBERS + 1), 2))
+    dice = chance.random()
+    points = chance.randint(1, 100)
+    if dice < 0.5:
+        return Ask("/v1/earns", {"card": giver, "points": points}, key)
+    if dice < 0.8:
+        return Ask("/v1/burns", {"card": giver, "points": points, "hold": dice < 0.6}, key)
+    return Ask("/v1/transfers", {"from_card": giver, "to_card": taker, "points": points}, key)
+
+
+def _start(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
+    environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "coalition.cli", "serve", "--port", str(port)],
+            env=os.environ | environment,
+            stdout=output,
+            stderr=output,
+            # A session of its own: the server and its workers die together.
+            start_new_session=True,
+        )
+
+
+def _kill(server: subprocess.Popen[bytes]) -> None:
+    os.killpg(server.pid, signal.SIGKILL)
+    server.wait()
+
+
+def _is_ready(client: httpx.AsyncClient) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        try:
+            return (await client.get("/readyz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    return holds
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def _key(engine: AsyncEngine) -> str:
+    async with engine.begin() as connection:
+        made = await key_store.create(
+            connection,
+            pepper=PEPPER.encode(),
+            merchant="telecom",
+            scopes=["earn", "burn", "members"],
+            live=False,
+            label="till",
+            now=datetime.now(UTC),
+        )
+    return made.text
+
+
+@pytest.mark.parametrize(
+    "kills", [3, pytest.param(30, marks=pytest.mark.soak)], ids=["briefly", "long"]
+)
+async def test_every_answered_post_is_there_after_kill_9_and_no_half_one_is(
+    engine: AsyncEngine, database_url: str, tmp_path: Path, kills: int
+) -> None:
+    await crowd.found(engine, members=MEMBERS)
+    port, log = _free_port(), tmp_path / "server.log"
+    client = httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{port}",
+        headers={"Authorization": f"Bearer {await _key(engine)}"},
+        timeout=crowd.WAIT_S_MAX,
+        limits=httpx.Limits(max_connections=CLIENTS + 1),
+    )
+    tills = Tills(client)
+    server = _start(database_url, port, log)
+    try:
+        await crowd.until(_is_ready(client), "the server is ready")
+        load = [asyncio.create_task(tills.client_of(number)) for number in range(CLIENTS)]
+        for kill in range(kills):
+            enough = len(tills.answered) + 100
+
+            async def is_loaded(enough: int = enough) -> bool:
+                assert not any(each.done() for each in load), [each for each in load if each.done()]
+                return len(tills.answered) >= enough
+
+            await crowd.until(is_loaded, f"100 more posts are answered before kill {kill + 1}")
+            _kill(server)
+            server = _start(database_url, port, log)
+        await crowd.until(_is_ready(client), "the server is ready again")
+        tills.stopping = True
+        await asyncio.gather(*load)
+        assert tills.lost > 0
+        await _look_up_all(tills)
+    finally:
+        _kill(server)
+        await client.aclose()
+    by_answers = "select count(*) from posting where request_id is not null"
+    assert await crowd.value(engine, by_answers) == len(tills.answered)
+    assert sum((await crowd.net_worth(engine)).values()) == _worth(tills)
+    await crowd.assert_sound(engine)
+
+
+async def _look_up_all(tills: Tills) -> None:
+    """Send everything again: what was answered is a replay, the rest is posted now, or was."""
+    before = set(tills.answered)
+    for ask in list(tills.asked.values()):
+        answer = await tills.ask(ask)
+        assert answer is not None
+        if ask.key in before:
+            assert answer.headers.get(REPLAYED) == "true", f"{ask} was answered and is gone"
+
+
+def _worth(tills: Tills) -> int:
+    """What all members have together by the answers; a gift stays among them, a hold is theirs."""
+    worth = 0
+    for key, answer in tills.answered.items():
+        points = answer["points"]
+        assert isinstance(points, int)
+        if tills.asked[key].path == "/v1/earns":
+            worth += points
+        elif answer.get("status") == "posted":
+            worth -= points
+    return worth
