@@ -72,6 +72,9 @@ async def identify(request: Request[Any, Any, Any]) -> None:
         needed = " or ".join(scopes)
         raise CoalitionError(Code.SCOPE_MISSING, f"this key lacks the scope {needed}")
     request.caller = caller
+    if caller.merchant_id not in request.desk.book.codes:
+        # Synced and given a key since this process last looked.
+        await request.desk.ledger.refresh()
     request.idempotency_key = _idempotency_key(request, needed=opt.get("key") == "required")
     if request.method == "GET":
         check_rate(caller)

@@ -12,7 +12,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition.api import burns, earns, lots, members, operations, settlement, transfers
+from coalition.api import batches, burns, earns, lots, members, operations, settlement, transfers
 from coalition.api.access import Access
 from coalition.api.admission import ApiRequest, admit
 from coalition.api.desk import Desk
@@ -21,6 +21,7 @@ from coalition.api.meters import Meters
 from coalition.api.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.api.schema import KEY_SCHEME, openapi_config
 from coalition.api.syntax import BODY_BYTES_MAX
+from coalition.batches.desk import BatchDesk
 from coalition.database import create_engine
 from coalition.errors import CoalitionError
 from coalition.ledger.group_commit import GroupCommit
@@ -56,9 +57,10 @@ def create_app(
         group_commit=group_commit,
         access=Access(engine, settings.pepper, settings.requests_per_second_max),
         meters=Meters(group_commit),
+        batches=BatchDesk(ledger, settings.data_folder, clock),
         clock=clock,
     )
-    routes = (members, earns, burns, transfers, lots, settlement)
+    routes = (members, earns, burns, transfers, lots, batches, settlement)
     app = Litestar(
         route_handlers=[
             Router(
@@ -100,6 +102,7 @@ async def _running(desk: Desk, *, owns_engine: bool) -> AsyncIterator[None]:
     try:
         await desk.ledger.start()
         await desk.group_commit.start()
+        await desk.batches.start()
         refreshing = asyncio.create_task(_keep_book_fresh(desk.ledger))
         log.info("api started", merchants=len(desk.book.merchants))
         try:
@@ -108,6 +111,7 @@ async def _running(desk: Desk, *, owns_engine: bool) -> AsyncIterator[None]:
             refreshing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await refreshing
+            await desk.batches.stop()
             # What is queued is posted before the process leaves.
             await desk.group_commit.stop()
             log.info("api stopped")

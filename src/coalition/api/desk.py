@@ -1,4 +1,4 @@
-"""What the handlers work with: the database, the ledger, keys, meters and the clock."""
+"""What the handlers work with: the database, the ledger, keys, meters, batches and the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.api.access import Access
 from coalition.api.meters import Meters
+from coalition.batches.desk import BatchDesk
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.merchants.book import Book
@@ -22,6 +23,7 @@ class Desk:
     group_commit: GroupCommit
     access: Access
     meters: Meters
+    batches: BatchDesk
     clock: Callable[[], datetime]
 
     @property

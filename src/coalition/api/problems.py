@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from coalition.api.syntax import BODY_BYTES_MAX
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.post import ConnectionLostError
 
@@ -113,9 +114,11 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[Problem
         return _answer(request, Code.NOT_FOUND, 404, "nothing is served at this path")
     if status == 400 and (extra := getattr(error, "extra", None)):
         return _answer(request, Code.INVALID, STATUS[Code.INVALID], _parameters(extra))
-    if status in (400, 413):
-        code = Code.MALFORMED if status == 400 else Code.TOO_LARGE
-        return _answer(request, code, status, error.detail)
+    if status == 413:
+        detail = f"the body has more than {BODY_BYTES_MAX} bytes"
+        return _answer(request, Code.TOO_LARGE, status, detail)
+    if status == 400:
+        return _answer(request, Code.MALFORMED, status, error.detail)
     return on_unexpected_error(request, error)
 
 

@@ -33,6 +33,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Burn", "Points out, or held"),
             Tag("Move between members", "Gifts"),
             Tag("Paths", "Where points came from and went"),
+            Tag("Bulk", "Files of many rows"),
             Tag("Settlement", "Windows, positions, statements"),
             Tag("Operations", "Alive, ready, counted"),
         ],

@@ -197,8 +197,9 @@ def _spenders(requests: Iterable[Request], state: State, book: Book) -> list[int
             member = state.members.get(card.member_id) if card else None
             if member is None:
                 continue
-            expires_next_on = member.account.expires_next_on
-            if expires_next_on is not None and expires_next_on < book.today(request.now):
+            lapses_on = member.account.expires_next_on
+            # A hold may be past its time; then its points count in what the answer says is there.
+            if member.account.held or (lapses_on and lapses_on < book.today(request.now)):
                 spenders.add(member.account.member_id)
         elif isinstance(command, Burn | Transfer):
             number = command.card if isinstance(command, Burn) else command.from_card

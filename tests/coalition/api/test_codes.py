@@ -10,11 +10,12 @@ import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
-from tests.coalition.api.conftest import Serve, World
+from tests.coalition.api.conftest import HOUSE, TERMS, Serve, World, terms
 
 from coalition.api.problems import STATUS
 from coalition.errors import Code
 from coalition.members.card import make_card
+from coalition.merchants.store import sync
 
 NOBODY = str(make_card(5))
 
@@ -284,3 +285,12 @@ async def test_the_router_answers_in_problems_too(world: World) -> None:
     assert answer.json()["code"] == "method_not_allowed"
     assert answer.headers["content-type"] == "application/problem+json"
     assert "POST" in answer.headers["allow"]
+
+
+async def test_a_merchant_that_joined_a_moment_ago_can_earn_at_once(world: World) -> None:
+    async with world.engine.begin() as connection:
+        await sync(connection, HOUSE, [*TERMS, terms("newcomer", "0.01")], world.clock.now)
+    world.keys["newcomer"] = await world.key("newcomer", "earn", "members")
+    newcomer = world.till("newcomer")
+    answer = await newcomer.post("/v1/earns", {"card": await newcomer.enrol(), "amount": 500})
+    assert (answer.status_code, answer.json().get("merchant")) == (201, "newcomer")

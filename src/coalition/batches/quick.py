@@ -1,0 +1,124 @@
+"""Plain rows of NDJSON, read in a fraction of the time: what almost every row of a file looks like.
+
+Whatever is not plain (an escape, a take, a hold, a field too many, a key that stands twice,
+anything wrong) is None here and read by rows.py. What is read here comes out as rows.py has it, which
+a property test holds; docs/decisions/0011-batches.md has the figures that pay for the second way.
+"""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from coalition.api.bodies import Amount, BurnBody, EarnBody, Points
+from coalition.api.idempotency import canonical, digest, is_key, request_id
+from coalition.api.meaning import CLOCK_DRIFT
+from coalition.batches.rows import Asker
+from coalition.ledger.commands import Burn, Earn, Request
+from coalition.members.card import parse_card
+
+_Reference = Annotated[str, Meta(min_length=1, max_length=255)]
+_At = Annotated[datetime, Meta(tz=True)]
+# Midnight in Samoa is a day after midnight in Kiribati, all told.
+_ZONES_SPAN = timedelta(days=2)
+
+
+class _Earn(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag_field="op", tag="earn"
+):
+    card: str
+    key: str
+    amount: Amount | None = None
+    currency: str | None = None
+    points: Points | None = None
+    occurred_at: str | None = None
+    reference: _Reference | None = None
+
+
+class _Burn(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False, tag_field="op", tag="burn"
+):
+    card: str
+    key: str
+    points: Points
+    occurred_at: str | None = None
+    reference: _Reference | None = None
+
+
+_decoder = msgspec.json.Decoder(_Earn | _Burn)
+
+
+class QuickReader:
+    """Reads plain rows for one asker; made anew when the book or the clock moves on."""
+
+    def __init__(self, asker: Asker) -> None:
+        merchant = asker.book.merchants.get(asker.merchant_id)
+        self._asker = asker
+        self._may_earn = merchant is not None and asker.may("earn")
+        self._may_burn = merchant is not None and asker.may("burn")
+        if merchant is not None:
+            self._currency = merchant.terms.currency
+            self._points_outright = merchant.terms.points_outright
+            joined = datetime.combine(merchant.terms.joined_on, time(), UTC)
+            self._earliest = max(joined, datetime(1970, 1, 1, tzinfo=UTC)) + _ZONES_SPAN
+
+    def read(self, line: bytes) -> Request | None:
+        """The row's request; None where rows.py must look at it."""
+        # Without an escape a text is what stands in the line, and no NUL can hide.
+        if b"\\" in line:
+            return None
+        try:
+            row = _decoder.decode(line)
+            card = parse_card(row.card)
+            at = None if row.occurred_at is None else self._time(row.occurred_at)
+        except (msgspec.DecodeError, ValueError):
+            return None
+        if not is_key(row.key):
+            return None
+        asker = self._asker
+        occurred_at = asker.now if at is None else at.astimezone(UTC)
+        command: Earn | Burn
+        body: EarnBody | BurnBody
+        if type(row) is _Earn:
+            if not self._is_plain_earn(row):
+                return None
+            op, reference = "earn", row.reference
+            command = Earn(card, occurred_at, row.amount, (), row.points, reference)
+            body = EarnBody(
+                row.card, row.amount, row.currency, (), None, None, row.points, at, reference
+            )
+        else:
+            if not self._may_burn:
+                return None
+            op, reference = "burn", row.reference
+            command = Burn(card, row.points, occurred_at, reference=reference)
+            body = BurnBody(row.card, row.points, occurred_at=at, reference=reference)
+        told = canonical(body)
+        # A name stands before each colon that no text holds, and op and key are not in the body:
+        # one colon more, and some name stands twice.
+        if line.count(b":") != told.count(b":") + 2 + row.key.count(":"):
+            return None
+        name = request_id(asker.merchant_id, op, row.key)
+        return Request(command, asker.merchant_id, asker.now, name, digest(told))
+
+    def _is_plain_earn(self, row: _Earn) -> bool:
+        if row.amount is None:
+            is_one_thing = row.points is not None and self._points_outright
+        else:
+            is_one_thing = row.points is None
+        return (
+            self._may_earn
+            and is_one_thing
+            and (row.currency is None or row.currency == self._currency)
+        )
+
+    def _time(self, text: str) -> datetime:
+        """Raises ValueError unless it is well within bounds and spelt with the body's colons."""
+        at = msgspec.convert(text, _At)
+        is_late = at > self._asker.now + CLOCK_DRIFT
+        # The body spells UTC as Z, and any other offset with a colon; RFC 3339 is read more widely.
+        colons = 3 if at.utcoffset() else 2
+        if is_late or at < self._earliest or text.count(":") != colons:
+            raise ValueError(text)
+        return at

@@ -1,0 +1,151 @@
+"""Batches and their results in the database: one row a file, one row for the results of each group."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coalition.batches.results import Counts
+
+Format = Literal["ndjson", "csv"]
+Status = Literal["running", "done", "failed"]
+
+_INSERT = text("""
+    insert into batch (batch_id, merchant_id, scopes, format, place, size_bytes, created_at)
+    values (:batch_id, :merchant_id, :scopes, :format, :place, :size_bytes, :now)
+""")
+_COLUMNS = """
+    batch_id, merchant_id, scopes, format, size_bytes, status::text, row_count, posted, replayed,
+    refused, read_to_bytes, line_count, reason
+"""
+_FIND = text(f"select {_COLUMNS} from batch where batch_id = :batch_id")
+_RUNNING = text(f"""
+    select {_COLUMNS} from batch where status = 'running' and place = :place
+    order by created_at, batch_id
+""")
+_COUNT_RUNNING = text("""
+    select count(*) from batch where status = 'running' and merchant_id = :merchant_id
+""")
+_RECORD = text("""
+    with kept as (
+        insert into batch_chunk (batch_id, first_row, results)
+        values (:batch_id, :first_row, :results))
+    update batch set row_count = row_count + :posted + :replayed + :refused,
+        posted = posted + :posted, replayed = replayed + :replayed, refused = refused + :refused,
+        read_to_bytes = :read_to_bytes, line_count = :line_count
+    where batch_id = :batch_id and status = 'running' and row_count = :first_row - 1
+""")
+_FINISH = text("""
+    update batch set status = cast(:status as batch_status), finished_at = :now, reason = :reason
+    where batch_id = :batch_id and status = 'running'
+""")
+_CHUNK = text("""
+    select first_row, results from batch_chunk
+    where batch_id = :batch_id and first_row > :after order by first_row limit 1
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A file and how far it is posted: row_count rows, read_to_bytes into it, line_count lines."""
+
+    batch_id: UUID
+    merchant_id: int
+    scopes: frozenset[str]
+    format: Format
+    size_bytes: int
+    status: Status
+    row_count: int
+    posted: int
+    replayed: int
+    refused: int
+    read_to_bytes: int
+    line_count: int
+    reason: str | None
+
+
+async def insert(
+    connection: AsyncConnection,
+    batch_id: UUID,
+    merchant_id: int,
+    scopes: frozenset[str],
+    format_: Format,
+    place: UUID,
+    size_bytes: int,
+    now: datetime,
+) -> None:
+    """Record a file that is wholly in the spool of `place`; from here on it is to be posted."""
+    values = {
+        "batch_id": batch_id,
+        "merchant_id": merchant_id,
+        "scopes": sorted(scopes),
+        "format": format_,
+        "place": place,
+        "size_bytes": size_bytes,
+        "now": now,
+    }
+    await connection.execute(_INSERT, values)
+
+
+async def find(connection: AsyncConnection, batch_id: UUID) -> Batch | None:
+    row = (await connection.execute(_FIND, {"batch_id": batch_id})).first()
+    return None if row is None else _batch(row)
+
+
+async def running(connection: AsyncConnection, place: UUID) -> list[Batch]:
+    """The batches whose files are in this place and not yet posted, the oldest first."""
+    return [_batch(row) for row in await connection.execute(_RUNNING, {"place": place})]
+
+
+async def count_running(connection: AsyncConnection, merchant_id: int) -> int:
+    return int(await connection.scalar(_COUNT_RUNNING, {"merchant_id": merchant_id}) or 0)
+
+
+async def record(
+    connection: AsyncConnection,
+    batch_id: UUID,
+    first_row: int,
+    packed: bytes,
+    counts: Counts,
+    read_to_bytes: int,
+    line_count: int,
+) -> None:
+    """Keep the results of the rows from first_row on, and how far the file is read after them."""
+    values = {
+        "batch_id": batch_id,
+        "first_row": first_row,
+        "results": packed,
+        "posted": counts.posted,
+        "replayed": counts.replayed,
+        "refused": counts.refused,
+        "read_to_bytes": read_to_bytes,
+        "line_count": line_count,
+    }
+    kept = await connection.execute(_RECORD, values)
+    assert kept.rowcount == 1, "whoever holds the file's lock is alone with its batch"
+
+
+async def finish(
+    connection: AsyncConnection, batch_id: UUID, now: datetime, reason: str | None = None
+) -> None:
+    """The end of a batch: done, or failed for a reason."""
+    status = "done" if reason is None else "failed"
+    values = {"batch_id": batch_id, "status": status, "now": now, "reason": reason}
+    await connection.execute(_FINISH, values)
+
+
+async def next_chunk(
+    connection: AsyncConnection, batch_id: UUID, after: int
+) -> tuple[int, bytes] | None:
+    """The first row and the packed results of the first group that begins after row `after`."""
+    row = (await connection.execute(_CHUNK, {"batch_id": batch_id, "after": after})).first()
+    return None if row is None else (row[0], row[1])
+
+
+def _batch(row: Row[tuple[object, ...]]) -> Batch:
+    values = list(row)
+    values[2] = frozenset(values[2])  # type: ignore[call-overload]
+    return Batch(*values)  # type: ignore[arg-type]
