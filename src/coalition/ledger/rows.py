@@ -1,0 +1,111 @@
+"""The SQL that reads the ledger's rows, and how a row becomes a value. Set-based, no locks.
+
+Which of these a group of commands needs, and under which locks, is load.py.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import asyncpg
+
+from coalition.ledger.state import BurnRow, EarnRow, Leg, Lot
+
+Keys = set[tuple[int, int]]
+
+LOT_COLUMNS = """
+member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
+expires_on, window_id, about_window_id
+"""
+_LOTS = f"""
+select {LOT_COLUMNS} from lot
+where (member_id, lot_no) in (select * from unnest($1::bigint[], $2::int[]))
+"""
+_LOTS_OF_EARNS = f"""
+select {LOT_COLUMNS} from lot
+where (member_id, earn_no) in (select * from unnest($1::bigint[], $2::int[])) order by lot_no
+"""
+_HELD = """
+select member_id, burn_no from burn where status = 'held' and member_id = any($1::bigint[])
+"""
+_BURNS = """
+select b.member_id, b.burn_no, b.redeemer_id, b.kind::text, b.points, b.returned, b.status::text,
+       b.occurred_on, b.hold_expires_at, b.window_id, p.card_number
+from unnest($1::bigint[], $2::int[]) as t (member_id, burn_no)
+join burn b on b.member_id = t.member_id and b.burn_no = t.burn_no
+join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no
+"""
+_LEGS = """
+select l.member_id, l.lot_no, l.posting_no, l.burn_no, l.origin_id, l.redeemer_id, l.kind::text,
+       l.points, l.occurred_on, l.window_id, l.about_window_id, l.leg_no
+from unnest($1::bigint[], $2::int[]) as t (member_id, burn_no)
+join leg l on l.member_id = t.member_id and l.burn_no = t.burn_no
+order by l.member_id, l.posting_no, l.leg_no
+"""
+_EARNS = """
+select p.member_id, p.posting_no, p.merchant_id, p.card_number, made.points, p.amount,
+       made.earned_on, p.window_id, back.points, back.amount
+from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
+join posting p on p.member_id = t.member_id and p.posting_no = t.earn_no and p.kind = 'earn'
+cross join lateral (
+    select sum(points)::bigint as points, min(earned_on) as earned_on from lot
+    where lot.member_id = p.member_id and lot.earn_no = p.posting_no) made
+cross join lateral (
+    select coalesce(sum(r.owed - r.change), 0)::bigint as points,
+           coalesce(sum(r.amount), 0)::bigint as amount from posting r
+    where r.member_id = p.member_id and r.target_no = p.posting_no
+      and r.kind = 'reverse_earn') back
+"""
+_DEBTS = "select member_id, origin_id, points from debt where member_id = any($1::bigint[])"
+
+
+async def lots_called(connection: asyncpg.Connection, wanted: Keys) -> list[Lot]:
+    """The lots with these (member_id, lot_no), open or not."""
+    return [Lot(*row) for row in await connection.fetch(_LOTS, *_columns(wanted))]
+
+
+async def lots_of_earns(
+    connection: asyncpg.Connection, wanted: Keys
+) -> dict[tuple[int, int], list[Lot]]:
+    """The lots that each (member_id, earn_no) made, in the order of their numbers."""
+    lots: dict[tuple[int, int], list[Lot]] = defaultdict(list)
+    if wanted:
+        for row in await connection.fetch(_LOTS_OF_EARNS, *_columns(wanted)):
+            lots[(row[0], row[2])].append(Lot(*row))
+    return lots
+
+
+async def held_burns(connection: asyncpg.Connection, members: list[int]) -> Keys:
+    """The (member_id, burn_no) of every held burn of these members."""
+    return {(row[0], row[1]) for row in await connection.fetch(_HELD, members)}
+
+
+async def burns_called(
+    connection: asyncpg.Connection, wanted: Keys
+) -> dict[tuple[int, int], BurnRow]:
+    """The burns with these (member_id, burn_no), with their legs in the order written."""
+    members, numbers = _columns(wanted)
+    burns = {
+        (row[0], row[1]): BurnRow(*row)
+        for row in await connection.fetch(_BURNS, members, numbers)
+    }
+    for row in await connection.fetch(_LEGS, members, numbers):
+        leg = Leg(*row)
+        burns[(leg.member_id, leg.burn_no)].legs.append(leg)
+    return burns
+
+
+async def earns_called(connection: asyncpg.Connection, wanted: Keys) -> list[EarnRow]:
+    """The earns with these (member_id, earn_no), and what of each is reversed."""
+    return [EarnRow(*row) for row in await connection.fetch(_EARNS, *_columns(wanted))]
+
+
+async def debts_of(
+    connection: asyncpg.Connection, members: list[int]
+) -> Iterable[tuple[int, int, int]]:
+    """(member_id, origin_id, points) of what these members owe."""
+    return [(row[0], row[1], row[2]) for row in await connection.fetch(_DEBTS, members)]
+
+
+def _columns(keys: Keys) -> tuple[list[int], list[int]]:
+    ordered = sorted(keys)
+    return [key[0] for key in ordered], [key[1] for key in ordered]
