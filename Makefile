@@ -33,6 +33,13 @@ serve: environment ## the HTTP interface, on the embedded database unless DATABA
 soak: environment ## the tests that take minutes
 	@$(PYTEST) -m soak
 
+.PHONY: bench bench-large
+bench: environment ## how fast it is beside pgbench and COPY: 20 minutes (an hour: make bench-large)
+	@$(BIN)/python -m benchmarks
+
+bench-large: environment
+	@$(BIN)/python -m benchmarks --large
+
 lock: ## write the lock files anew after a change of pyproject.toml (needs uv)
 	@tools/lock
 

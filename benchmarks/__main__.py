@@ -20,7 +20,7 @@ WIDTH_IN_A_FILE = 150
 
 @click.command()
 @click.option("--quick", is_flag=True, help="A smoke run of two minutes; its figures mean little.")
-@click.option("--large", is_flag=True, help="2,000,000 members and 10,000,000 legs as well: hours.")
+@click.option("--large", is_flag=True, help="Also 2,000,000 members, 10,000,000 legs: an hour.")
 @click.option("--members", type=click.IntRange(1_000), help="Members of the coalition.")
 @click.option("--rows", type=click.IntRange(1_000), help="Rows of each night file.")
 @click.option("--legs", type=click.IntRange(1_000), help="Legs of the window that is closed.")
@@ -50,6 +50,8 @@ def main(
     )  # fmt: skip
     # Ended by a signal, everything that was started still ends with us.
     signal.signal(signal.SIGTERM, _end)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, _end)
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH_IN_A_FILE)
@@ -67,6 +69,9 @@ def main(
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
+    # A second one must not interrupt the cleaning up, which takes seconds.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

@@ -81,8 +81,11 @@ def make_file(place: Place, town: Town, name: str, rows: int, *, burns_of_4: int
     return path
 
 
-def post_over_http(town: Town, server: ApiServer, path: Path) -> Posted | None:
-    """Send the file and wait until it is done; None where the server has no such route (404)."""
+def post_over_http(town: Town, server: ApiServer, path: Path, rows: int) -> Posted | None:
+    """Send the file of so many rows and wait until it is done; None where no such route is served.
+
+    Raises FileError where the file is not accepted (404 aside), fails, or comes to other rows.
+    """
     key = town.keys.read_text().split()[0]
     headers = {
         "Authorization": f"Bearer {key}",
@@ -108,7 +111,9 @@ def post_over_http(town: Town, server: ApiServer, path: Path) -> Posted | None:
             raise FileError(f"GET {where} answered {status}: {answer}")
         if answer["status"] == "done":
             seconds = time.perf_counter() - started
-            return Posted(answer["rows"], answer["posted"], answer["refused"], seconds)
+            if answer["rows"] != rows or answer["posted"] + answer["refused"] != rows:
+                raise FileError(f"{path.name} has {rows} rows, all of them new, but: {answer}")
+            return Posted(rows, answer["posted"], answer["refused"], seconds)
         time.sleep(POLL_S)
 
 

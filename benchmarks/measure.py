@@ -150,7 +150,7 @@ def _night_files(place: Place, town: Town, sizes: Sizes, measured: Measured) -> 
                     place, town, f"http-{kind}", sizes.rows, burns_of_4=burns_of_4
                 )
                 forget_peaks(server)
-                _over_http(place, town, server, path, kind, measured)
+                _over_http(place, town, server, path, kind, sizes, measured)
             path = files.make_file(place, town, f"direct-{kind}", sizes.rows, burns_of_4=burns_of_4)
             posted = run(files.post_in_process(place, town, path))
             measured.in_process.setdefault(kind, []).append(posted)
@@ -159,9 +159,15 @@ def _night_files(place: Place, town: Town, sizes: Sizes, measured: Measured) -> 
 
 
 def _over_http(
-    place: Place, town: Town, server: ApiServer, path: Path, kind: str, measured: Measured
+    place: Place,
+    town: Town,
+    server: ApiServer,
+    path: Path,
+    kind: str,
+    sizes: Sizes,
+    measured: Measured,
 ) -> None:
-    posted = files.post_over_http(town, server, path)
+    posted = files.post_over_http(town, server, path, sizes.rows)
     path.unlink()
     if posted is None:
         measured.batches_served = False

@@ -2,6 +2,7 @@
 
 import click
 
+from coalition.commands.batch import post_file
 from coalition.commands.keys import keys
 from coalition.commands.merchants import merchants
 from coalition.commands.serving import (
@@ -32,6 +33,7 @@ for command in (
     keys,
     windows,
     statement,
+    post_file,
     verify_ledger,
 ):
     main.add_command(command)

@@ -9,6 +9,8 @@ from decimal import Decimal
 
 HOUSE = "house"
 POOL = "pool"
+# Units that were issued and are taken back unspent: it undoes an issue.
+CLAWBACK = "clawback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ class PathLine:
 
     @property
     def is_correction(self) -> bool:
-        """Whether the line gives back what an earlier, closed window counted."""
-        return self.about is not None and self.quantity < 0
+        """Whether the line undoes what an earlier, closed window counted: a burn, or an issue."""
+        return self.about is not None and (self.quantity < 0 or self.kind == CLAWBACK)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from settlement.netting import THROUGH
-from settlement.obligation import HOUSE, Obligation, PathLine, Position, Result
+from settlement.obligation import CLAWBACK, HOUSE, Obligation, PathLine, Position, Result
 from settlement.window import Window
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Statement:
 
     In `lines` and `corrections` quantity x price = amount, and per currency the amounts of one
     direction add up to the receivable or the payable in `summary`. corrections holds what belongs
-    to an earlier window, named in its column window: what was given back, and what came late.
+    to an earlier window, named in its column window: given back, taken back, or come late.
     """
 
     window: Window
@@ -105,13 +105,19 @@ def _lines(result: Result, party: str) -> Iterator[tuple[About | None, Line]]:
             continue
         about = None
         if path.about is not None:
-            about = (path.about, "given back" if path.is_correction else "late")
+            about = (path.about, _about_word(path))
         for due in owed.get(path.path_no, ()):
             yield about, _owed_line(path, due, party)
         if path.path_no not in owed:
             yield about, _free_line(path, party)
     for due in through:
         yield None, _through_line(due, party)
+
+
+def _about_word(path: PathLine) -> str:
+    if not path.is_correction:
+        return "late"
+    return "taken back" if path.kind == CLAWBACK else "given back"
 
 
 def _concerns(path: PathLine, party: str, owed: Mapping[int, list[Obligation]]) -> bool:

@@ -282,9 +282,9 @@ class Crowd:
         if burns and dice < 0.25:
             answer = chance.choice(burns)
             part = chance.choice((None, chance.randint(1, answer.points)))
-            what = chance.choice((Capture, Void, ReverseBurn))
             place = (answer.member_id, answer.burn_no)
-            return Void(*place) if what is Void else what(*place, part), answer.merchant_id
+            about = (Capture(*place, part), Void(*place), ReverseBurn(*place, part))
+            return chance.choice(about), answer.merchant_id
         if earns and dice < 0.30:
             earned = chance.choice(earns)
             part = chance.randint(1, earned.points)

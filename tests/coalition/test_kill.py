@@ -1,4 +1,4 @@
-"""kill -9 of the server in the middle of its load: what was answered is there, nothing is half."""
+"""Killing the server, or its database sessions, under load loses nothing that was answered."""
 
 import asyncio
 import os
@@ -17,11 +17,18 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 
+from coalition import database
+from coalition.api.app import create_app
 from coalition.merchants import key_store
+from coalition.settings import read_settings
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 MEMBERS = 8
 CLIENTS = 32
+SESSIONS = """
+select count(pg_terminate_backend(pid)) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
 REPLAYED = "Idempotent-Replayed"
 
 
@@ -90,9 +97,11 @@ def _command(chance: random.Random, key: str) -> Ask:
 
 def _start(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
     environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory"]
+    command += ["--port", str(port), "coalition.api.app:from_environment"]
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "coalition.cli", "serve", "--port", str(port)],
+            command,
             env=os.environ | environment,
             stdout=output,
             stderr=output,
@@ -177,6 +186,45 @@ async def test_every_answered_post_is_there_after_kill_9_and_no_half_one_is(
     finally:
         _kill(server)
         await client.aclose()
+    await _assert_ledger_fits(engine, tills)
+
+
+async def test_killing_the_database_sessions_is_answered_busy_at_worst(
+    engine: AsyncEngine, database_url: str
+) -> None:
+    await crowd.found(engine, members=MEMBERS)
+    key = await _key(engine)
+    environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
+    app = create_app(read_settings(environment), engine)
+    outside = database.create_engine(database_url)
+    transport = httpx.ASGITransport(app=app)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with (
+        app.lifespan(),
+        httpx.AsyncClient(
+            transport=transport, base_url="http://coalition", headers=headers
+        ) as client,
+    ):
+        tills = Tills(client)
+        tills.is_up.set()
+        load = [asyncio.create_task(tills.client_of(number)) for number in range(CLIENTS)]
+        for _ in range(10):
+            # What is at work, and what waits in the pool.
+            await crowd.value(outside, SESSIONS)
+            enough = len(tills.answered) + 20
+
+            async def is_loaded(enough: int = enough) -> bool:
+                return len(tills.answered) >= enough or any(each.done() for each in load)
+
+            await crowd.until(is_loaded, "20 more posts are answered")
+        tills.stopping = True
+        await asyncio.gather(*load)
+        await _look_up_all(tills)
+    await outside.dispose()
+    await _assert_ledger_fits(engine, tills)
+
+
+async def _assert_ledger_fits(engine: AsyncEngine, tills: Tills) -> None:
     by_answers = "select count(*) from posting where request_id is not null"
     assert await crowd.value(engine, by_answers) == len(tills.answered)
     assert sum((await crowd.net_worth(engine)).values()) == _worth(tills)
@@ -186,11 +234,16 @@ async def test_every_answered_post_is_there_after_kill_9_and_no_half_one_is(
 async def _look_up_all(tills: Tills) -> None:
     """Send everything again: what was answered is a replay, the rest is posted now, or was."""
     before = set(tills.answered)
-    for ask in list(tills.asked.values()):
-        answer = await tills.ask(ask)
-        assert answer is not None
-        if ask.key in before:
-            assert answer.headers.get(REPLAYED) == "true", f"{ask} was answered and is gone"
+    queue = iter(list(tills.asked.values()))
+
+    async def look_up() -> None:
+        for ask in queue:
+            answer = await tills.ask(ask)
+            assert answer is not None, f"{ask} is not answered by a server that is up"
+            if ask.key in before:
+                assert answer.headers.get(REPLAYED) == "true", f"{ask} was answered and is gone"
+
+    await asyncio.gather(*(look_up() for _ in range(CLIENTS)))
 
 
 def _worth(tills: Tills) -> int:

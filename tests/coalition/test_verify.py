@@ -9,7 +9,15 @@ from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, TELECOM, asked, card, earn
 
 from coalition.clearing.service import close_due
-from coalition.ledger.commands import Burn, Done, Outcome, ReverseBurn, ReverseEarn, Transfer
+from coalition.ledger.commands import (
+    Burn,
+    Done,
+    Outcome,
+    Request,
+    ReverseBurn,
+    ReverseEarn,
+    Transfer,
+)
 from coalition.ledger.post import Ledger
 from coalition.verify import BREACHES_MAX, RULES, Breach, verify
 
@@ -212,7 +220,7 @@ async def told(engine: AsyncEngine) -> AsyncEngine:
     return engine
 
 
-async def _all(ledger: Ledger, *requests: crowd.Request) -> None:
+async def _all(ledger: Ledger, *requests: Request) -> None:
     outcomes: list[Outcome] = await ledger.post(requests)
     refused = [outcome for outcome in outcomes if not isinstance(outcome, Done)]
     assert not refused

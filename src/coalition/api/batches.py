@@ -1,6 +1,6 @@
 """Routes of files: send one, see how far it is, read what became of its rows.
 
-The file goes from the wire to the disk as it comes; its rows are the background's (batches/desk.py).
+The file goes from the wire to the disk as it comes; posting its rows is batches/desk.py.
 """
 
 import asyncio

@@ -135,7 +135,7 @@ async def get_burn(request: ApiRequest, burn_id: FromPath[str]) -> views.BurnVie
         view = await read.burn_view(connection, member_id, burn_no, desk.clock())
     is_own = view is not None and view.kind == "redemption"
     is_own = is_own and view is not None and view.redeemer_id == caller.merchant_id
-    if view is None:
+    if view is None or not (is_own or caller.is_house):
         raise not_found(ids.BURN)
     return views.burn_view_out(member_id, burn_no, view, caller, desk.book)
 

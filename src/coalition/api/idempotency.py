@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 # The driver's own UUID is a uuid.UUID made in a tenth of the time; a file makes a million of them.
-from asyncpg.pgproto.pgproto import UUID as DriverUUID
+from asyncpg.pgproto import pgproto
 
 from coalition.api.bodies import Body
 
@@ -26,7 +26,7 @@ def is_key(text: str) -> bool:
 def request_id(merchant_id: int, operation: str, key: str) -> UUID:
     """The 128-bit name of an idempotency key: its scope is the merchant and the operation."""
     # No part holds a NUL, so that no two triples run together.
-    found: UUID = DriverUUID(sha256(f"{merchant_id}\0{operation}\0{key}".encode()).digest()[:16])
+    found: UUID = pgproto.UUID(sha256(f"{merchant_id}\0{operation}\0{key}".encode()).digest()[:16])
     return found
 
 

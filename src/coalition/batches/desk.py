@@ -17,7 +17,7 @@ import structlog
 
 from coalition.batches import store
 from coalition.batches.lines import LineReader, read_header
-from coalition.batches.posting import Work, post_batch
+from coalition.batches.posting import OnProgress, Work, post_batch
 from coalition.batches.spool import Intake, Spool
 from coalition.batches.store import Batch, Format
 from coalition.ledger.post import Ledger
@@ -103,6 +103,22 @@ class BatchDesk:
                 intake.size_bytes,
                 self.clock(),
             )
+
+    async def post_now(self, batch_id: UUID, file: BinaryIO, on_progress: OnProgress) -> Batch:
+        """Post a file of ours here and now, and answer the batch as it is then.
+
+        Raises what the database raised; then the next process that looks posts the rest.
+        """
+        batch = await self._find(batch_id)
+        await post_batch(Work(batch, file, self.ledger, self.clock, on_progress))
+        self._spool.drop(batch_id)
+        return await self._find(batch_id)
+
+    async def _find(self, batch_id: UUID) -> Batch:
+        async with self.ledger.engine.connect() as connection:
+            batch = await store.find(connection, batch_id)
+        assert batch is not None, "admit() recorded it"
+        return batch
 
     def wake(self) -> None:
         """There is a file to post."""

@@ -1,8 +1,8 @@
-"""A spooled file's lines, and a CSV file's header and cells. No line is ever in memory whole that is
-longer than a row may be.
+"""A spooled file's lines, and a CSV file's header and cells.
 
-A row is a line in both formats: a CSV cell may be quoted, but holds no line break. So one bad row is one
-bad line, and a file can be read on from wherever it was left. What a row says is rows.py.
+A row is a line in both formats: a CSV cell may be quoted, but holds no line break. So one bad row
+is one bad line, and a file can be read on from wherever it was left. No line is ever in memory
+whole that is longer than a row may be. What a row says is rows.py.
 """
 
 import csv

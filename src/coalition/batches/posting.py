@@ -1,4 +1,4 @@
-"""One batch from its file to its results: read a group, post it, record it, each while the others run.
+"""One batch from its file to its results: read, post and record groups, all three at once.
 
 A crash loses no more than the results of the groups under way: their rows are posted or they are
 not, and when the file is read on from the last recorded group, the rows' own keys tell which.
@@ -102,8 +102,8 @@ async def post_rows(ledger: Ledger, rows: list[Request | Refused]) -> list[Outco
 def _lanes(rows: list[Request | Refused]) -> list[list[int]]:
     """Places of the requests in `rows`, in lanes that may be posted at once.
 
-    One member's rows stay in the order of the file: earns and burns of one card are in one lane, and
-    a reversal, which names no card, or a key that stands twice puts all rows in one.
+    One member's rows stay in the order of the file: earns and burns of one card are in one lane,
+    and a reversal, which names no card, or a key that stands twice puts all rows in one.
     """
     places = [place for place, row in enumerate(rows) if isinstance(row, Request)]
     lanes: list[list[int]] = [[] for _ in range(LANES)]

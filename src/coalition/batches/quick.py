@@ -1,8 +1,8 @@
 """Plain rows of NDJSON, read in a fraction of the time: what almost every row of a file looks like.
 
 Whatever is not plain (an escape, a take, a hold, a field too many, a key that stands twice,
-anything wrong) is None here and read by rows.py. What is read here comes out as rows.py has it, which
-a property test holds; docs/decisions/0011-batches.md has the figures that pay for the second way.
+anything wrong) is None here and read by rows.py. What is read here comes out as rows.py has it,
+which a property test holds; docs/decisions/0011-batches.md has the figures that pay for it.
 """
 
 from datetime import UTC, datetime, time, timedelta

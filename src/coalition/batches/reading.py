@@ -30,7 +30,7 @@ TURN_LINES = 100
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Consecutive rows, first_row the first of them; the file is read to read_to_bytes after them."""
+    """Consecutive rows, first_row the first of them; and how far the file is read after them."""
 
     first_row: int
     rows: list[Request | Refused]
@@ -79,10 +79,9 @@ class RowReader:
 
     def _read(self, line: Line, asker: Asker, quick: QuickReader) -> Request | Refused:
         number, content = line
+        row: Request | Refused
         if content is None:
-            row: Request | Refused | None = refusal(
-                Code.TOO_LARGE, f"a row has at most {ROW_BYTES_MAX} bytes"
-            )
+            row = refusal(Code.TOO_LARGE, f"a row has at most {ROW_BYTES_MAX} bytes")
         elif self._columns:
             row = self._read_cells(content, asker)
         else:

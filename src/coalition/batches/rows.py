@@ -21,7 +21,7 @@ from coalition.errors import CoalitionError, Code
 from coalition.ledger.commands import Command, Refused, Request, ReverseBurn, ReverseEarn
 from coalition.merchants.book import Book
 
-# What the results keep of a refusal, so that a file of wrong rows costs little more than a right one.
+# What the results keep of a refusal, so that wrong rows cost little more than right ones.
 DETAIL_CHARACTERS_MAX = 200
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,29})")
 _INTEGER_COLUMNS = ("amount", "points")

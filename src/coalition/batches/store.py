@@ -1,4 +1,4 @@
-"""Batches and their results in the database: one row a file, one row for the results of each group."""
+"""Batches in the database: one row a file, and one for the results of each group of rows."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -18,7 +18,6 @@ from coalition.errors import Code
 from coalition.verify import Breach
 
 BREACHES_SHOWN_MAX = 20
-TABLE_WIDTH_MAX = 120
 
 _WHAT = {
     "sale": "purchases that earned points",
@@ -63,13 +62,13 @@ def print_windows(console: Console, windows: Mapping[str, Figures], currency: st
         "net\nmoney",
         "gross\n/ net",
     ):
-        table.add_column(head, justify="right", no_wrap=True)
+        # In a terminal that is too narrow a figure runs on below; it is never cut off.
+        table.add_column(head, justify="right", overflow="fold")
     for label, figures in windows.items():
         table.add_row(label, *_cells(figures, currency))
     table.add_section()
     table.add_row("year", *_cells(add_up(windows.values()), currency), style="bold")
-    # A table that is too wide runs on into the next line; a figure is never cut off.
-    console.print(table, width=max(console.width, TABLE_WIDTH_MAX), crop=False)
+    console.print(table)
     console.print(
         "home: at the merchant that issued the points\naway: at another, which is then owed money\n"
         "gross: every debt to or from the house (the clearing house), one by one\n"

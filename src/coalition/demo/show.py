@@ -35,9 +35,6 @@ from settlement.documents import FORMATS
 from settlement.obligation import Result
 from settlement.window import Window, midnight
 
-# The database is thrown away at the end, so nothing has to survive a power cut.
-SERVER_OPTIONS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-
 
 @dataclass(frozen=True, slots=True)
 class Coalition:
@@ -57,7 +54,7 @@ async def run(folder_out: Path, merchants_folder: Path, *, console: Console) -> 
     started_s = time.monotonic()
     with console.status("Reading a year of shopping"):
         made = year(load())
-    with embedded.scratch(options=SERVER_OPTIONS) as server:
+    with embedded.scratch() as server:
         url = embedded.url(server, "postgres")
         await migrate(url)
         engine = create_engine(url)

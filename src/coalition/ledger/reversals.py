@@ -106,10 +106,10 @@ def _to_reverse(command: ReverseEarn, earned: EarnRow) -> int | Refused:
 
 
 def _lots_to_claw(member: Member, earned: EarnRow, points: int) -> list[tuple[Lot, int]]:
+    # The others oldest first, as a burn takes them: the earliest expiry, then the earliest earned.
     order = [lot for lot in member.lots_in_order() if lot.origin_id == earned.merchant_id]
     own = [lot for lot in order if lot.earn_no == earned.earn_no]
     others = [lot for lot in order if lot.earn_no != earned.earn_no]
-    others.sort(key=lambda lot: (lot.earned_at, lot.lot_no))
     taken: list[tuple[Lot, int]] = []
     for lot in own + others:
         part = min(lot.remaining, points)

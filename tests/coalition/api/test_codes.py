@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.coalition.api.conftest import HOUSE, TERMS, Serve, World, terms
 from coalition.api.problems import STATUS
 from coalition.errors import Code
 from coalition.members.card import make_card
+from coalition.merchants.keys import parse
 from coalition.merchants.store import sync
 
 NOBODY = str(make_card(5))
@@ -261,6 +263,13 @@ async def test_a_revoked_key_dies_within_two_seconds(world: World) -> None:
     assert_problem(await telecom.get("/v1/windows"), Code.UNAUTHENTICATED)
 
 
+def _as_live(key: str) -> str:
+    """The same id and secret as a live key, with the checksum that belongs to it."""
+    parsed = parse(key)
+    assert parsed is not None
+    return replace(parsed, is_live=True).text
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -268,6 +277,7 @@ async def test_a_revoked_key_dies_within_two_seconds(world: World) -> None:
         lambda key: f"Basic {key}",
         lambda key: f"Bearer {key[:-1]}",
         lambda key: f"Bearer {key.replace('coal_test', 'coal_live')}",
+        lambda key: f"Bearer {_as_live(key)}",
         lambda key: f"Bearer {key} {key}",
         lambda key: "Bearer \xe9\xff",
     ],

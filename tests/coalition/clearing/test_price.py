@@ -230,7 +230,9 @@ def test_points_are_kept_and_every_amount_is_points_times_price_rounded_once(tal
     assert sum(line.quantity for line in paths) == sum(tally.points for tally in tallies)
     for line in paths:
         assert line.amount == amount_at_price(line.quantity, line.price, line.currency)
-        assert (line.about is None) or line.is_correction == (line.quantity < 0)
+        assert (line.about is None) or line.is_correction == (
+            line.quantity < 0 or line.kind == "clawback"
+        )
     for due in obligations:
         assert due.amount == amount_at_price(due.quantity, due.unit_price, due.currency) > 0
     assert [due.obligation_no for due in obligations] == list(range(1, len(obligations) + 1))

@@ -1,6 +1,7 @@
 """How a line of shopping data becomes an event: small frames made by hand, then the real data."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from coalition.demo import data
 from coalition.demo.data import Frames, year
-from coalition.demo.events import Cancel, Return, Reward, Sale, Year
+from coalition.demo.events import ZONE, Cancel, Return, Reward, Sale, Year
 from coalition.ledger.commands import Item
 
 NOON = "2017-03-01 17:00:00"
@@ -18,10 +19,10 @@ PRODUCTS = {1: "GROCERY", 2: "MEAT", 3: "MEAT-PCKGD", 4: "FUEL", 5: None, 6: "NE
 
 
 def frames(
-    lines: list[tuple[int, int, int, float, float, str]],
-    coupons: list[tuple[int, int, int]] = (),
-    redemptions: list[tuple[int, int, int, str]] = (),
-    campaigns: list[tuple[int, str]] = (),
+    lines: Sequence[tuple[int, int, int, float, float, str]],
+    coupons: Sequence[tuple[int, int, int]] = (),
+    redemptions: Sequence[tuple[int, int, int, str]] = (),
+    campaigns: Sequence[tuple[int, str]] = (),
 ) -> Frames:
     """lines: household, basket, product, dollars, coupon's discount, time in UTC."""
     columns = ["household_id", "basket_id", "product_id", "sales_value", "coupon_disc"]
@@ -165,5 +166,5 @@ def test_the_real_data_is_whole_and_in_order() -> None:
     assert {sale.merchant for sale in sales(made)} == {*data.MERCHANT_OF.values(), data.GROCER}
     assert len(rewards(made)) == 2_102
     assert all(one.at <= other.at for one, other in zip(made.events, made.events[1:], strict=False))
-    days = Counter(event.at.astimezone(data.ZONE).year for event in made.events)
+    days = Counter(event.at.astimezone(ZONE).year for event in made.events)
     assert set(days) == {2017}

@@ -44,14 +44,15 @@ async def _burn(world: World, burn: BurnAnswer) -> read.BurnView:
     return view
 
 
-@pytest.mark.parametrize("days", [0, 1, 2, 3, 30])
+@pytest.mark.parametrize("days", [0, 1, 2, 3, 9, 10, 11, 30])
 async def test_a_card_shows_before_the_jobs_what_it_shows_after_them(
     world: World, days: int
 ) -> None:
     await world.earn("ann", "bakery", 100)
     await world.earn("ann", "wine", 50)
     world.pass_days(9)
-    await world.burn("ann", "bakery", 60, hold_seconds=86_400)
+    # Held over the tenth day, the lot's last: 40 points expire, and 60 come back with their grace.
+    await world.burn("ann", "bakery", 60, hold_seconds=3 * 86_400)
     world.pass_days(days)
     before = await _card(world)
     await world.expire()
