@@ -7,8 +7,9 @@ How a key is spelt and stored is merchants/keys.py and merchants/key_store.py.
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -65,7 +66,9 @@ class Access:
         self._pepper = pepper
         self._rate_max = requests_per_second_max
         self._monotonic_s = monotonic_s
-        self._found: dict[str, tuple[float, asyncio.Task[key_store.StoredKey | None]]] = {}
+        self._found: dict[str, key_store.StoredKey | None] = {}
+        self._looking: dict[str, asyncio.Task[None]] = {}
+        self._fresh_until_s = -math.inf
         self._buckets: dict[str, _Bucket] = {}
 
     async def authenticate(self, authorization: str | None) -> Caller:
@@ -83,23 +86,35 @@ class Access:
         return Caller(stored.merchant_id, stored.merchant, stored.scopes, over_rate_s)
 
     async def _find(self, key_id: str) -> key_store.StoredKey | None:
-        now_s = self._monotonic_s()
-        cached = self._found.get(key_id)
-        if cached is None or cached[0] <= now_s:
-            if len(self._found) >= _CACHED_MAX:
-                self._found.clear()
-            # The task itself is kept, so that a hundred requests at once look a key up once.
-            cached = (now_s + KEY_CACHE_S, asyncio.create_task(self._look_up(key_id)))
-            self._found[key_id] = cached
-        try:
-            return await asyncio.shield(cached[1])
-        except Exception:
-            self._found.pop(key_id, None)
-            raise
+        if self._monotonic_s() >= self._fresh_until_s:
+            await self._once("", self._look_up_all)
+        if key_id not in self._found:
+            await self._once(key_id, lambda: self._look_up([key_id]))
+        return self._found.get(key_id)
 
-    async def _look_up(self, key_id: str) -> key_store.StoredKey | None:
+    async def _once(self, name: str, look_up: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Look up once for all who wait for the same; whoever leaves takes nothing with it."""
+        task = self._looking.get(name)
+        if task is None:
+            task = self._looking[name] = asyncio.create_task(look_up())
+            task.add_done_callback(lambda _: self._looking.pop(name, None))
+        await asyncio.shield(task)
+
+    async def _look_up_all(self) -> None:
+        """Every key asked with lately, in one look-up: two hundred tills cost no more than one."""
+        looked_at_s = self._monotonic_s()
+        known = list(self._found)
+        if len(known) >= _CACHED_MAX:
+            known = []
+        self._found = {}
+        if known:
+            await self._look_up(known)
+        self._fresh_until_s = looked_at_s + KEY_CACHE_S
+
+    async def _look_up(self, key_ids: list[str]) -> None:
         async with self._engine.connect() as connection:
-            return await key_store.find(connection, key_id)
+            found = await key_store.find_all(connection, key_ids)
+        self._found |= {key_id: found.get(key_id) for key_id in key_ids}
 
     def _take_token(self, key_id: str) -> int:
         """0, or the seconds until this key has a token again. A second's worth may come at once."""

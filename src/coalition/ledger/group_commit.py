@@ -12,9 +12,13 @@ import structlog
 
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.commands import Outcome, Request
+from coalition.ledger.line import Line
 from coalition.ledger.post import Ledger
 
 log = structlog.get_logger()
+
+# How often somebody looks for requests that have waited too long.
+LOOK_EVERY_S = 0.1
 
 _Waiting = tuple[Request, "asyncio.Future[Outcome]"]
 
@@ -43,7 +47,10 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._in_flight: dict[UUID, asyncio.Future[Outcome]] = {}
+        # The keys being decided, each with those who wait to ask under the same one.
+        self._in_flight: dict[UUID, list[asyncio.Future[None]]] = {}
+        self._deadlines: list[tuple[float, asyncio.Future[Outcome]]] = []
+        self._watch: asyncio.Task[None] | None = None
         self._stopping = False
         self.groups = 0
         self.posted = 0
@@ -56,12 +63,15 @@ class GroupCommit:
     async def start(self) -> None:
         self._stopping = False
         self._tasks = [asyncio.create_task(self._write()) for _ in range(self._writers)]
+        self._watch = asyncio.create_task(self._watch_deadlines())
 
     async def stop(self) -> None:
         """Post what is queued, then leave. What arrives now is answered busy."""
         self._stopping = True
         self._arrived.set()
         await asyncio.gather(*self._tasks)
+        if self._watch is not None:
+            self._watch.cancel()
 
     async def post(self, request: Request) -> Outcome:
         """Post one request together with whatever else is waiting, and answer its own outcome.
@@ -72,63 +82,78 @@ class GroupCommit:
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._wait_s_max
-        await self._wait_for_twin(request, deadline)
-        if self._stopping or len(self._queue) >= self._queue_max:
-            raise CoalitionError(Code.BUSY, "The queue is full. Try again with the same key.")
-        outcome: asyncio.Future[Outcome] = loop.create_future()
         key = request.request_id
         if key is not None:
-            self._in_flight[key] = outcome
-            outcome.add_done_callback(lambda _: self._in_flight.pop(key, None))
+            await self._wait_for_twin(key, deadline)
+        if self._stopping or len(self._queue) >= self._queue_max:
+            raise CoalitionError(Code.BUSY, "The queue is full. Try again with the same key.")
+        if key is not None:
+            self._in_flight[key] = []
+        outcome: asyncio.Future[Outcome] = loop.create_future()
         self._queue.append((request, outcome))
+        self._deadlines.append((deadline, outcome))
         self._arrived.set()
-        try:
-            async with asyncio.timeout_at(deadline):
-                # Shielded: a caller that leaves does not take its command back once it is decided.
-                return await asyncio.shield(outcome)
-        except TimeoutError:
-            raise CoalitionError(
-                Code.BUSY,
-                f"No outcome within {self._wait_s_max:g} s. The command may still be posted: "
-                "repeat it with the same key to learn what became of it.",
-            ) from None
+        # A caller that leaves cancels its own future only: a command once queued is posted.
+        return await outcome
 
-    async def _wait_for_twin(self, request: Request, deadline: float) -> None:
+    async def _wait_for_twin(self, key: UUID, deadline: float) -> None:
         """Wait for a request under the same key that came first, so that both answer the same."""
-        while request.request_id is not None and request.request_id in self._in_flight:
+        while key in self._in_flight:
+            decided: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._in_flight[key].append(decided)
             try:
                 async with asyncio.timeout_at(deadline):
-                    await asyncio.shield(self._in_flight[request.request_id])
+                    await decided
             except TimeoutError:
                 raise CoalitionError(
                     Code.IDEMPOTENCY_IN_FLIGHT,
                     "An earlier request under this Idempotency-Key is still being decided. Repeat "
                     "it in a moment.",
                 ) from None
-            except Exception:
-                # The twin failed; this one is tried on its own.
-                return
+
+    async def _watch_deadlines(self) -> None:
+        """Answer busy to whoever has waited too long: one look now and then, not a timer each."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(min(LOOK_EVERY_S, self._wait_s_max / 4))
+            now = loop.time()
+            waiting = [pair for pair in self._deadlines if not pair[1].done()]
+            for deadline, outcome in waiting:
+                if deadline <= now:
+                    outcome.set_exception(self._waited_too_long())
+            self._deadlines = [pair for pair in waiting if not pair[1].done()]
+
+    def _waited_too_long(self) -> CoalitionError:
+        return CoalitionError(
+            Code.BUSY,
+            f"No outcome within {self._wait_s_max:g} s. The command may still be posted: "
+            "repeat it with the same key to learn what became of it.",
+        )
 
     async def _write(self) -> None:
-        while True:
-            group = self._next_group()
-            if not group:
+        line = Line(self._ledger.engine)
+        try:
+            while True:
+                group = self._next_group()
+                if group:
+                    await self._post_group(group, line)
+                    continue
                 if self._stopping:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
-                continue
-            await self._post_group(group)
+        finally:
+            await line.close()
 
     def _next_group(self) -> list[_Waiting]:
         size = min(len(self._queue), self._group_max)
         return [self._queue.popleft() for _ in range(size)]
 
-    async def _post_group(self, group: list[_Waiting]) -> None:
+    async def _post_group(self, group: list[_Waiting], line: Line) -> None:
         self.groups += 1
         self.posted += len(group)
         try:
-            outcomes = await self._ledger.post([request for request, _ in group])
+            outcomes = await self._ledger.post([request for request, _ in group], line)
         except Exception as error:
             log.exception("group_failed", size=len(group))
             for _, waiting in group:
@@ -136,7 +161,15 @@ class GroupCommit:
                     waiting.set_exception(error)
                     # A caller that left does not read it; nobody need be told of that.
                     waiting.exception()
-            return
-        for (_, waiting), outcome in zip(group, outcomes, strict=True):
-            if not waiting.done():
-                waiting.set_result(outcome)
+        else:
+            for (_, waiting), outcome in zip(group, outcomes, strict=True):
+                if not waiting.done():
+                    waiting.set_result(outcome)
+        self._let_twins_go(group)
+
+    def _let_twins_go(self, group: list[_Waiting]) -> None:
+        for request, _ in group:
+            if request.request_id is not None:
+                for decided in self._in_flight.pop(request.request_id, ()):
+                    if not decided.done():
+                        decided.set_result(None)

@@ -8,6 +8,7 @@ captures and replays need follows when there are any.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -29,27 +30,29 @@ from coalition.ledger.state import Account, BurnRow, Card, Lot, Member, Posting,
 from coalition.merchants.book import Book, Window
 
 # Accounts are always locked in the order of member_id, so that two groups never wait in a circle.
+# The cards stand in a sub-select and not in a join: a row that was waited for is checked again by
+# its own columns alone, and would be lost to a join.
 _LOCK = """
-select a.member_id, a.available, a.held, a.owed, a.last_no, a.expires_next_on, named.card_number
-from (select card_number, member_id from card where card_number = any($1::bigint[])
-      union all
-      select null, unnest($2::bigint[])) as named
-join account a using (member_id)
-order by a.member_id for update of a
+select member_id, available, held, owed, last_no, expires_next_on from account
+where member_id in (select member_id from card where card_number = any($1::bigint[])
+                    union select unnest($2::bigint[]))
+order by member_id for update
 """
 
 # A posting holds the open window's row until it commits; a close waits for that, milliseconds.
 _READ = f"""
 select window_id, label, opens_at, closes_at, (select max(synced_at) from merchant) as synced_at,
-    (select array_agg(row (card_number, status::text)) from card
+    (select array_agg(row (card_number, member_id, status::text)) from card
      where card_number = any($1::bigint[])) as cards,
     (select array_agg(row ({rows.LOT_COLUMNS})) from lot
-     where member_id = any($2::bigint[]) and is_open) as lots,
+     where is_open and member_id in (
+         select member_id from card where card_number = any($2::bigint[])
+         union all select unnest($3::bigint[]))) as lots,
     (select array_agg(row (member_id, posting_no, kind::text, merchant_id, card_number, change,
                            available_after, occurred_at, recorded_at, p.window_id, owed, target_no,
                            amount, peer_member_id, request_id, body_hash, reference, w.label))
      from posting p join settlement_window w using (window_id)
-     where request_id = any($3::uuid[])) as seen
+     where request_id = any($4::uuid[])) as seen
 from settlement_window where status = 'open' for share of settlement_window
 """
 
@@ -71,19 +74,22 @@ async def load(
 
     Raises NoOpenWindowError where no window is open.
     """
-    numbers, ids = _named(requests)
-    members: dict[int, Member] = {}
-    holders: dict[int, int] = {}
-    for row in await connection.fetch(_LOCK, numbers, ids):
-        if row[0] not in members:
-            members[row[0]] = Member(Account(row[0], row[1], row[2], row[3], row[4], row[5]))
-        if row[6] is not None:
-            holders[row[6]] = row[0]
-    spenders = _spenders(requests, holders, members, book)
-    keys = [request.request_id for request in requests if request.request_id is not None]
+    named = _named(requests)
+    members = {
+        row[0]: Member(Account(*row))
+        for row in await connection.fetch(_LOCK, named.cards, named.members)
+    }
+    today = book.today(max(request.now for request in requests))
+    lapsing = [
+        member_id
+        for member_id, member in members.items()
+        if (day := member.account.expires_next_on) is not None and day < today
+    ]
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
-        read = await connection.fetchrow(_READ, numbers, spenders, keys)
+        read = await connection.fetchrow(
+            _READ, named.cards, named.spending_cards, [*named.members, *lapsing], named.keys
+        )
         if read is not None:
             break
     else:
@@ -91,11 +97,16 @@ async def load(
             "No settlement window is open; `coalition merchants sync` opens one."
         )
     state = State(Window(read[0], read[1], read[2], read[3], is_open=True), members=members)
-    for number, status in read["cards"] or ():
-        if number in holders:
-            state.cards[number] = Card(holders[number], status)
+    for number, member_id, status in read["cards"] or ():
+        state.cards[number] = Card(member_id, status)
+    spenders = {
+        state.cards[number].member_id for number in named.spending_cards & state.cards.keys()
+    }
+    spenders = (spenders | named.members | set(lapsing)) & members.keys()
     for row in read["lots"] or ():
-        members[row[0]].lots[row[1]] = Lot(*row)
+        # A card that was issued after the lock names a member whose account is not held.
+        if row[0] in spenders:
+            members[row[0]].lots[row[1]] = Lot(*row)
     for member_id in spenders:
         members[member_id].lots_loaded = True
     seen = [(Posting(*row[:17]), row[17]) for row in read["seen"] or ()]
@@ -103,51 +114,39 @@ async def load(
     return state, read["synced_at"]
 
 
-def _named(requests: Iterable[Request]) -> tuple[list[int], list[int]]:
-    """The card numbers and the member ids that the requests name."""
-    numbers: list[int] = []
-    ids: list[int] = []
-    for request in requests:
-        command = request.command
-        if isinstance(command, Earn | Burn):
-            numbers.append(command.card)
-        elif isinstance(command, Transfer):
-            numbers += (command.from_card, command.to_card)
-        else:
-            ids.append(command.member_id)
-    return numbers, ids
+class _Named(NamedTuple):
+    """What the requests name. Spending cards are those whose lots are needed."""
+
+    cards: set[int]
+    spending_cards: set[int]
+    members: set[int]
+    keys: list[UUID]
 
 
-def _spenders(
-    requests: Iterable[Request], holders: dict[int, int], members: dict[int, Member], book: Book
-) -> list[int]:
-    """Members whose lots are needed: all but those that only earn and have nothing to lapse."""
-    spenders: set[int] = set()
+def _named(requests: Iterable[Request]) -> _Named:
+    named = _Named(set(), set(), set(), [])
     for request in requests:
         command = request.command
+        if request.request_id is not None:
+            named.keys.append(request.request_id)
         if isinstance(command, Earn):
-            member_id = holders.get(command.card)
-            if member_id is None:
-                continue
-            expires_next_on = members[member_id].account.expires_next_on
-            if expires_next_on is None or expires_next_on >= book.today(request.now):
-                continue
+            named.cards.add(command.card)
         elif isinstance(command, Burn):
-            member_id = holders.get(command.card)
+            named.cards.add(command.card)
+            named.spending_cards.add(command.card)
         elif isinstance(command, Transfer):
-            member_id = holders.get(command.from_card)
+            named.cards.update((command.from_card, command.to_card))
+            named.spending_cards.add(command.from_card)
         else:
-            member_id = command.member_id
-        if member_id in members:
-            spenders.add(member_id)
-    return list(spenders)
+            named.members.add(command.member_id)
+    return named
 
 
 async def _load_rare(
     connection: asyncpg.Connection,
     state: State,
     requests: Sequence[Request],
-    spenders: list[int],
+    spenders: set[int],
     seen: _SeenRows,
 ) -> None:
     """Read what few groups need: burns and earns to reverse or replay, held burns, debts."""

@@ -11,11 +11,12 @@ from datetime import datetime
 
 import asyncpg
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.errors import Code
 from coalition.ledger.commands import Outcome, Refused, Request
 from coalition.ledger.decide import decide
+from coalition.ledger.line import Line
 from coalition.ledger.load import load
 from coalition.ledger.save import save
 from coalition.merchants.book import Book
@@ -60,17 +61,26 @@ class Ledger:
         async with self.engine.begin() as connection:
             self._book = await load_book(connection)
 
-    async def post(self, requests: Sequence[Request]) -> list[Outcome]:
+    async def post(self, requests: Sequence[Request], line: Line | None = None) -> list[Outcome]:
         """Decide and store `requests` in order. Each succeeds or fails by itself.
 
         Outcomes are in the order of the requests. When this returns, everything that is Done is
-        durable. Raises what the database raised where it cannot be reached at all.
+        durable. `line` is the connection of a caller that posts again and again. Raises what the
+        database raised where it cannot be reached at all.
         """
-        return await self._post_apart(requests, LOCK_TIMEOUT_MS)
-
-    async def _post_apart(self, requests: Sequence[Request], lock_timeout_ms: int) -> list[Outcome]:
+        if line is not None:
+            return await self._post_apart(requests, line, LOCK_TIMEOUT_MS)
+        line = Line(self.engine)
         try:
-            return await self._post_together(requests, lock_timeout_ms)
+            return await self._post_apart(requests, line, LOCK_TIMEOUT_MS)
+        finally:
+            await line.close()
+
+    async def _post_apart(
+        self, requests: Sequence[Request], line: Line, lock_timeout_ms: int
+    ) -> list[Outcome]:
+        try:
+            return await self._post_together(requests, line, lock_timeout_ms)
         except _REFUSED as error:
             if len(requests) == 1:
                 return [_refusal(error)]
@@ -80,16 +90,21 @@ class Ledger:
                 lock_timeout_ms = max(lock_timeout_ms // 2, LOCK_TIMEOUT_MS_MIN)
             # One of them is refused by the database itself: find it, and let the rest pass.
             middle = len(requests) // 2
-            first = await self._post_apart(requests[:middle], lock_timeout_ms)
-            return first + await self._post_apart(requests[middle:], lock_timeout_ms)
+            first = await self._post_apart(requests[:middle], line, lock_timeout_ms)
+            return first + await self._post_apart(requests[middle:], line, lock_timeout_ms)
 
     async def _post_together(
-        self, requests: Sequence[Request], lock_timeout_ms: int
+        self, requests: Sequence[Request], line: Line, lock_timeout_ms: int
     ) -> list[Outcome]:
         uniqueness_retried = False
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return await self._attempt(requests, lock_timeout_ms)
+                return await self._attempt(requests, line, lock_timeout_ms)
+            except _BookChangedError as changed:
+                # Read the book outside, or a writer would hold one connection and wait for another.
+                await self.refresh()
+                self._synced_at = changed.synced_at
+                continue
             except _AGAIN:
                 if attempt == ATTEMPTS_MAX:
                     raise
@@ -104,42 +119,57 @@ class Ledger:
                 if attempt == ATTEMPTS_MAX:
                     raise
             await asyncio.sleep(BACKOFF_S * 2**attempt * random.random())
-        raise AssertionError("the last attempt returns or raises")
+        raise ConnectionLostError("the merchants' terms changed again and again meanwhile")
 
-    async def _attempt(self, requests: Sequence[Request], lock_timeout_ms: int) -> list[Outcome]:
-        async with self.engine.connect() as connection:
-            raw = await _driver(connection)
-            try:
-                async with raw.transaction():
-                    await raw.execute(f"set local lock_timeout = {lock_timeout_ms}")
-                    outcomes = await self._post_in(raw, requests)
-            except BaseException as error:
-                if raw.is_closed() or isinstance(error, asyncio.CancelledError):
-                    await connection.invalidate()
-                if raw.is_closed() and isinstance(error, Exception):
-                    raise ConnectionLostError(str(error)) from error
-                raise
-            return outcomes
-
-    async def _post_in(self, raw: asyncpg.Connection, requests: Sequence[Request]) -> list[Outcome]:
-        state, synced_at = await load(raw, requests, self.book)
-        open_known = self.book.windows and self.book.windows[-1].window_id
-        if state.window.window_id != open_known or synced_at != self._synced_at:
-            await self.refresh()
-            self._synced_at = synced_at
-        outcomes = [decide(request, state, self.book) for request in requests]
-        await save(raw, state)
+    async def _attempt(
+        self, requests: Sequence[Request], line: Line, lock_timeout_ms: int
+    ) -> list[Outcome]:
+        driver = await line.driver()
+        try:
+            # One round trip for both; asyncpg's own transaction() would take one each.
+            await driver.execute(f"begin; set local lock_timeout = {lock_timeout_ms}")
+            outcomes = await self._post_in(driver, requests)
+            await driver.execute("commit")
+        except BaseException as error:
+            if driver.is_closed() or not isinstance(error, Exception):
+                await line.drop()
+            else:
+                await _roll_back(line, driver)
+            if driver.is_closed() and isinstance(error, Exception):
+                raise ConnectionLostError(str(error)) from error
+            raise
         return outcomes
+
+    async def _post_in(
+        self, driver: asyncpg.Connection, requests: Sequence[Request]
+    ) -> list[Outcome]:
+        book = self.book
+        state, synced_at = await load(driver, requests, book)
+        open_known = book.windows and book.windows[-1].window_id
+        if state.window.window_id != open_known or synced_at != self._synced_at:
+            raise _BookChangedError(synced_at)
+        outcomes = [decide(request, state, book) for request in requests]
+        await save(driver, state)
+        return outcomes
+
+
+class _BookChangedError(Exception):
+    """Terms were synced, or a window was closed, since the book was loaded."""
+
+    def __init__(self, synced_at: datetime) -> None:
+        super().__init__()
+        self.synced_at = synced_at
 
 
 class ConnectionLostError(Exception):
     """The database went away in the middle of a group, and stayed away."""
 
 
-async def _driver(connection: AsyncConnection) -> asyncpg.Connection:
-    driver = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(driver, asyncpg.Connection), "the URL names the asyncpg driver"
-    return driver
+async def _roll_back(line: Line, driver: asyncpg.Connection) -> None:
+    try:
+        await driver.execute("rollback")
+    except Exception:
+        await line.drop()
 
 
 def _refusal(error: Exception) -> Refused:

@@ -20,8 +20,11 @@ _LOTS = f"""
 select {LOT_COLUMNS} from lot
 where (member_id, lot_no) in (select * from unnest($1::bigint[], $2::int[]))
 """
-_LOTS_OF_EARNS = f"""
-select {LOT_COLUMNS} from lot
+# As the earn was answered: a refund may have given a lot more time since.
+_LOTS_OF_EARNS = """
+select member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
+       coalesce(first_expires_on, expires_on), window_id, about_window_id
+from lot
 where (member_id, earn_no) in (select * from unnest($1::bigint[], $2::int[])) order by lot_no
 """
 _HELD = """
@@ -85,8 +88,7 @@ async def burns_called(
     """The burns with these (member_id, burn_no), with their legs in the order written."""
     members, numbers = _columns(wanted)
     burns = {
-        (row[0], row[1]): BurnRow(*row)
-        for row in await connection.fetch(_BURNS, members, numbers)
+        (row[0], row[1]): BurnRow(*row) for row in await connection.fetch(_BURNS, members, numbers)
     }
     for row in await connection.fetch(_LEGS, members, numbers):
         leg = Leg(*row)

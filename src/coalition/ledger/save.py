@@ -137,7 +137,9 @@ _ACCOUNTS = _Write(
 # Only the few lots that come back after their day get a new one.
 _LOT_EXPIRIES = _Write(
     """
-    update lot set expires_on = t.expires_on from {} as t (member_id, lot_no, expires_on)
+    update lot set expires_on = t.expires_on,
+        first_expires_on = coalesce(first_expires_on, lot.expires_on)
+    from {} as t (member_id, lot_no, expires_on)
     where lot.member_id = t.member_id and lot.lot_no = t.lot_no
       and lot.expires_on is distinct from t.expires_on
     """,
@@ -160,7 +162,7 @@ _BURN_CHANGES = _Write(
         ("window_id", "int"),
     ),
 )
-# A captured hold's own legs get their window; those that the capture gave back were written with it.
+# A captured hold's own legs get their window; those it gave back were written with theirs.
 _CAPTURED_LEGS = _Write(
     """
     update leg set window_id = t.window_id, occurred_on = t.occurred_on
@@ -204,9 +206,7 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
         await connection.execute(_DEBTS, *map(list, zip(*debts, strict=True)))
 
 
-async def _write(
-    connection: asyncpg.Connection, *parts: tuple[_Write, Sequence[Any]]
-) -> None:
+async def _write(connection: asyncpg.Connection, *parts: tuple[_Write, Sequence[Any]]) -> None:
     """Write the parts that have rows, all in one statement."""
     filled = [(write, rows) for write, rows in parts if rows]
     if filled:

@@ -22,6 +22,7 @@ _SELECT = """
     from api_key k join merchant m using (merchant_id)
 """
 _FIND = text(_SELECT + "where k.key_id = :key_id and k.revoked_at is null")
+_FIND_ALL = text(_SELECT + "where k.key_id = any(:key_ids) and k.revoked_at is null")
 _ANY = text(_SELECT + "where k.key_id = :key_id")
 _ALL = text(_SELECT + "order by k.merchant_id, k.created_at, k.key_id")
 _IN_USE = text(
@@ -142,6 +143,12 @@ async def find(connection: AsyncConnection, key_id: str) -> StoredKey | None:
     """The key in use with that id; None where there is none, or it was revoked."""
     row = (await connection.execute(_FIND, {"key_id": key_id})).one_or_none()
     return None if row is None else _stored(row)
+
+
+async def find_all(connection: AsyncConnection, key_ids: Collection[str]) -> dict[str, StoredKey]:
+    """Those of these ids that are keys in use."""
+    rows = await connection.execute(_FIND_ALL, {"key_ids": list(key_ids)})
+    return {key.key_id: key for key in map(_stored, rows)}
 
 
 async def _lock(connection: AsyncConnection, merchant: str) -> int:

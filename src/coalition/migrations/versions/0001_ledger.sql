@@ -164,11 +164,14 @@ create table lot (
     expires_on date,
     window_id  int not null,
     about_window_id int,
+    -- The first expires_on, where a refund gave the lot more time: what the earn was answered.
+    first_expires_on date,
     is_open    boolean generated always as (remaining > 0) stored,
     primary key (member_id, lot_no),
     foreign key (member_id, earn_no) references posting (member_id, posting_no),
     check (remaining between 0 and points),
-    check (about_window_id < window_id)
+    check (about_window_id < window_id),
+    check (first_expires_on < expires_on)
 ) with (fillfactor = 90);
 create index lot_open on lot (member_id) where is_open;
 create index lot_window on lot using brin (window_id) with (pages_per_range = 32);
@@ -312,18 +315,16 @@ create trigger merchant_stays before delete or truncate on merchant
 -- A refund may give a lot more time; nothing ever takes time away.
 create function lot_lives_no_shorter() returns trigger language plpgsql as $$
 begin
-    if old.expires_on is not null and new.expires_on is not null
-       and new.expires_on >= old.expires_on then
+    if new.expires_on > old.expires_on
+       and new.first_expires_on = coalesce(old.first_expires_on, old.expires_on) then
         return new;
     end if;
-    if new.expires_on is not distinct from old.expires_on then
-        return new;
-    end if;
-    raise exception 'lot % of member %: expires_on may only move later', old.lot_no, old.member_id
-        using errcode = 'restrict_violation';
+    raise exception 'lot % of member %: expires_on may only move later, and keeps its first day',
+        old.lot_no, old.member_id using errcode = 'restrict_violation';
 end $$;
-create trigger lot_expiry before update of expires_on on lot
-    for each row when (old.expires_on is distinct from new.expires_on)
+create trigger lot_expiry before update of expires_on, first_expires_on on lot
+    for each row when ((old.expires_on, old.first_expires_on)
+                       is distinct from (new.expires_on, new.first_expires_on))
     execute function lot_lives_no_shorter();
 
 -- A hold is decided once.
