@@ -16,24 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.clearing.service import close_due, close_window, ensure_first_window, read_result
 from coalition.earning.terms import HouseTerms, Rate, Terms
 from coalition.jobs import expire_due, void_stale
-from coalition.ledger.commands import (
-    Answer,
-    BurnAnswer,
-    Capture,
-    Command,
-    Done,
-    Earn,
-    EarnAnswer,
-    Expire,
-    Outcome,
-    Request,
-    ReverseBurn,
-    ReverseEarn,
-    Take,
-    Transfer,
-    Void,
-)
-from coalition.ledger.commands import Burn as BurnCommand
+from coalition.ledger import commands as ask
 from coalition.ledger.post import Ledger
 from coalition.members.store import Enrolment, enrol
 from coalition.merchants.book import HOUSE_ID
@@ -135,32 +118,32 @@ class World:
         return self.people[name]
 
     def request(
-        self, command: Command, at: str, *, key: UUID | None = None, body: int = 1
-    ) -> Request:
+        self, command: ask.Command, at: str, *, key: UUID | None = None, body: int = 1
+    ) -> ask.Request:
         """A request by the merchant called `at` (or the house), under a key of its own."""
         if key is None:
             self._keys += 1
             key = UUID(int=self._keys)
-        return Request(command, self.ledger.book.ids[at], self.now, key, body)
+        return ask.Request(command, self.ledger.book.ids[at], self.now, key, body)
 
-    async def post(self, command: Command, at: str) -> Outcome:
+    async def post(self, command: ask.Command, at: str) -> ask.Outcome:
         return (await self.ledger.post([self.request(command, at)]))[0]
 
     def take(
         self, order: str = "oldest", only: str | None = None, mix: dict[str, int] | None = None
-    ) -> Take:
+    ) -> ask.Take:
         ids = self.ledger.book.ids
         parts = tuple((ids[code], points) for code, points in (mix or {}).items())
         match order:
             case "own_first":
-                return Take("own_first")
+                return ask.Take("own_first")
             case "only":
                 assert only is not None, "only whose points?"
-                return Take("only", only=ids[only])
+                return ask.Take("only", only=ids[only])
             case "mix":
-                return Take("mix", mix=parts)
+                return ask.Take("mix", mix=parts)
         assert order == "oldest", f"no such take: {order}"
-        return Take()
+        return ask.Take()
 
     async def earn(
         self,
@@ -170,54 +153,54 @@ class World:
         *,
         amount: int | None = None,
         on: datetime | None = None,
-    ) -> Outcome:
+    ) -> ask.Outcome:
         """Points outright, or what an amount (minor units) earns; on: when it happened."""
         card = self.people[name].card
-        return await self.post(Earn(card, on or self.now, amount=amount, points=points), at)
+        return await self.post(ask.Earn(card, on or self.now, amount=amount, points=points), at)
 
     async def burn(
         self,
         name: str,
         at: str,
         points: int,
-        take: Take | None = None,
+        take: ask.Take | None = None,
         *,
         on: datetime | None = None,
         hold_seconds: int | None = None,
-    ) -> Outcome:
-        card, take = self.people[name].card, take or Take()
-        command = BurnCommand(card, points, on or self.now, take, hold_seconds)
+    ) -> ask.Outcome:
+        card, take = self.people[name].card, take or ask.Take()
+        command = ask.Burn(card, points, on or self.now, take, hold_seconds)
         return await self.post(command, at)
 
-    async def capture(self, held: BurnAnswer, points: int | None = None) -> Outcome:
-        command = Capture(held.member_id, held.burn_no, points)
+    async def capture(self, held: ask.BurnAnswer, points: int | None = None) -> ask.Outcome:
+        command = ask.Capture(held.member_id, held.burn_no, points)
         return await self.post(command, self.code(held.merchant_id))
 
-    async def void(self, held: BurnAnswer) -> Outcome:
-        return await self.post(Void(held.member_id, held.burn_no), self.code(held.merchant_id))
+    async def void(self, held: ask.BurnAnswer) -> ask.Outcome:
+        return await self.post(ask.Void(held.member_id, held.burn_no), self.code(held.merchant_id))
 
-    async def reverse_burn(self, burn: BurnAnswer, points: int | None = None) -> Outcome:
-        command = ReverseBurn(burn.member_id, burn.burn_no, points)
+    async def reverse_burn(self, burn: ask.BurnAnswer, points: int | None = None) -> ask.Outcome:
+        command = ask.ReverseBurn(burn.member_id, burn.burn_no, points)
         return await self.post(command, self.code(burn.merchant_id))
 
     async def reverse_earn(
-        self, earn: EarnAnswer, points: int | None = None, *, amount: int | None = None
-    ) -> Outcome:
-        command = ReverseEarn(earn.member_id, earn.earn_no, points, amount)
+        self, earn: ask.EarnAnswer, points: int | None = None, *, amount: int | None = None
+    ) -> ask.Outcome:
+        command = ask.ReverseEarn(earn.member_id, earn.earn_no, points, amount)
         return await self.post(command, self.code(earn.merchant_id))
 
     async def transfer(
-        self, giver: str, taker: str, points: int, at: str, take: Take | None = None
-    ) -> Outcome:
+        self, giver: str, taker: str, points: int, at: str, take: ask.Take | None = None
+    ) -> ask.Outcome:
         cards = (self.people[giver].card, self.people[taker].card)
-        return await self.post(Transfer(*cards, points, take or Take()), at)
+        return await self.post(ask.Transfer(*cards, points, take or ask.Take()), at)
 
-    async def lapse(self, name: str) -> Outcome:
+    async def lapse(self, name: str) -> ask.Outcome:
         """What the nightly jobs do, for one member."""
         return (await self.ledger.post([self.lapse_request(name)]))[0]
 
-    def lapse_request(self, name: str) -> Request:
-        return Request(Expire(self.people[name].member_id), HOUSE_ID, self.now)
+    def lapse_request(self, name: str) -> ask.Request:
+        return ask.Request(ask.Expire(self.people[name].member_id), HOUSE_ID, self.now)
 
     async def expire(self) -> tuple[int, int]:
         """Run the jobs: points of holds past their time, and points past their day."""
@@ -296,7 +279,7 @@ class World:
         self.now += timedelta(days=days)
 
 
-def done(outcome: Outcome) -> Answer:
+def done(outcome: ask.Outcome) -> ask.Answer:
     """The answer; a refusal fails the test and says why."""
-    assert isinstance(outcome, Done), f"refused: {outcome}"
+    assert isinstance(outcome, ask.Done), f"refused: {outcome}"
     return outcome.answer

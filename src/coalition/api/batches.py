@@ -158,23 +158,17 @@ async def get_results(request: ApiRequest, batch_id: FromPath[str]) -> Stream:
 
 
 async def _results(engine: AsyncEngine, batch_id: UUID) -> AsyncIterator[bytes]:
-    encoder, after = msgspec.json.Encoder(), 0
-    while True:
-        # No connection is held while a slow reader reads.
-        async with engine.connect() as connection:
-            chunk = await store.next_chunk(connection, batch_id, after)
-        if chunk is None:
-            return
-        after, packed = chunk
+    encoder = msgspec.json.Encoder()
+    async for first_row, packed in store.chunks(engine, batch_id):
         turn: list[bytes] = []
-        for result in unpack(after, packed):
-            turn.append(encoder.encode(result))
+        for result in unpack(first_row, packed):
+            turn.append(encoder.encode(result) + b"\n")
             if len(turn) == _TURN_ROWS:
-                yield b"\n".join(turn) + b"\n"
+                yield b"".join(turn)
                 turn.clear()
                 await asyncio.sleep(0)
         if turn:
-            yield b"\n".join(turn) + b"\n"
+            yield b"".join(turn)
 
 
 async def _own(request: ApiRequest, text: str) -> Batch:

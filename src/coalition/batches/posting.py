@@ -86,7 +86,7 @@ async def _record(work: Work, decided: asyncio.Queue[_Decided | None]) -> None:
 async def post_rows(ledger: Ledger, rows: list[Request | Refused]) -> list[Outcome]:
     """Post the rows that are requests; outcomes in the order of the rows."""
     outcomes: list[Outcome | None] = [row if isinstance(row, Refused) else None for row in rows]
-    lanes = _lanes(rows)
+    lanes = lanes_of(rows)
 
     async def post_lane(places: list[int]) -> None:
         requests = [row for place in places if isinstance(row := rows[place], Request)]
@@ -99,7 +99,7 @@ async def post_rows(ledger: Ledger, rows: list[Request | Refused]) -> list[Outco
     return [outcome for outcome in outcomes if outcome is not None]
 
 
-def _lanes(rows: list[Request | Refused]) -> list[list[int]]:
+def lanes_of(rows: list[Request | Refused]) -> list[list[int]]:
     """Places of the requests in `rows`, in lanes that may be posted at once.
 
     One member's rows stay in the order of the file: earns and burns of one card are in one lane,

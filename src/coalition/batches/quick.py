@@ -46,6 +46,7 @@ class _Burn(
     reference: _Reference | None = None
 
 
+_Meaning = tuple[str, Earn | Burn, EarnBody | BurnBody]
 _decoder = msgspec.json.Decoder(_Earn | _Burn)
 
 
@@ -74,33 +75,34 @@ class QuickReader:
             at = None if row.occurred_at is None else self._time(row.occurred_at)
         except (msgspec.DecodeError, ValueError):
             return None
-        if not is_key(row.key):
+        found = self._meaning(row, card, at)
+        if found is None or not is_key(row.key):
             return None
-        asker = self._asker
-        occurred_at = asker.now if at is None else at.astimezone(UTC)
-        command: Earn | Burn
-        body: EarnBody | BurnBody
-        if type(row) is _Earn:
-            if not self._is_plain_earn(row):
-                return None
-            op, reference = "earn", row.reference
-            command = Earn(card, occurred_at, row.amount, (), row.points, reference)
-            body = EarnBody(
-                row.card, row.amount, row.currency, (), None, None, row.points, at, reference
-            )
-        else:
-            if not self._may_burn:
-                return None
-            op, reference = "burn", row.reference
-            command = Burn(card, row.points, occurred_at, reference=reference)
-            body = BurnBody(row.card, row.points, occurred_at=at, reference=reference)
+        op, command, body = found
         told = canonical(body)
         # A name stands before each colon that no text holds, and op and key are not in the body:
         # one colon more, and some name stands twice.
         if line.count(b":") != told.count(b":") + 2 + row.key.count(":"):
             return None
+        asker = self._asker
         name = request_id(asker.merchant_id, op, row.key)
         return Request(command, asker.merchant_id, asker.now, name, digest(told))
+
+    def _meaning(self, row: _Earn | _Burn, card: int, at: datetime | None) -> _Meaning | None:
+        """What the row asks for, and the body that a request over HTTP would have."""
+        occurred_at = self._asker.now if at is None else at.astimezone(UTC)
+        reference = row.reference
+        if type(row) is _Burn:
+            if not self._may_burn:
+                return None
+            burned = BurnBody(row.card, row.points, occurred_at=at, reference=reference)
+            return "burn", Burn(card, row.points, occurred_at, reference=reference), burned
+        assert type(row) is _Earn
+        if not self._is_plain_earn(row):
+            return None
+        amount, points = row.amount, row.points
+        earned = EarnBody(row.card, amount, row.currency, (), None, None, points, at, reference)
+        return "earn", Earn(card, occurred_at, amount, (), points, reference), earned
 
     def _is_plain_earn(self, row: _Earn) -> bool:
         if row.amount is None:

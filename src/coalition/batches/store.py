@@ -1,12 +1,13 @@
 """Batches in the database: one row a file, and one for the results of each group of rows."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.batches.results import Counts
 
@@ -137,12 +138,18 @@ async def finish(
     await connection.execute(_FINISH, values)
 
 
-async def next_chunk(
-    connection: AsyncConnection, batch_id: UUID, after: int
-) -> tuple[int, bytes] | None:
-    """The first row and the packed results of the first group that begins after row `after`."""
-    row = (await connection.execute(_CHUNK, {"batch_id": batch_id, "after": after})).first()
-    return None if row is None else (row[0], row[1])
+async def chunks(engine: AsyncEngine, batch_id: UUID) -> AsyncIterator[tuple[int, bytes]]:
+    """The packed results of each group with its first row, in order; those recorded so far."""
+    after = 0
+    while True:
+        # No connection is held while a slow reader reads.
+        async with engine.connect() as connection:
+            found = await connection.execute(_CHUNK, {"batch_id": batch_id, "after": after})
+            row = found.first()
+        if row is None:
+            return
+        after = row[0]
+        yield after, row[1]
 
 
 def _batch(row: Row[tuple[object, ...]]) -> Batch:

@@ -114,12 +114,7 @@ def _copy(path: Path, intake: Intake, bar: Progress) -> None:
 
 
 async def _write_results(engine: AsyncEngine, batch_id: UUID, path: Path) -> None:
-    encoder, after = msgspec.json.Encoder(), 0
+    encoder = msgspec.json.Encoder()
     with path.open("wb") as out:
-        while True:
-            async with engine.connect() as connection:
-                chunk = await store.next_chunk(connection, batch_id, after)
-            if chunk is None:
-                return
-            after, packed = chunk
-            out.writelines(encoder.encode(one) + b"\n" for one in unpack(after, packed))
+        async for first_row, packed in store.chunks(engine, batch_id):
+            out.writelines(encoder.encode(one) + b"\n" for one in unpack(first_row, packed))

@@ -110,7 +110,7 @@ async def test_every_op_goes_by_file_and_answers_in_order(world: World) -> None:
 
 async def test_a_burn_sees_the_earn_that_stands_before_it_in_the_file(world: World) -> None:
     till = world.till("telecom")
-    cards = [await till.enrol() for _ in range(4)]
+    cards = [await till.enrol() for _ in range(3)]
     rows = []
     for step in range(40):
         for card in cards:
@@ -255,7 +255,13 @@ async def test_a_csv_file_does_what_the_same_ndjson_does(world: World) -> None:
     rows = [
         {"op": "earn", "key": "1", "card": card, "points": 500, "reference": 'a, "b"'},
         {"op": "earn", "key": "2", "card": card, "amount": 9_900, "currency": "CNY"},
-        {"op": "earn", "key": "3", "card": card, "points": 5, "occurred_at": "2017-03-01T00:00:00Z"},
+        {
+            "op": "earn",
+            "key": "3",
+            "card": card,
+            "points": 5,
+            "occurred_at": "2017-03-01T00:00:00Z",
+        },
         {"op": "burn", "key": "4", "card": card, "points": 30, "take": "own_first"},
         {"op": "burn", "key": "5", "card": card, "points": 10**9},
         {"op": "earn", "key": "6", "card": card, "points": -5},

@@ -141,6 +141,9 @@ SCOPES = {
         "POST /v1/transfers",
         "GET /v1/burns/brn_1",
         "GET /v1/lots/lot_1",
+        "POST /v1/batches",
+        "GET /v1/batches/bat_1",
+        "GET /v1/batches/bat_1/results",
     ],
     "members": [
         "POST /v1/members",

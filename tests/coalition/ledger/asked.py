@@ -1,4 +1,4 @@
-"""What the state machine may ask for: three merchants' terms, and movements for Hypothesis to draw."""
+"""What the state machine may ask for: three merchants' terms, and movements to draw from."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -57,6 +57,12 @@ class Op:
     hold_seconds: int | None = None
     peer: str = "ann"
     pick: int = 0
+
+    def spends(self) -> tuple[int, Any]:
+        """The points and the take; those of a mix add up, because the till has seen to it."""
+        if isinstance(self.take, dict):
+            return sum(self.take.values()), self.take
+        return self.points or 0, self.take
 
 
 names, codes = st.sampled_from(NAMES), st.sampled_from(CODES)

@@ -12,7 +12,8 @@ from typing import Any
 
 from tests.coalition.ledger.asked import NAMES, Op, terms
 from tests.coalition.ledger.databases import START, Databases
-from tests.coalition.ledger.model import Burn, Earn, Model, Span
+from tests.coalition.ledger.model import Model
+from tests.coalition.ledger.model_rows import Burn, Earn, Span
 from tests.coalition.ledger.model_window import Balances, lines, settle
 from tests.world import Balance, Person, World
 
@@ -71,7 +72,7 @@ class Both:
 
     # ------------------------------------------------------------ asking
 
-    async def play(self, ops: list[Op]) -> list[tuple[Op, Request, Done]]:
+    async def play(self, ops: list[Op]) -> list[tuple[Request, Done]]:
         """Post the movements as one group, do them in the model, and compare; what was done."""
         chosen = [(op, made) for op in ops if (made := self._choose(op)) is not None]
         requests = [self._request(op, made) for op, made in chosen]
@@ -81,13 +82,13 @@ class Both:
         # The model goes one by one, and what it says is kept as it was at that moment.
         wanted = [self._in_model(op, made) for op, made in chosen]
         await self._note_lots()
-        posted: list[tuple[Op, Request, Done]] = []
+        posted: list[tuple[Request, Done]] = []
         for (op, made), request, outcome, (said, thing) in zip(
             chosen, requests, outcomes, wanted, strict=True
         ):
             assert self._said(outcome) == said, f"{op}: {outcome}"
             if isinstance(outcome, Done):
-                posted.append((op, request, outcome))
+                posted.append((request, outcome))
                 self._keep(op, made, outcome.answer, thing)
         await self.compare({made.name for _, made in chosen} | {op.peer for op in ops})
         return posted
@@ -107,7 +108,7 @@ class Both:
             case "earn":
                 command = ask.Earn(person.card, on, amount=op.amount, points=op.points)
             case "burn":
-                points, take = _asked(op)
+                points, take = op.spends()
                 command = ask.Burn(person.card, points, on, self._take(take), op.hold_seconds)
             case "capture":
                 command = ask.Capture(person.member_id, made.number, op.points)
@@ -118,7 +119,7 @@ class Both:
             case "reverse_earn":
                 command = ask.ReverseEarn(person.member_id, made.number, op.points, op.amount)
             case _:
-                points, take = _asked(op)
+                points, take = op.spends()
                 peer = world.people[op.peer].card
                 command = ask.Transfer(person.card, peer, points, self._take(take))
         return world.request(command, "house" if op.kind == "transfer" else made.at)
@@ -140,7 +141,7 @@ class Both:
             case "earn":
                 thing = model.earn(name, made.at, op.points, op.amount, on, now)
             case "burn":
-                points, take = _asked(op)
+                points, take = op.spends()
                 thing = model.burn(name, made.at, points, take, on, op.hold_seconds, now)
             case "capture":
                 thing = model.capture(name, made.thing, op.points, now)
@@ -151,7 +152,7 @@ class Both:
             case "reverse_earn":
                 thing = model.reverse_earn(name, made.thing, op.points, op.amount, now)
             case _:
-                points, take = _asked(op)
+                points, take = op.spends()
                 thing = model.transfer(name, op.peer, points, take, now)
         if isinstance(thing, str):
             return thing, None
@@ -167,7 +168,7 @@ class Both:
             status = "" if op.kind == "transfer" else thing.status
             return Said(thing.points, legs, available, status), thing
         legs = [(place[id(leg.lot)], abs(leg.points)) for leg in thing.legs]
-        return Said(thing.points + thing.owed, legs, available, owed=thing.owed), thing
+        return Said(thing.points + thing.owed, legs, available, owed=thing.owed), None
 
     # ------------------------------------------------------------ the ledger's answer
 
@@ -292,11 +293,3 @@ class Both:
                 if x.opening or x.net
             } == positions, f"window {number}"
             self.compared = number
-
-
-def _asked(op: Op) -> tuple[int, dict[str, int] | str]:
-    """The points and the take; those of a mix add up, because the till has seen to it."""
-    if isinstance(op.take, dict):
-        return sum(op.take.values()), op.take
-    assert op.points is not None
-    return op.points, op.take

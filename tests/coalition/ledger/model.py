@@ -5,103 +5,15 @@ answers the code it is refused with, or what it came to. What a window comes to 
 model_window.py.
 """
 
-from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+from tests.coalition.ledger.model_rows import Back, Burn, Earn, Leg, Lot, Member, Span
 
 from coalition.earning.terms import Terms
 
 HOUSE_ZONE = ZoneInfo("Asia/Shanghai")
 SHORT = "insufficient_points"
-
-
-@dataclass(eq=False)
-class Lot:
-    origin: str
-    kind: str
-    points: int
-    left: int
-    earned_at: datetime
-    earned_on: date
-    good_until: date | None
-    window: int
-    about: int | None = None
-
-
-@dataclass(eq=False)
-class Leg:
-    lot: Lot
-    points: int
-    on: date
-    window: int | None
-    about: int | None
-
-
-@dataclass(eq=False)
-class Burn:
-    kind: str
-    redeemer: str | None
-    points: int
-    status: str = "posted"
-    returned: int = 0
-    over_at: datetime | None = None
-    legs: list[Leg] = field(default_factory=list)
-
-    def taken(self) -> list[tuple[Leg, int]]:
-        """The first leg of each lot and what is still taken of it, in the order taken."""
-        first: dict[int, Leg] = {}
-        left: dict[int, int] = {}
-        for leg in self.legs:
-            first.setdefault(id(leg.lot), leg)
-            left[id(leg.lot)] = left.get(id(leg.lot), 0) + leg.points
-        return [(leg, left[key]) for key, leg in first.items() if left[key]]
-
-
-@dataclass(eq=False)
-class Earn:
-    lot: Lot
-    amount: int | None
-    window: int
-    back: int = 0
-    back_amount: int = 0
-
-
-@dataclass(eq=False)
-class Back:
-    """A reversal: points moved at once by these legs, and points that are owed."""
-
-    points: int
-    legs: list[Leg]
-    owed: int = 0
-
-
-@dataclass(eq=False)
-class Member:
-    card_status: str = "active"
-    lots: list[Lot] = field(default_factory=list)
-    burns: list[Burn] = field(default_factory=list)
-    legs: list[tuple[Burn, Leg]] = field(default_factory=list)
-    debts: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def available(self) -> int:
-        return sum(lot.left for lot in self.lots)
-
-    @property
-    def held(self) -> int:
-        return sum(burn.points for burn in self.burns if burn.status == "held")
-
-    def open_lots(self) -> list[Lot]:
-        """What lapses first comes first, then what was earned first."""
-        never = date.max
-        lots = [lot for lot in self.lots if lot.left]
-        return sorted(lots, key=lambda lot: (lot.good_until or never, lot.earned_at))
-
-
-@dataclass
-class Span:
-    opens_at: datetime
-    closes_at: datetime
 
 
 class Model:
@@ -177,9 +89,12 @@ class Model:
             about = first.window if first.window != window else first.about
             legs += self._write(member, burn, [(first.lot, -part)], first.on, window, about)
             lot, today = first.lot, self.day(at)
-            if lot.good_until and lot.good_until < today:
-                grace = self.terms[lot.origin].validity.grace_days
-                lot.good_until = today + timedelta(days=grace)
+            if lot.good_until is None or lot.own_day is None:
+                continue
+            # Their own day passed while they were taken, or the one they were given since.
+            if first.on <= lot.own_day < today or lot.good_until < today:
+                grace = timedelta(days=self.terms[lot.origin].validity.grace_days)
+                lot.good_until = max(lot.good_until, today + grace)
         return legs
 
     def _choose(

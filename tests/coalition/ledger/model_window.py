@@ -1,4 +1,4 @@
-"""What a window of the model comes to: its lines and positions, from the contract's prices alone."""
+"""What a window of the model comes to: lines and positions, from the contract's prices alone."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -50,7 +50,7 @@ def lines(model: Model, window: int) -> tuple[Counter[Row], dict[str, int]]:
 def settle(
     terms: dict[str, Terms], openings: Balances, nets: dict[str, int]
 ) -> tuple[dict[str, tuple[int, int, int, int]], Balances]:
-    """Opening, net, paid and closing of each party; a merchant's balance is paid if large enough."""
+    """Opening, net, paid and closing of each party; balances are paid where large enough."""
     paid: dict[str, int] = defaultdict(int)
     for party in openings.keys() | nets.keys():
         balance = openings.get(party, 0) + nets.get(party, 0)

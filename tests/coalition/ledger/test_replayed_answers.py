@@ -1,13 +1,13 @@
 """The same key and body get the first answer again, for ever, whatever happened since."""
 
-from datetime import timedelta
-
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.world import World, done, merchant
 
 from coalition.earning.terms import Validity
+from coalition.errors import Code
 from coalition.ledger.commands import (
+    Answer,
     Burn,
     BurnAnswer,
     Capture,
@@ -15,42 +15,74 @@ from coalition.ledger.commands import (
     Done,
     Earn,
     EarnAnswer,
+    Refused,
     Request,
     ReverseBurn,
     ReverseEarn,
     Transfer,
+    Void,
 )
 
 
-async def test_every_kind_of_answer_is_the_first_one_again(engine: AsyncEngine) -> None:
-    world = World(engine)
-    terms = merchant("telecom")
-    await world.sync([replace(terms, validity=Validity(days=10)), merchant("retail")])
+async def ask_everything(world: World) -> list[tuple[Request, Done]]:
+    """One request of each kind, and what it answered; points come back after their last day."""
+    validity = Validity(days=10)
+    await world.sync([replace(merchant("telecom"), validity=validity), merchant("retail")])
     ann, bob = await world.enrol("ann"), await world.enrol("bob")
     asked: list[tuple[Request, Done]] = []
 
-    async def ask(command: Command, at: str) -> Done:
+    async def ask(command: Command, at: str) -> Answer:
         request = world.request(command, at)
         outcome = (await world.ledger.post([request]))[0]
         assert isinstance(outcome, Done)
         asked.append((request, outcome))
-        return outcome
+        return outcome.answer
 
-    earned = done(await ask(Earn(ann.card, world.now, points=500), "telecom"))
-    burned = done(await ask(Burn(ann.card, 200, world.now), "retail"))
-    held = done(await ask(Burn(ann.card, 100, world.now, hold_seconds=60), "retail"))
+    earned = await ask(Earn(ann.card, world.now, points=500), "telecom")
+    burned = await ask(Burn(ann.card, 200, world.now), "retail")
+    held = await ask(Burn(ann.card, 100, world.now, hold_seconds=60), "retail")
+    void = await ask(Burn(ann.card, 10, world.now, hold_seconds=60), "retail")
     assert isinstance(earned, EarnAnswer)
     assert isinstance(burned, BurnAnswer)
     assert isinstance(held, BurnAnswer)
-    await ask(Capture(1, held.burn_no, 70), "retail")
+    assert isinstance(void, BurnAnswer)
+    await ask(Capture(ann.member_id, held.burn_no, 70), "retail")
+    await ask(Void(ann.member_id, void.burn_no), "retail")
     await ask(Transfer(ann.card, bob.card, 50), "house")
-    await ask(ReverseBurn(1, held.burn_no, 30), "retail")
-    await ask(ReverseEarn(1, earned.earn_no, 400), "telecom")
-    # The points come back after their day, and live 30 days more.
-    world.now += timedelta(days=40)
+    await ask(ReverseBurn(ann.member_id, held.burn_no, 30), "retail")
+    await ask(ReverseEarn(ann.member_id, earned.earn_no, 400), "telecom")
+    world.pass_days(40)
     await world.close()
-    await ask(ReverseBurn(1, burned.burn_no), "retail")
-    assert (await world.lots("ann"))[0].expires_on == world.now.date() + timedelta(days=30)
-    for request, first in asked:
+    await ask(ReverseBurn(ann.member_id, burned.burn_no), "retail")
+    return asked
+
+
+async def test_every_kind_of_answer_is_the_first_one_again(engine: AsyncEngine) -> None:
+    world = World(engine)
+    for request, first in await ask_everything(world):
         again = await world.ledger.post([replace(request, now=world.now)])
         assert again == [Done(first.answer, replayed=True)], request.command
+
+
+async def test_another_body_under_a_known_key_is_refused_and_changes_nothing(
+    engine: AsyncEngine,
+) -> None:
+    world = World(engine)
+    asked = await ask_everything(world)
+    before = [await world.legs("ann"), await world.lots("ann"), await world.balance("ann")]
+    for request, _ in asked:
+        other = replace(request, now=world.now, body_hash=request.body_hash + 1)
+        outcome = (await world.ledger.post([other]))[0]
+        assert isinstance(outcome, Refused), request.command
+        assert outcome.code == Code.IDEMPOTENCY_KEY_REUSED
+    assert [await world.legs("ann"), await world.lots("ann"), await world.balance("ann")] == before
+
+
+async def test_the_same_key_twice_in_one_group_is_posted_once(engine: AsyncEngine) -> None:
+    world = World(engine)
+    await world.sync([merchant("telecom")])
+    ann = await world.enrol("ann")
+    request = world.request(Earn(ann.card, world.now, points=5), "telecom")
+    first, again = await world.ledger.post([request, request])
+    assert again == Done(done(first), replayed=True)
+    assert (await world.balance("ann")).available == 5
