@@ -229,15 +229,21 @@ def put_back(
                 leg_no=place,
             ),
         )
-        _revive(lot, today, book)
+        _revive(lot, leg.occurred_on, today, book)
         member.note_expiry(lot.expires_on)
 
 
-def _revive(lot: Lot, today: date, book: Book) -> None:
-    # Points whose day passed while they were taken come back with some days to live.
-    if lot.expires_on is not None and lot.expires_on < today:
+def _revive(lot: Lot, taken_on: date, today: date, book: Book) -> None:
+    granted_until = lot.granted_until
+    if lot.expires_on is None or granted_until is None:
+        return
+    # Points whose day passed while they were taken come back with some days to live, though other
+    # points of their lot may have come back before them.
+    if lot.expires_on < today or taken_on <= granted_until < today:
         origin = book.merchants.get(lot.origin_id)
-        lot.expires_on = today + timedelta(days=origin.terms.validity.grace_days if origin else 30)
+        grace_days = origin.terms.validity.grace_days if origin else 30
+        lot.expires_on = max(lot.expires_on, today + timedelta(days=grace_days))
+        lot.first_expires_on = granted_until
 
 
 def suspended(merchant: Merchant) -> Refused | None:

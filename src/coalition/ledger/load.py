@@ -6,7 +6,7 @@ statement, because at a till's load a round trip costs more than the rows; what 
 captures and replays need follows when there are any.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -79,12 +79,7 @@ async def load(
         row[0]: Member(Account(*row))
         for row in await connection.fetch(_LOCK, named.cards, named.members)
     }
-    today = book.today(max(request.now for request in requests))
-    lapsing = [
-        member_id
-        for member_id, member in members.items()
-        if (day := member.account.expires_next_on) is not None and day < today
-    ]
+    lapsing = _may_lapse(members, requests, book)
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
         read = await connection.fetchrow(
@@ -121,6 +116,17 @@ class _Named(NamedTuple):
     spending_cards: set[int]
     members: set[int]
     keys: list[UUID]
+
+
+def _may_lapse(members: Mapping[int, Member], requests: Sequence[Request], book: Book) -> list[int]:
+    """Members of whom something may have ended by now: a lot past its day, or a hold."""
+    today = book.today(max(request.now for request in requests))
+    return [
+        member_id
+        for member_id, member in members.items()
+        if member.account.held
+        or ((day := member.account.expires_next_on) is not None and day < today)
+    ]
 
 
 def _named(requests: Iterable[Request]) -> _Named:

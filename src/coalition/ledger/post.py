@@ -68,6 +68,8 @@ class Ledger:
         durable. `line` is the connection of a caller that posts again and again. Raises what the
         database raised where it cannot be reached at all.
         """
+        if not requests:
+            return []
         if line is not None:
             return await self._post_apart(requests, line, LOCK_TIMEOUT_MS)
         line = Line(self.engine)

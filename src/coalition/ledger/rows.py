@@ -14,17 +14,14 @@ Keys = set[tuple[int, int]]
 
 LOT_COLUMNS = """
 member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
-expires_on, window_id, about_window_id
+expires_on, window_id, about_window_id, first_expires_on
 """
 _LOTS = f"""
 select {LOT_COLUMNS} from lot
 where (member_id, lot_no) in (select * from unnest($1::bigint[], $2::int[]))
 """
-# As the earn was answered: a refund may have given a lot more time since.
-_LOTS_OF_EARNS = """
-select member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
-       coalesce(first_expires_on, expires_on), window_id, about_window_id
-from lot
+_LOTS_OF_EARNS = f"""
+select {LOT_COLUMNS} from lot
 where (member_id, earn_no) in (select * from unnest($1::bigint[], $2::int[])) order by lot_no
 """
 _HELD = """

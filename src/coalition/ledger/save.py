@@ -137,13 +137,17 @@ _ACCOUNTS = _Write(
 # Only the few lots that come back after their day get a new one.
 _LOT_EXPIRIES = _Write(
     """
-    update lot set expires_on = t.expires_on,
-        first_expires_on = coalesce(first_expires_on, lot.expires_on)
-    from {} as t (member_id, lot_no, expires_on)
+    update lot set expires_on = t.expires_on, first_expires_on = t.first_expires_on
+    from {} as t (member_id, lot_no, expires_on, first_expires_on)
     where lot.member_id = t.member_id and lot.lot_no = t.lot_no
       and lot.expires_on is distinct from t.expires_on
     """,
-    (("member_id", "bigint"), ("lot_no", "int"), ("expires_on", "date")),
+    (
+        ("member_id", "bigint"),
+        ("lot_no", "int"),
+        ("expires_on", "date"),
+        ("first_expires_on", "date"),
+    ),
 )
 _BURN_CHANGES = _Write(
     """

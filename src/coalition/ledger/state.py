@@ -26,7 +26,10 @@ class Account(msgspec.Struct):
 
 
 class Lot(msgspec.Struct):
-    """One grant of points. Only remaining and expires_on ever change."""
+    """One grant of points. Only remaining and expires_on ever change.
+
+    first_expires_on is the last good day it was granted with, where a refund gave it more time.
+    """
 
     member_id: int
     lot_no: int
@@ -40,6 +43,12 @@ class Lot(msgspec.Struct):
     expires_on: date | None
     window_id: int
     about_window_id: int | None = None
+    first_expires_on: date | None = None
+
+    @property
+    def granted_until(self) -> date | None:
+        """The last good day it was granted with, whatever a refund made of it since."""
+        return self.first_expires_on or self.expires_on
 
 
 class Leg(msgspec.Struct):

@@ -169,10 +169,11 @@ async def test_the_twin_of_an_undecided_request_is_in_flight(serve: Serve) -> No
         await connection.execute(text("select from account for update"))
         first = asyncio.create_task(telecom.post("/v1/earns", body, key="twin"))
         await asyncio.sleep(0.3)
-        second = asyncio.create_task(telecom.post("/v1/earns", body, key="twin"))
+        twins = [
+            asyncio.create_task(telecom.post("/v1/earns", body, key="twin")) for _ in range(2)
+        ]
         assert_problem(await first, Code.BUSY)
-        third = asyncio.create_task(telecom.post("/v1/earns", body, key="twin"))
-        codes = [(await task).json()["code"] for task in (second, third)]
+        codes = [(await twin).json()["code"] for twin in twins]
         await connection.rollback()
     assert codes == [Code.IDEMPOTENCY_IN_FLIGHT] * 2
     # Afterwards the same key tells what became of it.
