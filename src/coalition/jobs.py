@@ -13,7 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import text
 
 from coalition.clearing.service import close_due
-from coalition.ledger.commands import Done, Expire, ExpireAnswer, Request
+from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
 from coalition.ledger.post import Ledger
 from coalition.merchants.book import HOUSE_ID
 
@@ -37,9 +37,7 @@ async def expire_due(
 ) -> int:
     """Expire every lot past its last day; how many points that was. on_progress: members done."""
     await ledger.refresh()
-    expired, _ = await _lapse(
-        ledger, _LAPSED, {"today": ledger.book.today(now)}, now, on_progress
-    )
+    expired, _ = await _lapse(ledger, _LAPSED, {"today": ledger.book.today(now)}, now, on_progress)
     return expired
 
 
@@ -72,6 +70,8 @@ async def _lapse(
             if isinstance(outcome, Done) and isinstance(outcome.answer, ExpireAnswer):
                 expired += outcome.answer.expired
                 voided += outcome.answer.voided
+            elif isinstance(outcome, Refused):
+                log.error("member_not_lapsed", code=outcome.code, detail=outcome.detail)
         after = members[-1]
         on_progress(len(members))
 

@@ -16,14 +16,19 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant redeems points; use a merchant's key.")
-    refusal = _limits(command, merchant) or suspended(merchant)
+    refusal = (
+        before_joining(command.occurred_at, merchant, book)
+        or _hold_limit(command, merchant)
+        or _limits(command, merchant)
+        or suspended(merchant)
+    )
     if refusal is not None:
         return refusal
     taken = take_lots(member.lots_in_order(), command.points, command.take, request.merchant_id)
     if isinstance(taken, Short):
         return short(taken, book)
     on = book.business_date(request.merchant_id, command.occurred_at)
-    row = _new_burn(request, command, member, on, state)
+    row = _new_burn(request, command, member, on, state, book)
     state.record_burn(member, row)
     about = None if row.window_id is None else window_about(command.occurred_at, state, book)
     write_legs(row, taken, row.burn_no, about, member, state)
@@ -51,9 +56,12 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     return Done(burn_answer(posting, row, state.window.label))
 
 
-def _new_burn(request: Request, command: Burn, member: Member, on: date, state: State) -> BurnRow:
+def _new_burn(
+    request: Request, command: Burn, member: Member, on: date, state: State, book: Book
+) -> BurnRow:
     held = command.hold_seconds is not None
-    until = request.now + timedelta(seconds=command.hold_seconds or 0)
+    longest = book.merchants[request.merchant_id].terms.hold_seconds_max
+    until = request.now + timedelta(seconds=command.hold_seconds or longest)
     return BurnRow(
         member_id=member.account.member_id,
         burn_no=member.next_no(),
@@ -68,6 +76,15 @@ def _new_burn(request: Request, command: Burn, member: Member, on: date, state: 
         card=command.card,
         legs=[],
     )
+
+
+def _hold_limit(command: Burn, merchant: Merchant) -> Refused | None:
+    longest = merchant.terms.hold_seconds_max
+    if command.hold_seconds is not None and command.hold_seconds > longest:
+        return Refused(
+            Code.INVALID, f"hold_seconds: {merchant.terms.code} may hold {longest} s at most."
+        )
+    return None
 
 
 def _limits(command: Burn, merchant: Merchant) -> Refused | None:
@@ -146,7 +163,8 @@ def _about_burn(
         member_id=row.member_id,
         posting_no=number,
         kind=kind,
-        merchant_id=request.merchant_id,
+        # Its redeemer's, also where the house asked for it: it stands in that merchant's history.
+        merchant_id=row.redeemer_id,
         card=row.card,
         change=change,
         available_after=member.account.available,
@@ -246,12 +264,23 @@ def _revive(lot: Lot, taken_on: date, today: date, book: Book) -> None:
         lot.first_expires_on = granted_until
 
 
+def before_joining(at: datetime, merchant: Merchant, book: Book) -> Refused | None:
+    """A refusal of what happened before the merchant was a member of the coalition."""
+    if book.business_date(merchant.merchant_id, at) < merchant.terms.joined_on:
+        return Refused(
+            Code.INVALID,
+            f"occurred_at: {at.isoformat()} is before {merchant.terms.code} joined on "
+            f"{merchant.terms.joined_on}.",
+        )
+    return None
+
+
 def suspended(merchant: Merchant) -> Refused | None:
     """A refusal where the merchant may not earn or burn for now."""
     if merchant.terms.suspended:
         return Refused(
             Code.MERCHANT_SUSPENDED,
-            f"{merchant.terms.code} is suspended: it may reverse and void, not earn or burn.",
+            f"{merchant.terms.code} is suspended: it may reverse, capture and void, but not earn, burn or transfer.",
         )
     return None
 

@@ -45,7 +45,10 @@ class Earn(msgspec.Struct, frozen=True):
 
 
 class Burn(msgspec.Struct, frozen=True):
-    """Points out at the merchant that asks: posted at once, or held for hold_seconds."""
+    """Points out at the merchant that asks: posted at once, or held for hold_seconds.
+
+    hold_seconds None: no hold; 0: as long as the merchant's terms allow.
+    """
 
     card: int
     points: int

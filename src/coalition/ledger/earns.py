@@ -3,8 +3,8 @@
 from coalition.earning.rates import last_good_day, points_for
 from coalition.errors import Code
 from coalition.ledger.answer import earn_answer
-from coalition.ledger.burns import suspended, window_about
-from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
+from coalition.ledger.burns import before_joining, suspended, window_about
+from coalition.ledger.commands import BALANCE_MAX, POINTS_MAX, Done, Earn, Outcome, Refused, Request
 from coalition.ledger.state import BurnRow, Leg, Lot, Member, Posting, State
 from coalition.merchants.book import Book, Merchant
 
@@ -14,6 +14,9 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant issues points; use a merchant's key.")
+    early = before_joining(command.occurred_at, merchant, book)
+    if early is not None:
+        return early
     points = _worth(command, merchant)
     if isinstance(points, Refused):
         return points
@@ -81,6 +84,8 @@ def _worth(command: Earn, merchant: Merchant) -> int | Refused:
             Code.NOTHING_EARNED,
             f"This purchase comes to 0 points under the terms of {merchant.terms.code}.",
         )
+    if points > POINTS_MAX:
+        return Refused(Code.LIMIT_REACHED, f"{points} points in one earn; at most {POINTS_MAX}.")
     return points
 
 

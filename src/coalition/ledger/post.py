@@ -36,6 +36,12 @@ _REFUSED = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.DataError,
     asyncpg.LockNotAvailableError,
+    # A fault of our own in deciding one command must not fail its neighbours either.
+    ArithmeticError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    ValueError,
 )
 
 
@@ -177,5 +183,5 @@ async def _roll_back(line: Line, driver: asyncpg.Connection) -> None:
 def _refusal(error: Exception) -> Refused:
     if isinstance(error, asyncpg.LockNotAvailableError):
         return Refused(Code.BUSY, "This member's account is locked by other work; try again.")
-    log.error("database_refused_command", error=str(error))
-    return Refused(Code.INTERNAL, "The database refused this posting; nothing was changed.")
+    log.error("command_failed", kind=type(error).__name__, error=str(error))
+    return Refused(Code.INTERNAL, "This posting failed for a reason of ours; nothing was changed.")

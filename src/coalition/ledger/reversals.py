@@ -30,7 +30,16 @@ def reverse_burn(
     state.record_burn_change(row)
     member.account.available += points
     posting = _posting(
-        "reverse_burn", points, 0, number, row.burn_no, row.card, request, member, state
+        "reverse_burn",
+        points,
+        0,
+        number,
+        row.burn_no,
+        row.card,
+        row.redeemer_id,
+        request,
+        member,
+        state,
     )
     return Done(reversal_answer(posting, state.new_legs[first_new:], state.window.label))
 
@@ -56,7 +65,8 @@ def reverse_earn(
     if taken:
         row = _clawback(number, moved, earned, request, state, book)
         state.record_burn(member, row)
-        about = earned.window_id if earned.window_id != state.window.window_id else None
+        is_earlier = earned.window_id != state.window.window_id
+        about = earned.window_id if is_earlier else earned.about_window_id
         write_legs(row, taken, number, about, member, state)
     owed = points - moved
     if owed:
@@ -71,6 +81,7 @@ def reverse_earn(
         number,
         earned.earn_no,
         earned.card,
+        earned.merchant_id,
         request,
         member,
         state,
@@ -99,9 +110,10 @@ def _to_reverse(command: ReverseEarn, earned: EarnRow) -> int | Refused:
             f"{command.amount} is more than the {amount_left} of {earned.amount} minor units that "
             "are left to reverse.",
         )
-    # What is kept is rounded down, as it was when it was earned, so that the order and the size of
-    # the parts returned never change what is left in the end.
-    kept = earned.points * (amount_left - command.amount) // earned.amount
+    # What is kept is rounded up, for the member, who would have earned no less on what was not
+    # returned; and on the whole rest, so that the order and the size of the parts returned never
+    # change what is left in the end.
+    kept = -(-earned.points * (amount_left - command.amount) // earned.amount)
     return max(0, left - kept)
 
 
@@ -146,6 +158,7 @@ def _posting(
     number: int,
     target_no: int,
     card: int | None,
+    merchant_id: int,
     request: Request,
     member: Member,
     state: State,
@@ -156,7 +169,8 @@ def _posting(
         member_id=member.account.member_id,
         posting_no=number,
         kind=kind,
-        merchant_id=request.merchant_id,
+        # Whose earn or burn it is, also where the house asked: it stands in that one's history.
+        merchant_id=merchant_id,
         card=card,
         change=change,
         available_after=member.account.available,

@@ -43,11 +43,12 @@ order by l.member_id, l.posting_no, l.leg_no
 """
 _EARNS = """
 select p.member_id, p.posting_no, p.merchant_id, p.card_number, made.points, p.amount,
-       made.earned_on, p.window_id, back.points, back.amount
+       made.earned_on, p.window_id, made.about_window_id, back.points, back.amount
 from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
 join posting p on p.member_id = t.member_id and p.posting_no = t.earn_no and p.kind = 'earn'
 cross join lateral (
-    select sum(points)::bigint as points, min(earned_on) as earned_on from lot
+    select sum(points)::bigint as points, min(earned_on) as earned_on,
+           min(about_window_id) as about_window_id from lot
     where lot.member_id = p.member_id and lot.earn_no = p.posting_no) made
 cross join lateral (
     select coalesce(sum(r.owed - r.change), 0)::bigint as points,

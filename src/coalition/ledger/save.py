@@ -108,7 +108,7 @@ _LEGS = _Write(
         ("occurred_on", "date"),
         ("window_id", "int"),
         ("about_window_id", "int"),
-        ("leg_no", "smallint"),
+        ("leg_no", "int"),
     ),
 )
 _LOT_CHANGES = _Write(

@@ -104,6 +104,7 @@ class EarnRow(msgspec.Struct):
     amount: int | None
     occurred_on: date
     window_id: int
+    about_window_id: int | None
     reversed_points: int
     reversed_amount: int
 

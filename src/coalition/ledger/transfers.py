@@ -2,7 +2,7 @@
 
 from coalition.errors import Code
 from coalition.ledger.answer import transfer_answer
-from coalition.ledger.burns import short, write_legs
+from coalition.ledger.burns import short, suspended, write_legs
 from coalition.ledger.commands import BALANCE_MAX, Done, Outcome, Refused, Request, Transfer
 from coalition.ledger.state import BurnRow, Lot, Member, Posting, State
 from coalition.ledger.take import Short, Taken, take_lots
@@ -13,6 +13,9 @@ def transfer(
     request: Request, command: Transfer, giver: Member, taker: Member, state: State, book: Book
 ) -> Outcome:
     """Move points; their origins and expiries go along, and merchants owe nothing for it."""
+    merchant = book.merchants.get(request.merchant_id)
+    if merchant is not None and (refusal := suspended(merchant)) is not None:
+        return refusal
     taken = take_lots(giver.lots_in_order(), command.points, command.take, request.merchant_id)
     if taker.account.available + taker.account.held + command.points > BALANCE_MAX:
         return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")

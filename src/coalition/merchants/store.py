@@ -69,7 +69,8 @@ _INSERT_PARTY = text("""
 _UPDATE_PARTY = text("""
     update merchant
     set name = :name, time_zone = :time_zone, joined_on = :joined_on, suspended = :suspended,
-        terms = cast(:terms as jsonb), synced_at = :now
+        terms = cast(:terms as jsonb), synced_at = greatest(
+            :now, (select max(synced_at) from merchant) + interval '1 microsecond')
     where code = :code
 """)
 _INSERT_PRICE = text("""

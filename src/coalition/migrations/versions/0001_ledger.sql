@@ -216,7 +216,7 @@ create table leg (
     occurred_on     date not null,
     window_id       int,
     about_window_id int,
-    leg_no          smallint not null,
+    leg_no          int not null,
     primary key (member_id, lot_no, posting_no),
     foreign key (member_id, lot_no) references lot (member_id, lot_no),
     foreign key (member_id, burn_no) references burn (member_id, burn_no),
@@ -309,6 +309,18 @@ create trigger burn_stays before delete or truncate on burn
 create trigger burn_is_history before update of
     member_id, burn_no, redeemer_id, kind on burn
     for each statement execute function refuse_change();
+create trigger card_stays before delete or truncate on card
+    for each statement execute function refuse_change();
+create trigger card_is_history before update of card_number, member_id, issued_at on card
+    for each statement execute function refuse_change();
+create trigger debt_stays before delete or truncate on debt
+    for each statement execute function refuse_change();
+create trigger debt_is_history before update of member_id, origin_id on debt
+    for each statement execute function refuse_change();
+create trigger account_stays before delete or truncate on account
+    for each statement execute function refuse_change();
+create trigger burn_hold_is_history before update of hold_expires_at on burn
+    for each statement execute function refuse_change();
 create trigger merchant_stays before delete or truncate on merchant
     for each statement execute function refuse_change();
 
@@ -327,16 +339,17 @@ create trigger lot_expiry before update of expires_on, first_expires_on on lot
                        is distinct from (new.expires_on, new.first_expires_on))
     execute function lot_lives_no_shorter();
 
--- A hold is decided once.
+-- A hold is decided once, and what was posted keeps its window, its day and its points.
 create function burn_status_moves_on() returns trigger language plpgsql as $$
 begin
-    if old.status = new.status or old.status = 'held' then
+    if old.status = 'held' or ((old.status, old.points, old.occurred_on, old.window_id)
+        is not distinct from (new.status, new.points, new.occurred_on, new.window_id)) then
         return new;
     end if;
     raise exception 'burn % of member % is %: it cannot become %',
         old.burn_no, old.member_id, old.status, new.status using errcode = 'restrict_violation';
 end $$;
-create trigger burn_status before update of status on burn
+create trigger burn_status before update of status, points, occurred_on, window_id on burn
     for each row execute function burn_status_moves_on();
 
 -- A leg gets its window once, when its hold is captured.
