@@ -45,6 +45,7 @@ def merchant(code: str) -> Terms:
         joined_on=date(2025, 1, 1),
         rates=(Rate("*", Decimal(1), 100),),
         points_outright=True,
+        hold_seconds_max=2_592_000,
     )
 
 

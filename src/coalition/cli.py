@@ -12,10 +12,18 @@ from coalition.commands.serving import (
     serve,
     verify_ledger,
 )
+from coalition.commands.shared import example
 from coalition.commands.windows import statement, windows
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=example(
+        "coalition demo",
+        "coalition serve",
+        "coalition keys create telecom --scopes earn,burn,members",
+    ),
+)
 @click.version_option(package_name="coalition")
 def main() -> None:
     """A clearing house for a coalition of merchants that share one points currency and one card.

@@ -26,7 +26,7 @@ from urllib.parse import quote
 from coalition import embedded_programs as programs
 from coalition.embedded_programs import Account, EmbeddedError
 
-__all__ = ["EmbeddedError", "EmbeddedServer", "scratch", "start", "stop", "url"]
+__all__ = ["EmbeddedError", "EmbeddedServer", "scratch", "socket_path", "start", "stop", "url"]
 
 PORT = 5432
 SUPERUSER = "coalition"
@@ -105,6 +105,11 @@ def url(server: EmbeddedServer, database: str) -> str:
     """The address of one database on this server, as SQLAlchemy reads it."""
     host = quote(str(server.socket_folder), safe="/")
     return f"postgresql+asyncpg://{SUPERUSER}@/{quote(database)}?host={host}&port={PORT}"
+
+
+def socket_path(server: EmbeddedServer) -> Path:
+    """The unix socket that this server listens on."""
+    return server.socket_folder / f".s.PGSQL.{PORT}"
 
 
 @contextlib.contextmanager
@@ -219,8 +224,9 @@ def _launch(
     if not (place / "data" / "PG_VERSION").exists():
         programs.make_data_folder(binaries, place, account, SUPERUSER, options)
     programs.check_version(binaries, place / "data", account)
+    recorded = programs.recorded_postmaster(place / "data")
     programs.disown_dead_postmaster(place / "data")
-    socket_folder = _new_socket_folder(place, account)
+    socket_folder = _new_socket_folder(place, account, None if recorded is None else recorded[1])
     settings = {**_SETTINGS, **options, "unix_socket_directories": str(socket_folder)}
     arguments = ["-p", str(PORT)]
     for name, value in settings.items():
@@ -241,8 +247,11 @@ def _launch(
         time.sleep(0.2)
 
 
-def _new_socket_folder(place: Path, account: Account | None) -> Path:
+def _new_socket_folder(place: Path, account: Account | None, before: Path | None) -> Path:
     socket_folder = place / "socket"
+    # Whoever used a server that died finds the next one at the same address.
+    if before is not None and before.name.startswith(SOCKET_PREFIX):
+        socket_folder = before
     if len(os.fsencode(socket_folder)) > SOCKET_FOLDER_CHARACTERS_MAX:
         short = tempfile.mkdtemp(prefix=SOCKET_PREFIX, dir=_temporary_base(account))
         socket_folder = Path(short)

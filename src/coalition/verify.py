@@ -140,15 +140,49 @@ RULES = (
         """,
     ),
     Rule(
-        "an earn's lots come to what it granted, less the debt it paid first",
+        "a posting's change is the lots it made less the legs it wrote",
         """
-        select format('posting %s of member %s: change %s, but its lots and clawback come to %s',
-                      p.posting_no, p.member_id, p.change, l.points - coalesce(b.points, 0))
+        select format('posting %s of member %s: change %s, but its lots and legs come to %s',
+                      p.posting_no, p.member_id, p.change,
+                      coalesce(l.points, 0) - coalesce(g.points, 0))
         from posting p
-        join (select member_id, earn_no, sum(points) as points from lot group by 1, 2) l
+        left join (select member_id, earn_no, sum(points) as points from lot group by 1, 2) l
             on l.member_id = p.member_id and l.earn_no = p.posting_no
-        left join burn b on b.member_id = p.member_id and b.burn_no = p.posting_no
-        where p.change <> l.points - coalesce(b.points, 0)
+        left join (select member_id, posting_no, sum(points) as points from leg group by 1, 2) g
+            on g.member_id = p.member_id and g.posting_no = p.posting_no
+        where p.change <> coalesce(l.points, 0) - coalesce(g.points, 0)
+        """,
+    ),
+    Rule(
+        "what a member owes an origin is what reversed earns left owing, less what earns have paid",
+        """
+        select format('member %s: origin %s is owed %s, but reversals and earns come to %s',
+                      member_id, origin_id, sum(debt), sum(owed))
+        from (select member_id, origin_id, points as debt, 0 as owed from debt
+              union all
+              select member_id, merchant_id, 0, owed from posting where kind = 'reverse_earn'
+              union all
+              select g.member_id, g.origin_id, 0, -g.points
+              from leg g join posting p using (member_id, posting_no)
+              where g.kind = 'clawback' and p.kind = 'earn') sides
+        group by member_id, origin_id having sum(debt) <> sum(owed)
+        """,
+    ),
+    Rule(
+        "what is given back names the window of the leg it gives back, where that is another one",
+        """
+        select format('leg (member %s, lot %s, posting %s) is about window %s, not %s',
+                      g.member_id, g.lot_no, g.posting_no, g.about_window_id, f.about)
+        from leg g
+        join lateral (
+            select case when t.window_id = g.window_id then t.about_window_id
+                        else t.window_id end as about
+            from leg t
+            where t.member_id = g.member_id and t.lot_no = g.lot_no and t.burn_no = g.burn_no
+              and t.points > 0
+            order by t.posting_no limit 1) f on true
+        where g.points < 0 and g.window_id is not null
+          and g.about_window_id is distinct from f.about
         """,
     ),
     Rule(

@@ -1,7 +1,8 @@
 """Money as integer minor units with a currency, and the one place where money is rounded."""
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
+from decimal import Decimal
+from functools import lru_cache
 
 # ISO 4217, currencies whose minor unit is not a hundredth. Every other currency has two digits.
 _MINOR_DIGITS = {
@@ -11,11 +12,9 @@ _MINOR_DIGITS = {
     "CLF": 4, "UYW": 4,
 }  # fmt: skip
 
-# Wide enough for 10^18 points at a price of 12 digits: nothing is rounded before the last step.
-_EXACT = Context(prec=50, rounding=ROUND_HALF_EVEN)
-
 PRICE_DIGITS_MAX = 6
-AMOUNT_MAX = 2**63 - 1
+# What the amount columns hold. 10^20 units at the highest price are far below it.
+AMOUNT_MAX = 10**38 - 1
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,17 +36,28 @@ def minor_digits(currency: str) -> int:
 def amount_at_price(quantity: int, price: Decimal, currency: str) -> int:
     """`quantity` units at `price` major units each, in minor units, rounded once, half-even.
 
-    Raises OverflowError where the amount does not fit 63 bits.
+    Raises OverflowError where the amount has more than 38 digits.
     """
-    with localcontext(_EXACT):
-        exact = (Decimal(quantity) * price).scaleb(minor_digits(currency))
-        amount = int(exact.to_integral_value(rounding=ROUND_HALF_EVEN))
+    minor_units, per = _minor_ratio(price, currency)
+    amount, rest = divmod(quantity * minor_units, per)
+    # The rest counts upwards from the amount below, whatever the sign.
+    if 2 * rest > per or (2 * rest == per and amount % 2):
+        amount += 1
     if abs(amount) > AMOUNT_MAX:
-        raise OverflowError(f"{quantity} x {price} {currency} does not fit 63 bits of minor units")
+        raise OverflowError(f"{quantity} x {price} {currency} has more than 38 digits")
     return amount
+
+
+@lru_cache(maxsize=4096)
+def _minor_ratio(price: Decimal, currency: str) -> tuple[int, int]:
+    """The price of a unit in minor units, as a fraction: whole numbers are exact, and fast."""
+    numerator, denominator = price.as_integer_ratio()
+    return numerator * 10 ** minor_digits(currency), denominator
 
 
 def format_amount(amount: int, currency: str) -> str:
     """Minor units as a decimal string in major units: (-960, "CNY") -> "-9.60"."""
     digits = minor_digits(currency)
-    return f"{Decimal(amount).scaleb(-digits):.{digits}f}"
+    whole, fraction = divmod(abs(amount), 10**digits)
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{whole}.{fraction:0{digits}d}" if digits else f"{sign}{whole}"

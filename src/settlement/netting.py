@@ -33,8 +33,12 @@ def net(
     position even where nothing is owed. ValueError where `through` leads round in a circle.
     """
     owed = list(obligations)
-    owed += pass_through(owed, openings, through)
     receivable, payable = _totals(owed)
+    last_no = max((line.obligation_no for line in owed), default=0)
+    for line in _pass_through(receivable, payable, openings, through, after=last_no):
+        receivable[line.creditor, line.currency] += line.amount
+        payable[line.debtor, line.currency] += line.amount
+        owed.append(line)
     keys = {*receivable, *payable, *seen, *(key for key, balance in openings.items() if balance)}
     keys |= {(HOUSE, currency) for _, currency in keys}
     instructed = _instructions(keys, receivable, payable, openings, minimum_due)
@@ -54,9 +58,9 @@ def net(
 
 def _totals(
     obligations: Iterable[Obligation],
-) -> tuple[dict[tuple[str, str], int], dict[tuple[str, str], int]]:
-    receivable: dict[tuple[str, str], int] = defaultdict(int)
-    payable: dict[tuple[str, str], int] = defaultdict(int)
+) -> tuple[defaultdict[tuple[str, str], int], defaultdict[tuple[str, str], int]]:
+    receivable: defaultdict[tuple[str, str], int] = defaultdict(int)
+    payable: defaultdict[tuple[str, str], int] = defaultdict(int)
     for line in obligations:
         receivable[line.creditor, line.currency] += line.amount
         payable[line.debtor, line.currency] += line.amount
@@ -85,40 +89,43 @@ def _instructions(
     return instructed
 
 
-def pass_through(
-    obligations: Iterable[Obligation], openings: Balances, through: Mapping[str, str]
+def _pass_through(
+    receivable: Balances,
+    payable: Balances,
+    openings: Balances,
+    through: Mapping[str, str],
+    *,
+    after: int,
 ) -> list[Obligation]:
     """One obligation for each indirect participant and currency: its net goes to its parent.
 
     Leaf first, so that a store's net reaches headquarters by way of its dealer. A balance brought
     along from a window in which it still settled for itself goes with it, or nobody would ever pay
-    it. ValueError where `through` leads round in a circle.
+    it. Numbered from after + 1 by party and currency, whoever settles through whom, so that the
+    lines alone tell the numbers. ValueError where `through` leads round in a circle.
     """
-    balance: dict[tuple[str, str], int] = defaultdict(int, openings)
-    number = 0
-    for line in obligations:
-        balance[line.creditor, line.currency] += line.amount
-        balance[line.debtor, line.currency] -= line.amount
-        number = max(number, line.obligation_no)
-    passed: list[Obligation] = []
+    balance: dict[tuple[str, str], int] = defaultdict(int)
+    for sign, amounts in ((1, openings), (1, receivable), (-1, payable)):
+        for key, amount in amounts.items():
+            balance[key] += sign * amount
+    passed: list[tuple[str, str, int]] = []
     for party in _leaf_first(through):
-        parent = through[party]
         for currency in sorted({cur for key, cur in balance if key == party}):
-            amount = balance[party, currency]
-            if amount == 0:
-                continue
-            debtor, creditor = (party, parent) if amount > 0 else (parent, party)
-            number += 1
-            passed.append(
-                Obligation(number, debtor, creditor, abs(amount), currency, f"{THROUGH}{party}")
-            )
-            balance[party, currency] -= amount
-            balance[parent, currency] += amount
-    return passed
+            if amount := balance[party, currency]:
+                passed.append((party, currency, amount))
+                balance[party, currency] -= amount
+                balance[through[party], currency] += amount
+    lines: list[Obligation] = []
+    for number, (party, currency, amount) in enumerate(sorted(passed), start=after + 1):
+        parent = through[party]
+        debtor, creditor = (party, parent) if amount > 0 else (parent, party)
+        reason = f"{THROUGH}{party}"
+        lines.append(Obligation(number, debtor, creditor, abs(amount), currency, reason))
+    return lines
 
 
 def _leaf_first(through: Mapping[str, str]) -> list[str]:
-    """Indirect participants, the one furthest from a direct one first; ties by code."""
+    """Indirect participants, the one furthest from a direct one first."""
 
     def steps_to_direct(party: str) -> int:
         steps, at = 0, party
@@ -130,7 +137,7 @@ def _leaf_first(through: Mapping[str, str]) -> list[str]:
                 )
         return steps
 
-    return sorted(through, key=lambda party: (-steps_to_direct(party), party))
+    return sorted(through, key=steps_to_direct, reverse=True)
 
 
 def bilateral(paths: Iterable[PathLine]) -> dict[tuple[str, str, str], int]:

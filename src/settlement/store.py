@@ -1,11 +1,14 @@
 """SQL of windows and of a closed window's results, and nothing that decides.
 
 Every function runs in the transaction of the connection it is given. Result rows are written with
-COPY, because a large coalition has a million paths a window.
+COPY, because a large coalition has a million paths a window, and as text, because a number costs
+less to print than to take apart.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import text
@@ -16,6 +19,9 @@ from settlement.window import Window
 
 # One number for everything that opens, closes or nets a window ("close" in ASCII).
 CLOSING_LOCK = 0x636C6F7365
+_NULL = "\\N"
+# So many lines are printed before a till that waits for the same loop gets its turn.
+_LINES_PER_CHUNK = 2_000
 _WINDOW = "select window_id, label, opens_at, closes_at, status::text, netted_at"
 
 
@@ -92,18 +98,31 @@ async def closings(connection: AsyncConnection, window_id: int) -> dict[tuple[st
         ),
         {"window_id": window_id},
     )
-    return {(code, currency): closing for code, currency, closing in rows}
+    return {(code, currency): int(closing) for code, currency, closing in rows}
 
 
 async def write_result(
-    connection: AsyncConnection, window: Window, result: Result, netted_at: datetime
+    connection: AsyncConnection,
+    window: Window,
+    result: Result,
+    netted_at: datetime,
+    names: Mapping[str, str],
 ) -> None:
-    """Store what a closed window came to, and mark it netted. It can be done once."""
+    """Store what a closed window came to, and mark it netted. It can be done once.
+
+    names says what each party with a position is called on paper from now on, by its code.
+    """
     ids = await _ids(connection, "select code, merchant_id from merchant")
     about = await _ids(connection, "select label, window_id from settlement_window")
-    await _copy(connection, "path", _path_rows(window, result.paths, ids, about))
-    await _copy(connection, "obligation", _obligation_rows(window, result.obligations, ids))
-    await _copy(connection, "position", _position_rows(window, result.positions, ids))
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    for table, columns, lines in (
+        ("path", _PATH, _path_lines(window, result.paths, ids, about)),
+        ("obligation", _OBLIGATION, _obligation_lines(window, result.obligations, ids)),
+    ):
+        await driver.copy_to_table(table, source=_chunks(lines), columns=columns)
+    positions = [_position_row(window, line, ids, names) for line in result.positions]
+    await driver.copy_records_to_table("position", columns=_POSITION, records=positions)
     await connection.execute(
         text("update settlement_window set netted_at = :at where window_id = :window_id"),
         {"at": netted_at, "window_id": window.window_id},
@@ -115,52 +134,75 @@ async def _ids(connection: AsyncConnection, query: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-Rows = tuple[list[str], Iterable[tuple[Any, ...]]]
+async def _chunks(lines: Iterator[str]) -> AsyncIterator[bytes]:
+    while chunk := "".join(islice(lines, _LINES_PER_CHUNK)):
+        yield chunk.encode()
 
 
-async def _copy(connection: AsyncConnection, table: str, rows: Rows) -> None:
-    columns, records = rows
-    raw = await connection.get_raw_connection()
-    assert raw.driver_connection is not None
-    await raw.driver_connection.copy_records_to_table(table, columns=columns, records=records)
+# Lines of COPY's text format. Codes, kinds, reasons and currencies hold no tab, backslash or line
+# feed, which would have to be escaped; a party's name may, so positions go as records.
+_PATH = (
+    "window_id", "path_no", "origin_id", "redeemer_id", "kind", "about_window_id", "points",
+    "price", "amount", "currency",
+)  # fmt: skip
+_OBLIGATION = (
+    "window_id", "obligation_no", "debtor_id", "creditor_id", "amount", "currency", "reason",
+    "path_no", "quantity", "unit_price",
+)  # fmt: skip
+_POSITION = (
+    "window_id", "party_id", "party_name", "currency", "receivable", "payable", "net", "opening",
+    "instructed", "closing",
+)  # fmt: skip
 
 
-def _path_rows(
+def _path_lines(
     window: Window, paths: Iterable[PathLine], ids: Mapping[str, int], about: Mapping[str, int]
-) -> Rows:
-    columns = "window_id path_no origin_id redeemer_id kind about_window_id points price amount"
-    return [*columns.split(), "currency"], (
-        (
-            window.window_id, line.path_no, ids[line.origin], ids[line.redeemer], line.kind,
-            about[line.about] if line.about else None, line.quantity, line.price, line.amount,
-            line.currency,
+) -> Iterator[str]:
+    for line in paths:
+        earlier = _NULL if line.about is None else about[line.about]
+        yield (
+            f"{window.window_id}\t{line.path_no}\t{ids[line.origin]}\t{ids[line.redeemer]}\t"
+            f"{line.kind}\t{earlier}\t{line.quantity}\t{line.price}\t{line.amount}\t"
+            f"{line.currency}\n"
         )
-        for line in paths
-    )  # fmt: skip
 
 
-def _obligation_rows(
+def _obligation_lines(
     window: Window, obligations: Iterable[Obligation], ids: Mapping[str, int]
-) -> Rows:
-    columns = "window_id obligation_no debtor_id creditor_id amount currency reason path_no"
-    return [*columns.split(), "quantity", "unit_price"], (
-        (
-            window.window_id, line.obligation_no, ids[line.debtor], ids[line.creditor],
-            line.amount, line.currency, line.reason, line.path_no, line.quantity, line.unit_price,
+) -> Iterator[str]:
+    for line in obligations:
+        of_path = f"{_NULL}\t{_NULL}\t{_NULL}"
+        if line.path_no is not None:
+            of_path = f"{line.path_no}\t{line.quantity}\t{line.unit_price}"
+        yield (
+            f"{window.window_id}\t{line.obligation_no}\t{ids[line.debtor]}\t"
+            f"{ids[line.creditor]}\t{line.amount}\t{line.currency}\t{line.reason}\t{of_path}\n"
         )
-        for line in obligations
+
+
+def _position_row(
+    window: Window, line: Position, ids: Mapping[str, int], names: Mapping[str, str]
+) -> tuple[int | str, ...]:
+    return (
+        window.window_id, ids[line.party], names[line.party], line.currency, line.receivable,
+        line.payable, line.net, line.opening, line.instructed, line.closing,
     )  # fmt: skip
 
 
-def _position_rows(window: Window, positions: Iterable[Position], ids: Mapping[str, int]) -> Rows:
-    columns = "window_id party_id currency receivable payable net opening instructed closing"
-    return columns.split(), (
-        (
-            window.window_id, ids[line.party], line.currency, line.receivable, line.payable,
-            line.net, line.opening, line.instructed, line.closing,
-        )
-        for line in positions
-    )  # fmt: skip
+async def name_at_netting(connection: AsyncConnection, window_id: int, party: str) -> str | None:
+    """What `party` was called when the window was netted; its code where it has no position.
+
+    None where there is no such party.
+    """
+    name: str | None = await connection.scalar(
+        text(
+            "select coalesce((select min(p.party_name) from position p"
+            " where p.window_id = :window_id and p.party_id = m.merchant_id), m.code)"
+            " from merchant m where m.code = :party"
+        ),
+        {"window_id": window_id, "party": party},
+    )
+    return name
 
 
 async def result_of(connection: AsyncConnection, window_id: int) -> Result:
@@ -195,7 +237,27 @@ async def result_of(connection: AsyncConnection, window_id: int) -> Result:
         at,
     )
     return Result(
-        tuple(PathLine(*row) for row in paths),
-        tuple(Obligation(*row) for row in obligations),
-        tuple(Position(*row) for row in positions),
+        tuple(_path(*row) for row in paths),
+        tuple(_obligation(*row) for row in obligations),
+        tuple(Position(*row[:2], *map(int, row[2:])) for row in positions),
+    )
+
+
+# numeric comes back as Decimal, and amounts are int.
+def _path(
+    number: int, origin: str, redeemer: str, kind: str, points: Decimal, price: Decimal,
+    amount: Decimal, currency: str, about: str | None,
+) -> PathLine:  # fmt: skip
+    return PathLine(
+        number, origin, redeemer, kind, int(points), price, int(amount), currency, about
+    )
+
+
+def _obligation(
+    number: int, debtor: str, creditor: str, amount: Decimal, currency: str, reason: str,
+    path_no: int | None, quantity: Decimal | None, unit_price: Decimal | None,
+) -> Obligation:  # fmt: skip
+    points = None if quantity is None else int(quantity)
+    return Obligation(
+        number, debtor, creditor, int(amount), currency, reason, path_no, points, unit_price
     )

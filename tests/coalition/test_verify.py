@@ -22,6 +22,8 @@ from coalition.ledger.post import Ledger
 from coalition.verify import BREACHES_MAX, RULES, Breach, verify
 
 FEBRUARY = datetime(2017, 2, 10, tzinfo=UTC)
+CHANGE = "a posting's change is the lots it made less the legs it wrote"
+DEBTS = "what a member owes an origin is what reversed earns left owing, less what earns have paid"
 JANUARY_REBUILT = "window 2017-01 is what its ledger rows come to"
 
 
@@ -60,6 +62,7 @@ CASES = (
             " where member_id = 1 and posting_no = 13",
         ),
         "member 1: 126 available, but 125 remain",
+        also=CHANGE,
     ),
     Case(
         "an account's held points are the legs of its held burns",
@@ -73,6 +76,7 @@ CASES = (
             " where member_id = 1 and posting_no = 13",
         ),
         "member 1: 125 available, but its postings come to 126",
+        also=CHANGE,
     ),
     Case(
         "every posting states the balance that the ones before it add up to",
@@ -111,18 +115,29 @@ CASES = (
         "burn 8 of member 1: lot 7 was given 10 too much",
     ),
     Case(
-        "an earn's lots come to what it granted, less the debt it paid first",
+        CHANGE,
         (
             "update posting set change = change + 1, available_after = available_after + 1"
             " where member_id = 1 and posting_no = 6",
             "update posting set change = change - 1 where member_id = 1 and posting_no = 8",
         ),
-        "posting 6 of member 1: change 101, but its lots and clawback come to 100",
+        "posting 6 of member 1: change 101, but its lots and legs come to 100",
+    ),
+    Case(
+        DEBTS,
+        (f"update debt set origin_id = {RETAIL} where member_id = 3",),
+        f"member 3: origin {RETAIL} is owed 30, but reversals and earns come to 0",
+    ),
+    Case(
+        "what is given back names the window of the leg it gives back, where that is another one",
+        ("update leg set about_window_id = 1 where member_id = 1 and posting_no = 9",),
+        "leg (member 1, lot 4, posting 9) is about window 1, not",
     ),
     Case(
         "no earn is reversed beyond its points",
         ("update posting set owed = 90 where member_id = 1 and posting_no = 10",),
         "earn 6 of member 1: 110 of 100 points reversed",
+        also=DEBTS,
     ),
     Case(
         "what one member gave, another received, with the same origins",

@@ -116,12 +116,12 @@ def test_a_balance_is_paid_whole_or_carried_forward_whole(lines, opening, minimu
         assert at.instructed == (balance if is_paid else 0)
 
 
-def test_a_store_passes_through_its_dealer_to_headquarters_leaf_first():
+def test_a_store_passes_through_its_dealer_to_headquarters():
     lines = [Obligation(1, HOUSE, "store", 700, "CNY", "redeem")]
     owed, positions = _net(lines, {}, {"dealer": "headquarters", "store": "dealer"})
     assert [(line.debtor, line.creditor, line.amount, line.reason) for line in owed[1:]] == [
-        ("store", "dealer", 700, "through:store"),
         ("dealer", "headquarters", 700, "through:dealer"),
+        ("store", "dealer", 700, "through:store"),
     ]
     assert {at.party: at.net for at in positions} == {
         "dealer": 0,

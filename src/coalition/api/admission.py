@@ -4,17 +4,27 @@ Well-formed body (malformed, too_large), key (unauthenticated), scope (scope_mis
 request (idempotency_key_missing); only then are the fields read (invalid) and is anything done.
 """
 
+import asyncio
 from typing import Any
 
 from litestar import Request
 from litestar.datastructures import State
+from litestar.exceptions import InternalServerException
 
 from coalition.api.access import Caller
 from coalition.api.desk import Desk
 from coalition.api.idempotency import is_key
+from coalition.api.pages import LIMIT_MAX
 from coalition.api.problems import RetryLaterError
 from coalition.api.syntax import check_syntax, decode, may_be_empty
 from coalition.errors import CoalitionError, Code
+
+# A till sends its body in one piece; whoever trickles it only holds a place.
+BODY_TIMEOUT_S = 10.0
+# What reading a body raises where the client left, or sent chunks that are none: the framework's
+# word for it, and the server's.
+BROKEN_OFF = (InternalServerException, OSError, RuntimeError)
+_ONCE = ("authorization", "idempotency-key", "content-encoding")
 
 
 class ApiRequest(Request[Any, Any, State]):
@@ -32,14 +42,28 @@ class ApiRequest(Request[Any, Any, State]):
         return desk
 
     async def body(self) -> bytes:
-        """The body, checked to be one JSON object. Absent is {} where no field is required."""
+        """The body, checked to be one JSON object. Absent is {} where no field is required.
+
+        Content-Type is not asked: absent, or what a form would say, which is how curl -d labels
+        whatever it sends, it is JSON that every body here must be.
+        """
         if self._checked is None:
-            body = await super().body()
+            body = await self._read()
             if not body and may_be_empty(self._wanted()):
                 body = b"{}"
             check_syntax(body)
             self._checked = body
         return self._checked
+
+    async def _read(self) -> bytes:
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await super().body()
+        except TimeoutError:
+            detail = f"the body did not come whole within {BODY_TIMEOUT_S:g} s"
+        except BROKEN_OFF:
+            detail = "the body broke off before its end, or its chunks are not as HTTP has them"
+        raise CoalitionError(Code.MALFORMED, detail)
 
     async def json(self) -> Any:
         """The body as the struct the handler asks for. Raises invalid with the field's name."""
@@ -57,14 +81,23 @@ class ApiRequest(Request[Any, Any, State]):
 async def admit(request: Request[Any, Any, Any]) -> None:
     """What every /v1 request passes before its handler; see the module for the order."""
     assert isinstance(request, ApiRequest), "the router's request_class"
+    if request.method == "OPTIONS":
+        # What a path serves is in /schema for everyone; Litestar answers it.
+        return
+    _check_headers(request)
     if request.method == "POST":
         await request.body()
-    await identify(request)
+    await _identify(request)
 
 
 async def identify(request: Request[Any, Any, Any]) -> None:
-    """What admit() does after the body; a route whose body is a file is passed by this alone."""
+    """What admit() does but for the body, for a route whose body is a file."""
     assert isinstance(request, ApiRequest), "the router's request_class"
+    _check_headers(request)
+    await _identify(request)
+
+
+async def _identify(request: ApiRequest) -> None:
     caller = await request.desk.access.authenticate(request.headers.get("authorization"))
     opt = request.route_handler.opt
     scopes: tuple[str, ...] = opt["scopes"]
@@ -77,7 +110,37 @@ async def identify(request: Request[Any, Any, Any]) -> None:
         await request.desk.ledger.refresh()
     request.idempotency_key = _idempotency_key(request, needed=opt.get("key") == "required")
     if request.method == "GET":
+        _check_query(request)
         check_rate(caller)
+
+
+def _check_headers(request: ApiRequest) -> None:
+    """Raise malformed for a body that is packed, and for a header that stands twice."""
+    for name in _ONCE:
+        # Whoever stands between may read the one, and we the other.
+        if len(request.headers.getall(name, ())) > 1:
+            raise CoalitionError(Code.MALFORMED, f"{name.title()}: send it once")
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        detail = f"Content-Encoding: send the body as it is, not in {encoding[:20]!r}"
+        raise CoalitionError(Code.MALFORMED, detail)
+
+
+def _check_query(request: ApiRequest) -> None:
+    """Raise invalid for a list's parameter that is none of its own, twice there, or no number."""
+    known = request.route_handler.parsed_fn_signature.parameters.keys() & {"limit", "cursor"}
+    if not known or not request.scope["query_string"]:
+        return
+    asked = request.query_params
+    for name in asked:
+        if name not in known:
+            names = " and ".join(sorted(known, reverse=True))
+            raise CoalitionError(Code.INVALID, f"{name[:50]}: a list takes {names} only")
+        if len(asked.getall(name)) > 1:
+            raise CoalitionError(Code.INVALID, f"{name}: send it once")
+    limit = asked.get("limit", "1")
+    if not (limit.isascii() and limit.isdigit()):
+        raise CoalitionError(Code.INVALID, f"limit: a whole number in digits, 1 to {LIMIT_MAX}")
 
 
 def check_rate(caller: Caller) -> None:

@@ -12,11 +12,13 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from coalition import logs
 from coalition.api import batches, burns, earns, lots, members, operations, settlement, transfers
 from coalition.api.access import Access
 from coalition.api.admission import ApiRequest, admit
 from coalition.api.desk import Desk
-from coalition.api.examples import add_examples
+from coalition.api.document import complete
+from coalition.api.failures import in_a_line
 from coalition.api.meters import Meters
 from coalition.api.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.api.schema import KEY_SCHEME, openapi_config
@@ -26,6 +28,7 @@ from coalition.database import create_engine
 from coalition.errors import CoalitionError
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
+from coalition.parent import leave_with_parent
 from coalition.settings import Settings, read_settings
 
 log = structlog.get_logger()
@@ -83,12 +86,14 @@ def create_app(
         logging_config=None,
     )
     app.state["desk"] = desk
-    add_examples(app.openapi_schema)
+    complete(app.openapi_schema)
     return app
 
 
 def from_environment() -> Litestar:
     """What a server calls in each worker: settings and database from the environment."""
+    logs.configure()
+    leave_with_parent()
     settings = read_settings(os.environ)
     if settings.database_url is None:
         raise SystemExit(
@@ -127,4 +132,4 @@ async def _keep_book_fresh(ledger: Ledger) -> None:
             await ledger.refresh()
         except Exception as error:
             # The database is away; the book in memory stays good until it is back.
-            log.warning("book not refreshed", error=repr(error))
+            log.warning("book not refreshed", error=in_a_line(error))

@@ -9,13 +9,18 @@ from uuid import UUID, uuid4
 
 import msgspec
 from litestar import get, post
-from litestar.exceptions import InternalServerException
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition.api.admission import ApiRequest, check_rate, identify
+from coalition.api.admission import (
+    BODY_TIMEOUT_S,
+    BROKEN_OFF,
+    ApiRequest,
+    check_rate,
+    identify,
+)
 from coalition.api.describe import reads, writes
 from coalition.api.problems import RetryLaterError
 from coalition.batches import store
@@ -92,9 +97,6 @@ def _format(request: ApiRequest) -> Format:
     if format_ is None:
         right = " or ".join(_FORMATS)
         raise CoalitionError(Code.INVALID, f"Content-Type: send the file as {right}")
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        raise CoalitionError(Code.INVALID, "Content-Encoding: send the file as it is, not packed")
     return format_
 
 
@@ -111,14 +113,24 @@ async def _take_in(request: ApiRequest, intake: Intake) -> None:
     announced = request.content_length
     if announced is not None and announced > FILE_BYTES_MAX:
         raise too_large()
-    try:
-        async for chunk in request.stream():
-            intake.write(chunk)
-    except InternalServerException:
-        raise CoalitionError(Code.MALFORMED, "the file broke off: send it again") from None
+    pieces = aiter(request.stream())
+    while (piece := await _next_piece(pieces)) is not None:
+        intake.write(piece)
     if announced is not None and intake.size_bytes != announced:
         detail = f"the file has {intake.size_bytes} bytes, and Content-Length says {announced}"
         raise CoalitionError(Code.MALFORMED, detail)
+
+
+async def _next_piece(pieces: AsyncIterator[bytes]) -> bytes | None:
+    """None at the end. A large file takes its time, but not between two pieces."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await anext(pieces, None)
+    except TimeoutError:
+        detail = f"nothing more of the file came within {BODY_TIMEOUT_S:g} s: send it again"
+    except BROKEN_OFF:
+        detail = "the file broke off: send it again"
+    raise CoalitionError(Code.MALFORMED, detail)
 
 
 @get(
@@ -126,6 +138,7 @@ async def _take_in(request: ApiRequest, intake: Intake) -> None:
     opt=_OPT,
     tags=_TAGS,
     summary="How far a file is",
+    description="rows are those with a result. A failed one says why, and may be sent again.",
     responses=reads(Code.NOT_FOUND),
 )
 async def get_batch(request: ApiRequest, batch_id: FromPath[str]) -> BatchViewOut:

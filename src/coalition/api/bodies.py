@@ -17,6 +17,16 @@ _NO_NUL = r"^[^\x00]*(?![\s\S])"
 # A language tag in BCP 47's shape: zh, zh-CN, zh-Hans-CN.
 _LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}(?![\s\S])"
 _CODE = r"^[a-z][a-z0-9-]{0,62}(?![\s\S])"
+_CURRENCY = r"^[A-Z]{3}(?![\s\S])"
+_PHONE = r"^\+?[0-9 ()./-]{3,64}(?![\s\S])"
+# What a text that does not match is told.
+IN_WORDS = {
+    _NO_NUL: "text without a NUL character (\\u0000)",
+    _LOCALE: "a language tag, such as zh-CN",
+    _CODE: "a merchant's code in lower case, such as telecom",
+    _CURRENCY: "three capital letters (ISO 4217), such as CNY",
+    _PHONE: "3 to 64 digits, spaces and ( ) . / -, with or without a + in front",
+}
 
 Points = Annotated[
     int, Meta(ge=1, le=POINTS_MAX, description="A whole number of points.", examples=[500])
@@ -34,9 +44,7 @@ CardText = Annotated[
         examples=["9000000000000001"],
     ),
 ]
-Currency = Annotated[
-    str, Meta(pattern=r"^[A-Z]{3}(?![\s\S])", description="ISO 4217.", examples=["CNY"])
-]
+Currency = Annotated[str, Meta(pattern=_CURRENCY, description="ISO 4217.", examples=["CNY"])]
 MerchantCode = Annotated[str, Meta(pattern=_CODE, examples=["telecom"])]
 Reference = Annotated[
     str,
@@ -145,7 +153,7 @@ class EnrolBody(Body, frozen=True):
     """A new member. Nothing is required."""
 
     external_ref: Annotated[str, Meta(min_length=1, max_length=255, pattern=_NO_NUL)] | None = None
-    phone: Annotated[str, Meta(pattern=r"^\+?[0-9 ()./-]{3,64}(?![\s\S])")] | None = None
+    phone: Annotated[str, Meta(pattern=_PHONE)] | None = None
     birthday: date | None = None
     locale: Annotated[str, Meta(pattern=_LOCALE)] | None = None
 

@@ -3,6 +3,7 @@
 The security scheme and the document's head are schema.py; the words of a route stand beside it.
 """
 
+from dataclasses import dataclass
 from itertools import groupby
 
 from litestar.datastructures import ResponseHeader
@@ -22,6 +23,7 @@ _MOVE = (
 )
 
 
+@dataclass
 class KeyedOperation(Operation):
     """An operation that needs an Idempotency-Key."""
 
@@ -29,6 +31,7 @@ class KeyedOperation(Operation):
         self.parameters = [*(self.parameters or ()), _key_header(is_required=True)]
 
 
+@dataclass
 class MaybeKeyedOperation(Operation):
     """An operation that honours an Idempotency-Key where one is sent."""
 

@@ -1,11 +1,13 @@
-"""What each answer looks like, for the OpenAPI document: one example a struct, by its name."""
+"""What bodies and answers look like, for the OpenAPI document: one example a struct, by its name.
+
+How they get into the document is document.py; the examples of one route's body stand beside it.
+"""
 
 from typing import Any
 
-from litestar.openapi.spec import OpenAPI, OpenAPIMediaType, Schema
-
 _CARD, _OTHER = "9000000000000001", "9000000000000019"
 _EARN, _BURN, _LOT = "ern_20000053a3", "brn_20000083a6", "lot_20000063a4"
+_BATCH = "bat_0f8fad5bd9cb469fa16570867728950e"
 _AT = "2026-03-01T01:30:00Z"
 _LEG = {"lot_id": _LOT, "origin": "telecom", "points": 500}
 _MOVED = {
@@ -24,7 +26,7 @@ _POSITION = {
     "instructed": 0,
     "closing": -960,
 }
-EXAMPLES: dict[str, dict[str, Any]] = {
+STRUCTS: dict[str, dict[str, Any]] = {
     "EnrolOut": {"member_id": "mem_2000001yq", "card": _CARD},
     "ReplaceOut": {"card": _OTHER},
     "CardStatusOut": {"card": _CARD, "status": "blocked"},
@@ -151,6 +153,15 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "PositionPage": {"items": [_POSITION], "next_cursor": None},
     "CloseOut": {"window": "2026-03", "dry_run": False, "positions": [_POSITION]},
+    "BatchOut": {"batch_id": _BATCH, "status": "running"},
+    "BatchViewOut": {
+        "batch_id": _BATCH,
+        "status": "done",
+        "rows": 3,
+        "posted": 1,
+        "replayed": 1,
+        "refused": 1,
+    },
     "NothingBody": {},
     "EnrolBody": {"external_ref": "customer-17", "birthday": "1990-02-28", "locale": "zh-CN"},
     "Problem": {
@@ -161,25 +172,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "code": "insufficient_points",
     },
 }
-_STATEMENT = "/v1/windows/{window}/statements/{merchant}"
-
-
-def add_examples(document: OpenAPI) -> None:
-    """Put the examples into the document, and the formats that a statement comes in."""
-    for name, example in EXAMPLES.items():
-        document.components.schemas[name].examples = [example]
-    assert document.paths is not None
-    operation = document.paths[_STATEMENT].get
-    assert operation is not None
-    assert operation.responses is not None
-    operation.responses["200"].content = {  # type: ignore[union-attr]
-        "application/json": OpenAPIMediaType(
-            schema=Schema(
-                examples=[{"window": "2026-03", "party": "telecom", "summary": [], "lines": []}]
-            )
-        ),
-        "text/csv": OpenAPIMediaType(schema=Schema(examples=["section,window,what"])),
-        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": OpenAPIMediaType(
-            schema=Schema(examples=["(a workbook)"])
-        ),
-    }
+STATEMENT: dict[str, Any] = {"window": "2026-03", "party": "telecom", "summary": [], "lines": []}
+# By media type.
+FILE = {
+    "application/x-ndjson": f'{{"op": "earn", "key": "r-1", "card": "{_CARD}", "amount": 12500}}\n'
+    f'{{"op": "burn", "key": "r-2", "card": "{_CARD}", "points": 50}}\n',
+    "text/csv": f"op,key,card,amount,points\nearn,r-1,{_CARD},12500,\nburn,r-2,{_CARD},,50\n",
+}
+RESULTS = {
+    "application/x-ndjson": f'{{"row":1,"status":"posted","id":"{_EARN}","points":125}}\n'
+    '{"row":2,"status":"refused","code":"insufficient_points","detail":"..."}\n'
+}

@@ -1,7 +1,7 @@
 """From a parsed body to a command of the ledger: what one field alone cannot tell (422 invalid).
 
-Pure: the book and the clock are arguments. What depends on balances, cards and lots is decided by
-the ledger under the member's lock.
+Pure: the book and the clock are arguments. What depends on balances, cards and lots, or on terms
+that may change, is decided by the ledger: a replay must answer as it did before they changed.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,8 @@ from coalition.merchants.book import Book, Merchant
 
 # A till's clock runs ahead of ours by no more than this.
 CLOCK_DRIFT = timedelta(minutes=5)
-_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+# A year 1 has no local day everywhere; before which day a merchant earned nothing is the ledger's.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def invalid(detail: str) -> CoalitionError:
@@ -39,7 +40,7 @@ def read_earn(body: EarnBody, book: Book, merchant_id: int, now: datetime) -> Ea
     _check_what_is_earned(body, merchant)
     return Earn(
         card=card,
-        occurred_at=read_time(body.occurred_at, book, merchant_id, now),
+        occurred_at=read_time(body.occurred_at, now),
         amount=body.amount,
         items=tuple(map(_item, body.items)),
         points=body.points,
@@ -54,8 +55,7 @@ def _check_what_is_earned(body: EarnBody, merchant: Merchant) -> None:
         raise invalid("one of amount, items and points is needed: none was sent")
     if is_purchase and body.points is not None:
         raise invalid("points: sent beside amount or items; send the purchase or the points")
-    if body.points is not None and not terms.points_outright:
-        raise invalid(f"points: {terms.code}'s terms allow no points outright; send an amount")
+    # A merchant's currency never changes, so this may be told before a replay is looked for.
     if body.currency is not None and body.currency != terms.currency:
         raise invalid(f"currency: {terms.code} earns in {terms.currency}, not in {body.currency}")
 
@@ -75,22 +75,20 @@ def read_burn(body: BurnBody, book: Book, merchant_id: int, now: datetime) -> Bu
     return Burn(
         card=card,
         points=body.points,
-        occurred_at=read_time(body.occurred_at, book, merchant_id, now),
+        occurred_at=read_time(body.occurred_at, now),
         take=read_take(body.take, body.points, book),
-        hold_seconds=_hold_seconds(body, merchant),
+        hold_seconds=_hold_seconds(body),
         reference=body.reference,
     )
 
 
-def _hold_seconds(body: BurnBody, merchant: Merchant) -> int | None:
-    longest = merchant.terms.hold_seconds_max
+def _hold_seconds(body: BurnBody) -> int | None:
+    """None: no hold; 0: as long as the terms allow, which the ledger knows."""
     if not body.hold:
         if body.hold_seconds is not None:
             raise invalid('hold_seconds: sent without "hold": true')
         return None
-    if body.hold_seconds is not None and body.hold_seconds > longest:
-        raise invalid(f"hold_seconds: {merchant.terms.code} may hold {longest} s at most")
-    return body.hold_seconds or longest
+    return body.hold_seconds or 0
 
 
 def read_transfer(body: TransferBody, book: Book) -> Transfer:
@@ -116,17 +114,14 @@ def read_take(take: str | TakeBody, points: int, book: Book) -> Take:
     return Take("mix", mix=mix)
 
 
-def read_time(at: datetime | None, book: Book, merchant_id: int, now: datetime) -> datetime:
-    """When it happened, in UTC; absent: now. Raises invalid: in the future, before joining."""
+def read_time(at: datetime | None, now: datetime) -> datetime:
+    """When it happened, in UTC; absent: now. Raises invalid: in the future, before 1970."""
     if at is None:
         return now
     if at > now + CLOCK_DRIFT:
         raise invalid(f"occurred_at: {at.isoformat()} is in the future")
-    merchant = book.merchants[merchant_id]
-    # A year 1 has no local day everywhere, so the coarse bound comes first.
-    if at < _EARLIEST or book.business_date(merchant_id, at) < merchant.terms.joined_on:
-        since = f"{merchant.terms.code} joined on {merchant.terms.joined_on}"
-        raise invalid(f"occurred_at: {at.isoformat()} is before {since}")
+    if at < EARLIEST:
+        raise invalid(f"occurred_at: {at.isoformat()} is before 1970")
     return at.astimezone(UTC)
 
 

@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 import structlog
-from litestar import Request, Response, get
+from litestar import Request, Response, get, head
 from litestar.datastructures import State
 from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.api.desk import Desk
+from coalition.api.failures import in_a_line
 from coalition.api.meters import CONTENT_TYPE
 from coalition.database import is_current
 
@@ -59,7 +60,7 @@ async def _failing(desk: Desk) -> str | None:
             return await _part_failing(connection)
     except Exception as error:
         # Whatever it was: a database that cannot be asked is not ready, and the log says why.
-        log.warning("database not ready", error=repr(error))
+        log.warning("database not ready", error=in_a_line(error))
         return "database"
 
 
@@ -81,4 +82,16 @@ async def get_metrics(request: Request[Any, Any, State]) -> Response[bytes]:
     return Response(desk.meters.render(), media_type=CONTENT_TYPE)
 
 
-ROUTES = [get_health, get_ready, get_metrics]
+# Some load balancers look with HEAD.
+@head("/healthz", media_type="text/plain", include_in_schema=False)
+async def head_health() -> None:
+    """As GET, without its body."""
+
+
+@head("/readyz", include_in_schema=False)
+async def head_ready(request: Request[Any, Any, State]) -> Response[None]:
+    failing = await _failing(request.app.state["desk"])
+    return Response(None, status_code=200 if failing is None else 503, media_type="text/plain")
+
+
+ROUTES = [get_health, head_health, get_ready, head_ready, get_metrics]

@@ -49,5 +49,14 @@ def slice_of(rows: Sequence[T], limit: int, cursor: str | None) -> tuple[tuple[T
     return tuple(rows[first:after]), encode_cursor(after) if after < len(rows) else None
 
 
+def newest_of(
+    rows: Sequence[T], limit: int, cursor: str | None
+) -> tuple[tuple[T, ...], str | None]:
+    """One page of rows that are all at hand, the last first; a row added later shifts no page."""
+    before = min(decode_cursor(cursor, len(rows)), len(rows))
+    first = max(0, before - limit)
+    return tuple(reversed(rows[first:before])), encode_cursor(first) if first else None
+
+
 def _unknown() -> CoalitionError:
     return CoalitionError(Code.INVALID, "cursor: not one that a page before this one answered")

@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from coalition.api.failures import in_a_line, in_full
 from coalition.api.syntax import BODY_BYTES_MAX
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.post import ConnectionLostError
@@ -125,10 +126,10 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[Problem
 def on_unexpected_error(request: AnyRequest, error: Exception) -> Response[Problem]:
     """503 for a database that is away or has no connection left; else a mistake of ours, 500."""
     if _is_connection_lost(error):
-        log.error("database unavailable", error=repr(error))
+        log.error("database unavailable", path=request.url.path, error=in_a_line(error))
         detail = "the database cannot be reached right now; try again with the same Idempotency-Key"
         return _answer(request, Code.BUSY, 503, detail, {"Retry-After": "1"})
-    log.error("unexpected error", path=request.url.path, exc_info=error)
+    log.error("unexpected error", path=request.url.path, exception=in_full(error))
     return _answer(request, Code.INTERNAL, 500, "the program failed; the failure is in its log")
 
 

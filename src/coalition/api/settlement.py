@@ -15,12 +15,12 @@ from coalition.api import settlement_views as views
 from coalition.api.admission import ApiRequest, check_rate
 from coalition.api.bodies import CloseBody
 from coalition.api.describe import reads, writes
-from coalition.api.pages import LIMIT, Cursor, Limit, slice_of
+from coalition.api.pages import LIMIT, Cursor, Limit, newest_of, slice_of
 from coalition.clearing import service
+from coalition.clearing.statements import read_statement
 from coalition.errors import CoalitionError, Code
 from settlement.documents import csv_file, json_file, xlsx_file
 from settlement.obligation import Result
-from settlement.statement import build
 
 _OPT = {"scopes": ("statements",)}
 _TAGS = ["Settlement"]
@@ -43,8 +43,9 @@ _FORMATS = {
     "/windows",
     opt=_OPT,
     tags=_TAGS,
-    summary="Every window, the oldest first",
-    description="Exactly one is open. closes_at of the open one is what the calendar says.",
+    summary="Every window, the newest first",
+    description="Exactly one is open, so that it is the first of the first page. Its closes_at is "
+    "what the calendar says.",
     responses=reads(),
 )
 async def get_windows(
@@ -52,7 +53,7 @@ async def get_windows(
 ) -> views.WindowPage:
     async with request.desk.engine.connect() as connection:
         windows = await service.list_windows(connection)
-    shown, more = slice_of(windows, limit, cursor)
+    shown, more = newest_of(windows, limit, cursor)
     return views.WindowPage(tuple(map(views.window_out, shown)), more)
 
 
@@ -133,16 +134,14 @@ async def get_statement(
     label = _label(window)
     party, dot, suffix = merchant.partition(".")
     render, media_type = _FORMATS.get(f"{dot}{suffix}", (None, ""))
-    name = _name(request, party)
-    if render is None or name is None:
+    is_theirs = request.caller.is_house or party == request.caller.code
+    if render is None or not is_theirs:
         raise CoalitionError(Code.NOT_FOUND, "There is no such statement.")
     async with request.desk.engine.connect() as connection:
-        result = await service.read_result(connection, label)
-        windows = await service.list_windows(connection)
-    found = next(window for window in windows if window.label == label)
+        statement = await read_statement(connection, label, party)
 
     # Off the loop: a large statement takes a second, and tills do not wait for it.
-    body = await asyncio.to_thread(lambda: render(build(result, found, party, name)))
+    body = await asyncio.to_thread(render, statement)
     headers = {}
     if suffix:
         headers["Content-Disposition"] = f'attachment; filename="{label}-{merchant}"'
@@ -158,20 +157,6 @@ def _label(window: str) -> str:
     if _LABEL.fullmatch(window) is None:
         raise CoalitionError(Code.NOT_FOUND, "There is no such window; labels read like 2017-03.")
     return window
-
-
-def _name(request: ApiRequest, party: str) -> str | None:
-    """What the party is called on paper; None where there is none, or it is not the caller's."""
-    book, caller = request.desk.book, request.caller
-    if not caller.is_house and party != caller.code:
-        return None
-    if party == book.house.code:
-        return book.house.name
-    party_id = book.ids.get(party)
-    if party_id is None:
-        return None
-    merchant = book.merchants.get(party_id)
-    return party if merchant is None else merchant.terms.name
 
 
 ROUTES = [get_windows, close_window, get_paths, get_positions, get_statement]

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from coalition.api.words import in_words
 from coalition.errors import CoalitionError, Code
 
 BODY_BYTES_MAX = 65_536
@@ -45,7 +46,7 @@ def decode(body: bytes, wanted: type) -> Any:
     try:
         return _decoder(wanted).decode(body)
     except msgspec.ValidationError as error:
-        raise CoalitionError(Code.INVALID, str(error)) from None
+        raise CoalitionError(Code.INVALID, in_words(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise _malformed(f"the body is not well-formed JSON: {error}") from None
 

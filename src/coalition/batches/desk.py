@@ -15,6 +15,7 @@ from uuid import UUID
 
 import structlog
 
+from coalition.api.failures import in_a_line, in_full
 from coalition.batches import store
 from coalition.batches.lines import LineReader, read_header
 from coalition.batches.posting import OnProgress, Work, post_batch
@@ -133,7 +134,7 @@ class BatchDesk:
                 await self._look()
             except Exception as error:
                 # The database is away; what is running is tried again when it is back.
-                log.warning("batches not looked for", error=repr(error))
+                log.warning("batches not looked for", error=in_a_line(error))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._woken.wait()
@@ -184,7 +185,7 @@ class BatchDesk:
             try:
                 await post_batch(Work(batch, file, self.ledger, self.clock))
             except Exception as error:
-                log.error("batch stopped", batch_id=batch.batch_id.hex, exc_info=error)
+                log.error("batch stopped", batch_id=batch.batch_id.hex, exception=in_full(error))
                 await self._stumble(batch)
                 return
             self._stumbles.pop(batch.batch_id, None)

@@ -5,7 +5,7 @@ anything wrong) is None here and read by rows.py. What is read here comes out as
 which a property test holds; docs/decisions/0011-batches.md has the figures that pay for it.
 """
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -13,15 +13,13 @@ from msgspec import Meta
 
 from coalition.api.bodies import Amount, BurnBody, EarnBody, Points
 from coalition.api.idempotency import canonical, digest, is_key, request_id
-from coalition.api.meaning import CLOCK_DRIFT
+from coalition.api.meaning import CLOCK_DRIFT, EARLIEST
 from coalition.batches.rows import Asker
 from coalition.ledger.commands import Burn, Earn, Request
 from coalition.members.card import parse_card
 
 _Reference = Annotated[str, Meta(min_length=1, max_length=255)]
 _At = Annotated[datetime, Meta(tz=True)]
-# Midnight in Samoa is a day after midnight in Kiribati, all told.
-_ZONES_SPAN = timedelta(days=2)
 
 
 class _Earn(
@@ -60,9 +58,6 @@ class QuickReader:
         self._may_burn = merchant is not None and asker.may("burn")
         if merchant is not None:
             self._currency = merchant.terms.currency
-            self._points_outright = merchant.terms.points_outright
-            joined = datetime.combine(merchant.terms.joined_on, time(), UTC)
-            self._earliest = max(joined, datetime(1970, 1, 1, tzinfo=UTC)) + _ZONES_SPAN
 
     def read(self, line: bytes) -> Request | None:
         """The row's request; None where rows.py must look at it."""
@@ -105,13 +100,9 @@ class QuickReader:
         return "earn", Earn(card, occurred_at, amount, (), points, reference), earned
 
     def _is_plain_earn(self, row: _Earn) -> bool:
-        if row.amount is None:
-            is_one_thing = row.points is not None and self._points_outright
-        else:
-            is_one_thing = row.points is None
         return (
             self._may_earn
-            and is_one_thing
+            and (row.amount is None) != (row.points is None)
             and (row.currency is None or row.currency == self._currency)
         )
 
@@ -121,6 +112,6 @@ class QuickReader:
         is_late = at > self._asker.now + CLOCK_DRIFT
         # The body spells UTC as Z, and any other offset with a colon; RFC 3339 is read more widely.
         colons = 3 if at.utcoffset() else 2
-        if is_late or at < self._earliest or text.count(":") != colons:
+        if is_late or at < EARLIEST or text.count(":") != colons:
             raise ValueError(text)
         return at

@@ -17,6 +17,7 @@ from coalition.api.bodies import Body, BurnBody, EarnBody, PartBody, ReverseEarn
 from coalition.api.idempotency import body_hash, is_key, request_id
 from coalition.api.meaning import read_burn, read_earn
 from coalition.api.syntax import check_syntax
+from coalition.api.words import in_words
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.commands import Command, Refused, Request, ReverseBurn, ReverseEarn
 from coalition.merchants.book import Book
@@ -114,7 +115,7 @@ def _read(head: _Head, decode: Callable[[], Row], asker: Asker) -> Request:
     try:
         row = decode()
     except msgspec.ValidationError as error:
-        raise CoalitionError(Code.INVALID, str(error)) from None
+        raise CoalitionError(Code.INVALID, in_words(error)) from None
     return _request(row, asker)
 
 

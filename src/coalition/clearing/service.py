@@ -20,6 +20,7 @@ from coalition.clearing.rebuild import (
     rebuild,
     unknown_window,
 )
+from coalition.clearing.statements import names_of
 from coalition.clearing.what_if import WhatIf, lay_over
 from coalition.earning.terms import HouseTerms
 from coalition.errors import CoalitionError, Code
@@ -159,7 +160,8 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     # not even where the clock of whoever recorded one ran ahead.
     latest = await store.prices_recorded_until(connection)
     result = await compute(connection, book, again, table)
-    await windows.write_result(connection, again, result, max(now, latest or now))
+    netted_at = max(now, latest or now)
+    await windows.write_result(connection, again, result, netted_at, names_of(book))
     return True
 
 
@@ -183,7 +185,12 @@ async def _dry_run(engine: AsyncEngine, label: str, prices: WhatIf | None) -> Re
         table = await store.read_prices(connection, None)
         if prices is not None:
             table = lay_over(table, prices, book.ids)
-        return await compute(connection, book, window, table)
+        try:
+            return await compute(connection, book, window, table)
+        except OverflowError as error:
+            raise CoalitionError(
+                Code.INVALID, f"window {label} cannot be priced: {error}; try lower prices"
+            ) from error
 
 
 def _calendar(house: HouseTerms) -> Calendar:

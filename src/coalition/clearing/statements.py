@@ -1,11 +1,15 @@
-"""One party's statement of a closed window, read from what the close stored."""
+"""One party's statement of a closed window, read from what the close stored.
+
+Nothing of it is looked up among the terms of today: a closed statement's bytes never change.
+"""
+
+import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.clearing.rebuild import netted_window
 from coalition.errors import CoalitionError, Code
 from coalition.merchants.book import Book
-from coalition.merchants.store import load_book
 from settlement import store as windows
 from settlement.obligation import HOUSE, POOL
 from settlement.statement import Statement, build
@@ -16,18 +20,16 @@ async def read_statement(connection: AsyncConnection, label: str, party: str) ->
 
     Raises CoalitionError not_found: an unknown window or party, or a window that is still open.
     """
-    book = await load_book(connection)
-    if party not in book.ids:
-        raise CoalitionError(Code.NOT_FOUND, f"there is no merchant called {party!r}")
     window = await netted_window(connection, label)
+    name = await windows.name_at_netting(connection, window.window_id, party)
+    if name is None:
+        raise CoalitionError(Code.NOT_FOUND, f"there is no merchant called {party!r}")
     result = await windows.result_of(connection, window.window_id)
-    return build(result, window, party, name_of(book, party))
+    # Off the loop: a large statement takes a second, and tills do not wait for it.
+    return await asyncio.to_thread(build, result, window, party, name)
 
 
-def name_of(book: Book, party: str) -> str:
-    """What a party is called on paper."""
-    if party == HOUSE:
-        return book.house.name
-    if party == POOL:
-        return "Breakage pool"
-    return book.merchants[book.ids[party]].terms.name
+def names_of(book: Book) -> dict[str, str]:
+    """What each party is called on paper by the terms as they are now, by its code."""
+    names = {merchant.terms.code: merchant.terms.name for merchant in book.merchants.values()}
+    return names | {HOUSE: book.house.name, POOL: "Breakage pool"}

@@ -15,7 +15,7 @@ from coalition.batches.desk import BatchDesk
 from coalition.batches.results import unpack
 from coalition.batches.spool import Intake
 from coalition.batches.store import Batch, Format
-from coalition.commands.shared import console, example, opened, runs
+from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.post import Ledger
 from coalition.merchants.book import HOUSE_ID, POOL_ID, Book
@@ -39,6 +39,7 @@ _COPY_BYTES = 1 << 20
     "--results",
     "results_path",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=in_a_folder,
     help="Where to write what became of each row, as NDJSON.",
 )
 @runs
@@ -115,6 +116,6 @@ def _copy(path: Path, intake: Intake, bar: Progress) -> None:
 
 async def _write_results(engine: AsyncEngine, batch_id: UUID, path: Path) -> None:
     encoder = msgspec.json.Encoder()
-    with path.open("wb") as out:
+    with writing(path), path.open("wb") as out:
         async for first_row, packed in store.chunks(engine, batch_id):
             out.writelines(encoder.encode(one) + b"\n" for one in unpack(first_row, packed))

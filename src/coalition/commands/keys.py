@@ -10,7 +10,11 @@ from coalition.merchants import key_store
 from coalition.merchants.keys import SCOPES, ParsedKey
 
 
-@click.group()
+@click.group(
+    epilog=example(
+        "coalition keys create telecom --scopes earn,burn,members", "coalition keys list"
+    )
+)
 def keys() -> None:
     """API keys. A merchant has two in use at most, so that one can be rotated under load."""
 
@@ -50,13 +54,19 @@ async def list_keys() -> None:
     """Show every key there ever was; never a secret."""
     async with opened() as (engine, _), engine.begin() as connection:
         stored = await key_store.list_keys(connection)
-    table = Table("Merchant", "Key id", "Scopes", "Label", "Made", "Revoked", box=None)
+    if not stored:
+        click.echo("There are no keys yet: coalition keys create --help")
+        return
+    table = Table(box=None)
+    for head in ("Merchant", "Key id", "Scopes", "Label", "Made", "Revoked"):
+        # What one copies stays on one line, on however narrow a screen.
+        table.add_column(head, no_wrap=head == "Key id")
     for key in stored:
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else "in use"
         made = f"{key.created_at:%Y-%m-%d %H:%M}"
         scopes = ", ".join(scope for scope in SCOPES if scope in key.scopes)
         table.add_row(key.merchant, key.key_id, scopes, key.label, made, revoked)
-    console.print(table if stored else "There are no keys yet: coalition keys create --help")
+    console.print(table)
 
 
 @keys.command(epilog=example("coalition keys rotate telecom"))
@@ -78,7 +88,7 @@ async def revoke(key_id: str) -> None:
     """End the key with this id for good. Servers refuse it within two seconds."""
     async with opened() as (engine, _), engine.begin() as connection:
         key = await key_store.revoke(connection, key_id, datetime.now(UTC))
-    console.print(f"Key {key.key_id} of {key.merchant} is revoked.")
+    click.echo(f"Key {key.key_id} of {key.merchant} is revoked.")
 
 
 def _show(key: ParsedKey) -> None:

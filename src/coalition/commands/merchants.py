@@ -6,14 +6,19 @@ from pathlib import Path
 import click
 
 from coalition.clearing.service import ensure_first_window
-from coalition.commands.shared import console, example, fail, opened, runs
+from coalition.commands.shared import example, fail, opened, runs
 from coalition.merchants.files import check_folder, read_folder
 from coalition.merchants.store import plan_sync, sync
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
-@click.group()
+@click.group(
+    epilog=example(
+        "coalition merchants check configs/merchants/alliance",
+        "coalition merchants sync configs/merchants/alliance --dry-run",
+    )
+)
 def merchants() -> None:
     """Merchants as files: one TOML file each, the file's name is its code."""
 
@@ -25,7 +30,7 @@ def check(folder: Path) -> None:
     mistakes = check_folder(folder)
     if mistakes:
         fail("\n".join(str(mistake) for mistake in mistakes))
-    console.print(f"{folder}: all files are right.")
+    click.echo(f"{folder}: all files are right.")
 
 
 @merchants.command(
@@ -53,6 +58,10 @@ async def sync_folder(folder: Path | None, dry_run: bool) -> None:
                 changes = await sync(connection, house, terms, now)
                 await ensure_first_window(connection, house)
     for change in changes:
-        console.print(f"  {change}", markup=False)
+        click.echo(f"  {change}")
+    # What has no file any more is shown, and stays as it is.
+    count = sum(change.kind != "kept" for change in changes)
+    things = "1 thing" if count == 1 else f"{count} things"
+    merchants_filed = "1 merchant" if len(terms) == 1 else f"{len(terms)} merchants"
     verb = "would change" if dry_run else "changed"
-    console.print(f"{len(terms)} merchants and the house: {len(changes)} things {verb}.")
+    click.echo(f"{merchants_filed} and the house: {things} {verb}.")

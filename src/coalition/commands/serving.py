@@ -1,10 +1,14 @@
 """coalition serve, jobs, migrate, verify and demo: what runs, and what looks at all of it."""
 
 import asyncio
+import multiprocessing
 import os
-import subprocess
+import signal
 import sys
-from contextlib import AsyncExitStack
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,15 +16,21 @@ import click
 from rich.progress import Progress
 from sqlalchemy import text
 
+from coalition import logs
 from coalition.clearing.service import ensure_first_window
-from coalition.commands.shared import KNOWN_MISTAKES, console, example, fail, opened, runs
+from coalition.commands.listening import free_address
+from coalition.commands.shared import check_synced, console, example, fail, opened, runs, told
 from coalition.database import create_engine, migrate, open_database
+from coalition.embedded_watch import watched
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
 from coalition.merchants.files import read_folder
 from coalition.merchants.store import sync
+from coalition.parent import END_TIMEOUT_S, leave_with_parent
 from coalition.settings import Settings, read_settings
 from coalition.verify import RULES, verify
+
+JOBS_PAUSE_S = 5
 
 
 @click.command("migrate", epilog=example("DATABASE_URL=postgresql://... coalition migrate"))
@@ -29,7 +39,7 @@ async def migrate_database() -> None:
     """Bring the database's schema to the newest version. Safe to run twice, or twice at once."""
     async with open_database(read_settings(os.environ)) as url:
         await migrate(url)
-    console.print("The schema is at the newest version.")
+    click.echo("The schema is at the newest version.")
 
 
 @click.command(epilog=example("coalition serve", "coalition serve --port 9000 --processes 2"))
@@ -43,30 +53,55 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
     Without DATABASE_URL it starts the embedded PostgreSQL, migrates it, syncs the merchants in
     COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked.
     """
-    try:
+    with told():
         settings = read_settings(os.environ)
-    except KNOWN_MISTAKES as mistake:
-        raise click.ClickException(str(mistake)) from mistake
-    stack = AsyncExitStack()
-    with asyncio.Runner() as runner:
-        try:
-            url = runner.run(stack.enter_async_context(open_database(settings)))
-            if settings.database_url is None:
-                runner.run(_prepare(url, settings))
-        except KNOWN_MISTAKES as mistake:
-            raise click.ClickException(str(mistake)) from mistake
+    host, port = host or settings.host, port or settings.port
+    free_address(host, port)
+    with_jobs = settings.database_url is None if jobs is None else jobs
+    with ExitStack() as stack:
+        asked_to_end = stack.enter_context(_noting_signals())
+        url = stack.enter_context(_ready_database(settings))
+        logs.configure()
         # The serving processes read the same environment; they join the database that is open.
         os.environ["DATABASE_URL"] = url
         os.environ["COALITION_PEPPER"] = settings.pepper.decode()
-        with_jobs = settings.database_url is None if jobs is None else jobs
-        beside = _start_jobs() if with_jobs else None
-        try:
-            _serve(host or settings.host, port or settings.port, processes)
-        finally:
-            if beside is not None:
-                beside.terminate()
-                beside.wait()
-            runner.run(stack.aclose())
+        if asked_to_end.is_set():
+            return
+        # Once more, as preparing took its time and another server may have been faster.
+        address = free_address(host, port)
+        if with_jobs:
+            stack.enter_context(_jobs_beside())
+        _serve(host, address, port, processes)
+
+
+@contextmanager
+def _noting_signals() -> Iterator[threading.Event]:
+    """Set when Ctrl-C or SIGTERM came; ending in the middle would leave PostgreSQL running."""
+    asked = threading.Event()
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    for one in before:
+        signal.signal(one, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@contextmanager
+def _ready_database(settings: Settings) -> Iterator[str]:
+    """The url of a database that a server can serve; the embedded one is kept running meanwhile."""
+    with asyncio.Runner() as runner, ExitStack() as stack:
+        with told():
+            opening = AsyncExitStack()
+            stack.callback(lambda: runner.run(opening.aclose()))
+            url = runner.run(opening.enter_async_context(open_database(settings)))
+            if settings.database_url is not None:
+                runner.run(_check(url))
+            else:
+                runner.run(_prepare(url, settings))
+                stack.enter_context(watched(settings.data_folder))
+        yield url
 
 
 async def _prepare(url: str, settings: Settings) -> None:
@@ -79,28 +114,61 @@ async def _prepare(url: str, settings: Settings) -> None:
     await engine.dispose()
 
 
-def _start_jobs() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "coalition.cli", "jobs"])
+async def _check(url: str) -> None:
+    engine = create_engine(url, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            await check_synced(connection)
+    finally:
+        await engine.dispose()
 
 
-def _serve(host: str, port: int, processes: int) -> None:
+@contextmanager
+def _jobs_beside() -> Iterator[None]:
+    beside = multiprocessing.get_context("spawn").Process(target=_run_jobs, name="jobs")
+    beside.start()
+    try:
+        yield
+    finally:
+        beside.terminate()
+        beside.join()
+
+
+def _run_jobs() -> None:
+    leave_with_parent()
+    # Ctrl-C reaches the whole group of processes; the server ends the jobs when it is done itself.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        try:
+            jobs_forever.main(args=[])
+        except SystemExit as ended:
+            # Where the database died as they started, they are started again once it is back.
+            if ended.code != 1:
+                raise
+        time.sleep(JOBS_PAUSE_S)
+
+
+def _serve(host: str, address: str, port: int, processes: int) -> None:
     # Imported here: the other commands need no web server.
     from granian import Granian
     from granian.constants import Interfaces, Loops
 
-    console.print(
-        f"The API is at http://{host}:{port}; its description at /schema. Ctrl-C ends it."
-    )
+    # Workers are started afresh: a copy of this process would hold its threads' locks for ever.
+    multiprocessing.set_start_method("spawn", force=True)
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"The API is at http://{shown}:{port}; its description at /schema. Ctrl-C ends it.")
     Granian(
         target="coalition.api.app:from_environment",
         factory=True,
-        address=host,
+        address=address,
         port=port,
         interface=Interfaces.ASGI,
         workers=processes,
+        workers_kill_timeout=END_TIMEOUT_S,
         loop=Loops.uvloop if sys.platform != "win32" else Loops.asyncio,
         websockets=False,
         log_access=False,
+        log_dictconfig=logs.GRANIAN,
     ).serve()
 
 
@@ -111,7 +179,10 @@ async def jobs_forever() -> None:
 
     Any number may run at once: what is due is decided in the database.
     """
+    logs.configure()
     async with opened() as (engine, _):
+        async with engine.connect() as connection:
+            await check_synced(connection)
         ledger = Ledger(engine)
         await ledger.start()
         await run_jobs(ledger)
@@ -127,7 +198,7 @@ async def verify_ledger() -> None:
         closed = await connection.scalar(
             text("select count(*) from settlement_window where netted_at is not null")
         )
-        with Progress(console=console, transient=True) as progress:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("Checking", total=len(RULES) + (closed or 0))
 
             def tell(says: str) -> None:
@@ -137,8 +208,10 @@ async def verify_ledger() -> None:
     for breach in breaches:
         click.echo(f"{breach.row}\n    breaks the rule: {breach.rule}")
     if breaches:
-        fail(f"{len(breaches)} rows break a rule.")
-    console.print(f"All {len(RULES)} rules hold, and {closed} closed windows are unchanged.")
+        fail(
+            "1 row breaks a rule." if len(breaches) == 1 else f"{len(breaches)} rows break a rule."
+        )
+    click.echo(f"All {len(RULES)} rules hold, and {closed} closed windows are unchanged.")
 
 
 @click.command("demo", epilog=example("coalition demo", "coalition demo --out /tmp/year"))

@@ -6,16 +6,17 @@ from pathlib import Path
 
 import click
 from rich.table import Table
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.clearing.service import close_due, close_window, list_windows
 from coalition.clearing.statements import read_statement
-from coalition.commands.shared import console, example, opened, runs
+from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
 from settlement.documents import FORMATS, Format, write_document
 from settlement.money import format_amount
 from settlement.obligation import Result
 
 
-@click.group()
+@click.group(epilog=example("coalition windows list", "coalition windows close 2026-11 --dry-run"))
 def windows() -> None:
     """Settlement windows: exactly one is open at any time."""
 
@@ -26,11 +27,14 @@ async def list_all() -> None:
     """Show every window, the oldest first."""
     async with opened() as (engine, _), engine.begin() as connection:
         found = await list_windows(connection)
+    if not found:
+        click.echo("There are none yet: coalition merchants sync opens the first.")
+        return
     table = Table("Window", "Opens", "Closes", "Status", box=None)
     for window in found:
         opens, closes = f"{window.opens_at:%Y-%m-%d %H:%M}Z", f"{window.closes_at:%Y-%m-%d %H:%M}Z"
         table.add_row(window.label, opens, closes, window.status)
-    console.print(table if found else "There are none yet: coalition merchants sync opens one.")
+    console.print(table)
 
 
 @windows.command(
@@ -56,23 +60,40 @@ async def close(label: str | None, dry_run: bool, early: bool) -> None:
                 raise click.UsageError("Name the window: coalition windows close 2026-11 --dry-run")
             with console.status("Closing what is due ..."):
                 closed = await close_due(engine, now)
-            console.print(f"Closed: {', '.join(closed)}." if closed else "No window is due.")
+            click.echo(f"Closed: {', '.join(closed)}." if closed else "No window is due.")
             return
+        if not (early or dry_run):
+            await _check_end(engine, label, now)
         with console.status(f"Netting {label} ..."):
             result = await close_window(engine, label, now, early=early, dry_run=dry_run)
     if dry_run:
-        console.print(f"{label} would come to this (nothing was changed):")
+        click.echo(f"{label} would come to this (nothing was changed):")
     _show(result)
 
 
+async def _check_end(engine: AsyncEngine, label: str, now: datetime) -> None:
+    """Refuse a window that has not ended, in the command line's words."""
+    async with engine.connect() as connection:
+        found = await list_windows(connection)
+    for window in found:
+        if window.label == label and window.is_open and now < window.closes_at:
+            raise click.ClickException(
+                f"Window {label} ends at {window.closes_at:%Y-%m-%d %H:%M}Z and closes by itself "
+                "then. To see what it would come to, add --dry-run; to end it now, add --early."
+            )
+
+
 def _show(result: Result) -> None:
+    if not result.positions:
+        click.echo("Nobody owes anybody anything.")
+        return
     table = Table("Party", "Currency", box=None)
     for head in ("Receivable", "Payable", "Net", "Opening", "Instructed", "Closing"):
         table.add_column(head, justify="right")
     for p in result.positions:
         amounts = (p.receivable, p.payable, p.net, p.opening, p.instructed, p.closing)
         table.add_row(p.party, p.currency, *(format_amount(a, p.currency) for a in amounts))
-    console.print(table if result.positions else "Nobody owes anybody anything.")
+    console.print(table)
 
 
 @click.command(
@@ -84,16 +105,22 @@ def _show(result: Result) -> None:
 @click.argument("label")
 @click.argument("merchant")
 @click.option("--format", "kind", type=click.Choice(FORMATS), default="csv", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file to write.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=in_a_folder,
+    help="A file to write.",
+)
 @runs
 async def statement(label: str, merchant: str, kind: Format, out: Path | None) -> None:
     """Write MERCHANT's statement of the closed window LABEL."""
+    if out is None and kind == "xlsx":
+        raise click.UsageError("An XLSX file needs a place: --out telecom.xlsx")
     async with opened() as (engine, _), engine.begin() as connection:
         content = write_document(await read_statement(connection, label, merchant), kind)
     if out is None:
-        if kind == "xlsx":
-            raise click.UsageError("An XLSX file needs a place: --out telecom.xlsx")
         click.echo(content.decode(), nl=False)
         return
-    await asyncio.to_thread(out.write_bytes, content)
-    console.print(f"Wrote {out} ({len(content):,} bytes).")
+    with writing(out):
+        await asyncio.to_thread(out.write_bytes, content)
+    click.echo(f"Wrote {out} ({len(content):,} bytes).")

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition import embedded
 from coalition.clearing.service import ensure_first_window, list_windows, read_result
@@ -33,7 +33,7 @@ from coalition.merchants.store import sync
 from coalition.verify import RULES, verify
 from settlement.documents import FORMATS
 from settlement.obligation import Result
-from settlement.window import Window, midnight
+from settlement.window import midnight
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ async def show(
         }
         figures = {label: figures_of(result) for label, result in results.items()}
         print_windows(console, figures, coalition.house.currency)
-        _write(coalition, results, windows, folder_out, console)
+        await _write(connection, coalition, results, folder_out, console)
         with _step(console, "Checking every rule of the ledger", len(RULES) + len(results)) as tell:
             breaches = await verify(connection, on_rule=lambda rule: tell("", 1))
     print_verdict(console, breaches)
@@ -128,18 +128,18 @@ def _step(console: Console, words: str, steps: int) -> Iterator[Callable[[str, i
     yield line
 
 
-def _write(
+async def _write(
+    connection: AsyncConnection,
     coalition: Coalition,
     results: Mapping[str, Result],
-    windows: Mapping[str, Window],
     folder_out: Path,
     console: Console,
 ) -> None:
     house = coalition.house
     names = {terms.code: terms.name for terms in coalition.merchants}
-    parties = names | {house.code: house.name}
+    parties = (*names, house.code)
     with _step(console, "Writing statements", len(results)) as advance:
-        count = write_statements(folder_out, results, windows, parties, advance)
+        count = await write_statements(connection, folder_out, results, parties, advance)
     title = f"{house.name}: whose points were burned where, 2017"
     drawn = matrix_svg(results.values(), names, title=title, currency=house.currency)
     (folder_out / "matrix.svg").write_bytes(drawn.encode())

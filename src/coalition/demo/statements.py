@@ -3,37 +3,41 @@
 What a statement says is settlement/statement.py, and a format's bytes are settlement/documents/.
 """
 
+import asyncio
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coalition.clearing.statements import read_statement
 from settlement.documents import FORMATS, write_document
-from settlement.obligation import Result
-from settlement.statement import build
-from settlement.window import Window
 
 
-def write_statements(
+async def write_statements(
+    connection: AsyncConnection,
     folder: Path,
-    results: Mapping[str, Result],
-    windows: Mapping[str, Window],
-    names: Mapping[str, str],
+    labels: Collection[str],
+    parties: Collection[str],
     advance: Callable[[str, int], None],
 ) -> int:
-    """Write a statement a window, party and format; how many files that is.
+    """Write a statement a closed window, party (a code) and format; how many files that is.
 
-    results and windows are by label; names maps the codes of all parties that get one. A window's
-    folder is emptied first, so that nothing of an earlier run stays. advance is told each window.
+    A window's folder is emptied first, so that nothing of an earlier run stays. advance is told
+    each window.
     """
-    count = 0
-    for label, result in results.items():
+    for label in labels:
         place = folder / label
-        shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        for code, name in names.items():
-            statement = build(result, windows[label], code, name)
+        await asyncio.to_thread(_empty, place)
+        for code in parties:
+            statement = await read_statement(connection, label, code)
             for kind in FORMATS:
-                (place / f"{code}.{kind}").write_bytes(write_document(statement, kind))
-                count += 1
+                content = write_document(statement, kind)
+                await asyncio.to_thread((place / f"{code}.{kind}").write_bytes, content)
         advance("", 1)
-    return count
+    return len(labels) * len(parties) * len(FORMATS)
+
+
+def _empty(place: Path) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)

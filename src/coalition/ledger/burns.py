@@ -280,7 +280,7 @@ def suspended(merchant: Merchant) -> Refused | None:
     if merchant.terms.suspended:
         return Refused(
             Code.MERCHANT_SUSPENDED,
-            f"{merchant.terms.code} is suspended: it may reverse, capture and void, but not earn, burn or transfer.",
+            f"{merchant.terms.code} is suspended: it may reverse, capture and void, nothing else.",
         )
     return None
 

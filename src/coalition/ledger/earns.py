@@ -23,9 +23,14 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     refusal = _limits(points, merchant, member) or suspended(merchant)
     if refusal is not None:
         return refusal
+    on = book.business_date(request.merchant_id, command.occurred_at)
+    expires_on = last_good_day(merchant.terms.validity, on)
+    if expires_on is not None and expires_on < book.today(request.now):
+        return Refused(
+            Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
+        )
     account = member.account
     earn_no = member.next_no()
-    on = book.business_date(request.merchant_id, command.occurred_at)
     lot = Lot(
         member_id=account.member_id,
         lot_no=member.next_no(),
@@ -36,7 +41,7 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         remaining=points,
         earned_at=command.occurred_at,
         earned_on=on,
-        expires_on=last_good_day(merchant.terms.validity, on),
+        expires_on=expires_on,
         window_id=state.window.window_id,
         about_window_id=window_about(command.occurred_at, state, book),
     )

@@ -49,7 +49,7 @@ _BURN = text("""
     left join settlement_window w on w.window_id = b.window_id
     left join lateral (
         select g.lot_no, g.origin_id, sum(g.points)::bigint as points,
-               min((g.posting_no::bigint << 16) + g.leg_no) as place, lot.earned_at, lot.earn_no
+               min((g.posting_no::bigint << 32) + g.leg_no) as place, lot.earned_at, lot.earn_no
         from leg g join lot using (member_id, lot_no)
         where g.member_id = b.member_id and g.burn_no = b.burn_no
         group by g.lot_no, g.origin_id, lot.earned_at, lot.earn_no having sum(g.points) > 0

@@ -9,6 +9,10 @@ ISSUER = "9"
 _DIGITS = 16
 # What a digit in a doubled place adds: twice the digit, its two digits added together.
 _DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+# The same for digits in ASCII: those of a whole number are doubled in one call.
+_DOUBLED_ASCII = bytes.maketrans(b"0123456789", b"0246813579")
+# Sixteen bytes of ASCII digits add up to this more than their digits.
+_ZEROS = _DIGITS * ord("0")
 
 
 def luhn_digit(payload: str) -> int:
@@ -32,6 +36,9 @@ def parse_card(text: str) -> int:
         raise ValueError(f"a card number is {_DIGITS} digits and nothing else")
     if text[0] == "0":
         raise ValueError("no card number of this coalition starts with 0")
-    if luhn_digit(text[:-1]) != int(text[-1]):
+    # Luhn again, without a loop, as it is read for each row of a file: of sixteen digits the first
+    # and every second after it are doubled, and all of them add up to a multiple of ten.
+    digits = text.encode("ascii")
+    if (sum(digits[::2].translate(_DOUBLED_ASCII)) + sum(digits[1::2]) - _ZEROS) % 10:
         raise ValueError("the card number's check digit (Luhn) is wrong: a digit was mistyped")
     return int(text)

@@ -15,6 +15,9 @@ from coalition.merchants.book import HOUSE_ID, POOL_ID
 from coalition.merchants.keys import SCOPES, ParsedKey, hmac_of, mint
 
 _SLOTS = (1, 2)
+_CODES_SHOWN = 20
+# As long as an id is, and shorter than any secret.
+_ID_SHOWN = 12
 
 _SELECT = """
     select k.key_id, k.merchant_id, m.code, k.slot, k.is_live, k.scopes, k.secret_hmac, k.label,
@@ -30,6 +33,7 @@ _IN_USE = text(
 )
 # The merchant's row is the lock: two keys made at once take different slots, or one is refused.
 _LOCK = text("select merchant_id from merchant where code = :code for no key update")
+_CODES = text("select code from merchant where merchant_id <> :pool_id order by merchant_id")
 _INSERT = text("""
     insert into api_key (key_id, merchant_id, slot, is_live, scopes, secret_hmac, label, created_at)
     values (:key_id, :merchant_id, :slot, :is_live, cast(:scopes as text[]), :secret_hmac, :label,
@@ -126,17 +130,28 @@ async def rotate(
 async def revoke(connection: AsyncConnection, key_id: str, now: datetime) -> StoredKey:
     """End a key for good. A key that was revoked before keeps its first date.
 
+    key_id may be the whole key, whose owner has it at hand: it is known by the id in it.
     Raises CoalitionError, not_found, where there is no such key.
     """
+    key_id = _id_in(key_id)
     await connection.execute(_REVOKE, {"key_id": key_id, "now": now})
     row = (await connection.execute(_ANY, {"key_id": key_id})).one_or_none()
     if row is None:
         raise CoalitionError(
             Code.NOT_FOUND,
-            f"there is no key with the id {key_id!r}: "
+            # Cut: whatever was sent may hold a secret.
+            f"there is no key with the id {key_id[:_ID_SHOWN]!r}: "
             "an id is the 12 characters after coal_live_ or coal_test_",
         )
     return _stored(row)
+
+
+def _id_in(text: str) -> str:
+    """The id in a whole key, mistyped or not; an id, or anything else, as it is."""
+    for mode in ("coal_live_", "coal_test_"):
+        if text.startswith(mode):
+            return text.removeprefix(mode).partition("_")[0]
+    return text
 
 
 async def find(connection: AsyncConnection, key_id: str) -> StoredKey | None:
@@ -157,13 +172,21 @@ async def _lock(connection: AsyncConnection, merchant: str) -> int:
     ).scalar_one_or_none()
     if merchant_id is None:
         raise CoalitionError(
-            Code.NOT_FOUND, f"there is no merchant {merchant!r}: sync its file first"
+            Code.NOT_FOUND,
+            f"there is no merchant {merchant!r}: there are {await _codes(connection)}; "
+            "a new one is there once its file is synced",
         )
     if merchant_id == POOL_ID:
         raise CoalitionError(
             Code.INVALID, "the pool asks for nothing: make the key for the house or a merchant"
         )
     return merchant_id
+
+
+async def _codes(connection: AsyncConnection) -> str:
+    codes = (await connection.execute(_CODES, {"pool_id": POOL_ID})).scalars().all()
+    more = f" and {len(codes) - _CODES_SHOWN} more" if len(codes) > _CODES_SHOWN else ""
+    return (", ".join(codes[:_CODES_SHOWN]) or "none") + more
 
 
 def _check_scopes(merchant_id: int, scopes: Collection[str]) -> None:

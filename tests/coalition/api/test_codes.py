@@ -169,9 +169,7 @@ async def test_the_twin_of_an_undecided_request_is_in_flight(serve: Serve) -> No
         await connection.execute(text("select from account for update"))
         first = asyncio.create_task(telecom.post("/v1/earns", body, key="twin"))
         await asyncio.sleep(0.3)
-        twins = [
-            asyncio.create_task(telecom.post("/v1/earns", body, key="twin")) for _ in range(2)
-        ]
+        twins = [asyncio.create_task(telecom.post("/v1/earns", body, key="twin")) for _ in range(2)]
         assert_problem(await first, Code.BUSY)
         codes = [(await twin).json()["code"] for twin in twins]
         await connection.rollback()
@@ -235,6 +233,7 @@ async def test_a_database_that_is_away_is_busy_and_tells_nothing_of_itself(
         assert (await world.client.get("/healthz")).status_code == 200
         ready = await world.client.get("/readyz")
         assert (ready.status_code, ready.json()["failing"]) == (503, "database")
+        assert (await world.client.head("/readyz")).status_code == 503
     assert (await world.client.get("/readyz")).status_code == 200
     assert (await telecom.post("/v1/earns", body, key="while-away")).status_code == 201
     assert (await telecom.get(f"/v1/cards/{card}")).json()["available"] == 10
@@ -296,6 +295,19 @@ async def test_the_router_answers_in_problems_too(world: World) -> None:
     assert answer.json()["code"] == "method_not_allowed"
     assert answer.headers["content-type"] == "application/problem+json"
     assert "POST" in answer.headers["allow"]
+
+
+async def test_options_say_what_is_served_with_and_without_a_key(world: World) -> None:
+    telecom, card = world.till("telecom"), "9000000000000001"
+    for path, methods in (
+        ("/v1/earns", "OPTIONS, POST"),
+        ("/v1/batches", "OPTIONS, POST"),
+        (f"/v1/cards/{card}", "GET, OPTIONS"),
+        ("/v1/windows/2017-03/close", "OPTIONS, POST"),
+    ):
+        for bearer in (telecom.bearer, world.keys["house"], "nobody"):
+            answer = await world.client.options(path, headers={"Authorization": f"Bearer {bearer}"})
+            assert (answer.status_code, answer.headers["allow"]) == (204, methods)
 
 
 async def test_a_merchant_that_joined_a_moment_ago_can_earn_at_once(world: World) -> None:

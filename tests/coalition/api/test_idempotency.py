@@ -1,13 +1,16 @@
 """The same key and body have one effect and one answer, for ever."""
 
 import asyncio
+from datetime import date
 from typing import Any
 
 import pytest
-from tests.coalition.api.conftest import World
+from msgspec.structs import replace
+from tests.coalition.api.conftest import HOUSE, TERMS, World
 from tests.coalition.api.test_codes import assert_problem
 
 from coalition.errors import Code
+from coalition.merchants.store import sync
 
 
 @pytest.fixture
@@ -122,3 +125,27 @@ async def test_enrolling_twice_at_once_under_one_key_makes_one_member(world: Wor
     await telecom.post(f"/v1/cards/{card}/replace")
     again = await telecom.post("/v1/members", {}, key="m")
     assert again.json()["card"] == card
+
+
+async def test_a_replay_answers_the_first_answer_under_new_terms_too(world: World) -> None:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    posts = [
+        ("/v1/earns", {"card": card, "points": 50}),
+        ("/v1/earns", {"card": card, "amount": 5_000, "occurred_at": "2017-03-01T00:00:00+08:00"}),
+        ("/v1/burns", {"card": card, "points": 5, "hold": True, "hold_seconds": 3_600}),
+        ("/v1/burns", {"card": card, "points": 5, "hold": True}),
+    ]
+    first = [await telecom.post(path, body, key=f"k{n}") for n, (path, body) in enumerate(posts)]
+    assert [answer.status_code for answer in first] == [201] * 4
+    changed = replace(
+        TERMS[0], points_outright=False, hold_seconds_max=60, joined_on=date(2017, 3, 10)
+    )
+    async with world.engine.begin() as connection:
+        await sync(connection, HOUSE, [changed, *TERMS[1:]], world.clock.now)
+    for number, (path, body) in enumerate(posts):
+        again = await telecom.post(path, body, key=f"k{number}")
+        assert (again.status_code, again.json()) == (201, first[number].json())
+        # The same request under another key is a new one, and meets the new terms.
+        if number != 3:
+            assert_problem(await telecom.post(path, body), Code.INVALID)

@@ -4,7 +4,15 @@ import msgspec
 import pytest
 
 from coalition.api.asking import body_hash, request_id
-from coalition.api.bodies import BurnBody, CloseBody, EarnBody, NothingBody, PartBody
+from coalition.api.bodies import (
+    Body,
+    BurnBody,
+    CloseBody,
+    EarnBody,
+    EnrolBody,
+    NothingBody,
+    PartBody,
+)
 from coalition.api.syntax import check_syntax, decode, may_be_empty
 from coalition.errors import CoalitionError, Code
 
@@ -91,6 +99,40 @@ def test_what_a_field_may_not_hold_is_invalid_and_named(body: str, field: str) -
         decode(body.encode(), EarnBody)
     assert refused.value.code is Code.INVALID
     assert field in refused.value.detail
+
+
+@pytest.mark.parametrize(
+    ("wanted", "body", "words"),
+    [
+        (EarnBody, '{"card":"x","currency":"cny"}', "$.currency: expected three capital letters"),
+        (
+            EarnBody,
+            '{"card":"x","reference":"\\u0000"}',
+            "$.reference: expected text without a NUL",
+        ),
+        (EarnBody, '{"card":"x","bonus":1}', "bonus is no field here"),
+        (EarnBody, '{"card":"x","items":[{}]}', "$.items[0]: amount is missing"),
+        (
+            EarnBody,
+            '{"card":"x","points":"1"}',
+            "$.points: expected a whole number or null, got a text",
+        ),
+        (EarnBody, '{"card":"x","occurred_at":"2017"}', "it reads like 2026-03-01T09:30:00+08:00"),
+        (BurnBody, '{"card":"x","take":{"only":"A"}}', "$.take.only: expected a merchant's code"),
+        (BurnBody, '{"card":"x","take":{"mix":{"A":1}}}', "a name in $.take.mix: expected a mer"),
+        (BurnBody, '{"card":"x","take":"newest"}', '$.take: expected "oldest", "own_first", {'),
+        (EnrolBody, '{"locale":"no tag"}', "$.locale: expected a language tag, such as zh-CN"),
+        (EnrolBody, '{"phone":"x"}', "$.phone: expected 3 to 64 digits"),
+    ],
+)
+def test_what_would_be_right_is_said_in_plain_words(
+    wanted: type[Body], body: str, words: str
+) -> None:
+    with pytest.raises(CoalitionError) as refused:
+        decode(body.encode(), wanted)
+    assert words in refused.value.detail
+    assert "regex" not in refused.value.detail
+    assert "`" not in refused.value.detail
 
 
 def test_a_body_may_be_absent_only_where_no_field_is_required() -> None:

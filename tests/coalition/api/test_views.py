@@ -107,6 +107,43 @@ async def test_the_history_adds_up_to_what_is_available(world: World) -> None:
     ]  # fmt: skip
 
 
+async def test_a_merchant_reads_what_the_house_did_to_its_own(world: World) -> None:
+    telecom, retail, house = (world.till(code) for code in ("telecom", "retail", "house"))
+    card = await telecom.enrol()
+    await telecom.earn(card, 1_000)
+    earned = await retail.earn(card, 500)
+    burned = await telecom.burn(card, 300)
+    held = [await telecom.burn(card, 100, hold=True) for _ in range(2)]
+    await house.post(f"/v1/burns/{burned['burn_id']}/reverse", {"points": 200})
+    await house.post(f"/v1/burns/{held[0]['burn_id']}/capture", {"points": 60})
+    await house.post(f"/v1/burns/{held[1]['burn_id']}/void")
+    await house.post(f"/v1/earns/{earned['earn_id']}/reverse", {"points": 50})
+    lines = {
+        till.bearer: await _all_lines(till, f"/v1/cards/{card}/history", limit=2)
+        for till in (telecom, retail, house)
+    }
+    points = {bearer: sum(line["points"] for line in own) for bearer, own in lines.items()}
+    available = (await house.get(f"/v1/cards/{card}")).json()["available"]
+    assert points == {telecom.bearer: 840, retail.bearer: 450, house.bearer: available}
+    assert {line["merchant"] for line in lines[telecom.bearer]} == {"telecom"}
+    assert [line["type"] for line in lines[retail.bearer]] == ["reverse_earn", "earn"]
+
+
+async def test_windows_come_newest_first_and_a_new_one_shifts_no_page(world: World) -> None:
+    house = world.till("house")
+    for month in ("2017-03", "2017-04", "2017-05"):
+        world.clock.pass_(days=32)
+        assert (await house.post(f"/v1/windows/{month}/close")).status_code == 200
+    first = (await house.get("/v1/windows", limit=2)).json()
+    assert first["items"][0]["status"] == "open"
+    world.clock.pass_(days=32)
+    assert (await house.post("/v1/windows/2017-06/close")).status_code == 200
+    second = (await house.get("/v1/windows", limit=2, cursor=first["next_cursor"])).json()
+    labels = [window["window"] for page in (first, second) for window in page["items"]]
+    assert labels == ["2017-06", "2017-05", "2017-04", "2017-03"]
+    assert second["next_cursor"] is None
+
+
 async def _all_lines(till: Any, path: str, limit: int) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     cursor = None
@@ -204,6 +241,9 @@ async def test_the_process_says_that_it_lives_that_it_is_ready_and_what_it_count
     await world.client.get("/v1/windows")
     assert (await world.client.get("/healthz")).json() == {"status": "ok"}
     assert (await world.client.get("/readyz")).json() == {"status": "ready", "failing": None}
+    for path in ("/healthz", "/readyz"):
+        looked = await world.client.head(path)
+        assert (looked.status_code, looked.content) == (200, b"")
     metrics = await world.client.get("/metrics")
     assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert 'coalition_posts_total{operation="earn",outcome="posted"} 1.0' in metrics.text
@@ -231,6 +271,25 @@ async def test_the_schema_is_openapi_with_examples_keys_and_problems(world: Worl
             assert "401" in operation["responses"], where
             assert list(operation["responses"]["422"]["content"]) == ["application/problem+json"]
             _assert_examples(document, operation, where)
+            if method == "post":
+                _assert_body_and_key(operation, path)
+    for name, schema in document["components"]["schemas"].items():
+        if name.endswith("Body"):
+            assert schema["additionalProperties"] is False, name
+
+
+# Whose bodies have a field that must be sent, and which move no points.
+_BODY_NEEDED = {"/v1/earns", "/v1/burns", "/v1/transfers", "/v1/batches"}
+_NO_KEY_NEEDED = ("/v1/members", "/v1/cards", "/v1/windows", "/v1/batches")
+
+
+def _assert_body_and_key(operation: dict[str, Any], path: str) -> None:
+    assert operation["requestBody"].get("required", False) == (path in _BODY_NEEDED), path
+    keys = [one for one in operation.get("parameters", []) if one["name"] == "Idempotency-Key"]
+    if not path.startswith(_NO_KEY_NEEDED):
+        assert [key["required"] for key in keys] == [True], path
+    elif path == "/v1/members":
+        assert [key.get("required", False) for key in keys] == [False]
 
 
 def _assert_examples(document: dict[str, Any], operation: dict[str, Any], where: str) -> None:

@@ -1,6 +1,7 @@
 """Closing windows on the real database: what is stored, in which order, and by whom."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -233,29 +234,73 @@ async def test_a_close_waits_for_postings_in_flight_and_counts_them(rows, engine
     assert await closing == ["2017-03"]
 
 
-async def test_a_close_is_not_passed_by_for_ever_by_tills_that_never_pause(rows, engine):
+HANDOVERS = 20
+
+
+async def test_a_close_is_not_passed_by_by_postings_that_overlap_without_end(
+    rows, engine, monkeypatch
+):
+    # The closer steps aside after a second for its own reasons; here it has all the time it needs.
+    monkeypatch.setattr(settlement, "_LOCK_TIMEOUT_MS", 600_000)
     await rows.start(TELECOM, RETAIL)
-    is_closed = asyncio.Event()
+    before = Posting(engine)
+    await before.holds_or_waits()
+    closing = asyncio.create_task(service.close_due(engine, MARCH_END))
+    await _until(lambda: _waiting(engine, 1))
+    # A posting ends only once the next one has the window, or stands in line behind the close.
+    for _ in range(HANDOVERS):
+        after = Posting(engine)
+        await after.holds_or_waits()
+        await before.end()
+        before = after
+    is_closed_between = (await _windows(engine))[0].status == "closed"
+    await before.end()
+    assert await closing == ["2017-03"]
+    assert is_closed_between, f"{HANDOVERS} postings went ahead of a close that came before them"
 
-    async def till() -> None:
-        # Each holds the window for a while, and before one lets go another has it.
-        while not is_closed.is_set():
-            async with engine.begin() as posting:
-                await posting.execute(
-                    text("select window_id from settlement_window where status = 'open' for share")
-                )
-                await asyncio.sleep(0.05)
 
-    tills = []
-    for _ in range(4):
-        tills.append(asyncio.create_task(till()))
-        await asyncio.sleep(0.0125)
-    try:
-        async with asyncio.timeout(60):
-            assert await service.close_due(engine, MARCH_END) == ["2017-03"]
-    finally:
-        is_closed.set()
-        await asyncio.gather(*tills)
+class Posting:
+    """A posting's hold on the open window, from its own connection, until it is told to end."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._holds, self._may_end = asyncio.Event(), asyncio.Event()
+        self._work = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        async with self._engine.begin() as connection:
+            await connection.execute(
+                text("select window_id from settlement_window where status = 'open' for share")
+            )
+            self._holds.set()
+            await self._may_end.wait()
+
+    async def holds_or_waits(self) -> None:
+        async def is_so() -> bool:
+            return self._holds.is_set() or await _waiting(self._engine, 2)
+
+        await _until(is_so)
+
+    async def end(self) -> None:
+        self._may_end.set()
+        await self._work
+
+
+async def _until(is_so: Callable[[], Awaitable[bool]]) -> None:
+    while not await is_so():
+        await asyncio.sleep(0.001)
+
+
+async def _waiting(engine: AsyncEngine, sessions: int) -> bool:
+    """Whether so many sessions of this database wait for a lock."""
+    async with engine.connect() as connection:
+        found = await connection.scalar(
+            text(
+                "select count(*) from pg_stat_activity"
+                " where datname = current_database() and wait_event_type = 'Lock'"
+            )
+        )
+    return int(found) >= sessions
 
 
 async def test_a_posting_that_does_not_end_makes_the_close_busy_and_later_possible(
@@ -372,6 +417,39 @@ async def test_a_price_recorded_after_the_close_is_not_in_the_rebuilt_window(row
     await service.close_due(engine, MARCH_END)
     await rows.price("telecom", "0.5", date(2017, 3, 1), MARCH_END + timedelta(seconds=1))
     async with engine.connect() as connection:
+        assert await service.differs(connection, "2017-03") == []
+
+
+async def test_a_price_that_a_close_knew_is_in_the_rebuilt_window_though_its_clock_ran_ahead(
+    rows, engine
+):
+    await _worked_example(rows)
+    await rows.price("telecom", "0.5", date(2017, 3, 1), MARCH_END + timedelta(hours=1))
+    await service.close_due(engine, MARCH_END)
+    assert nets(await _result(engine, "2017-03"))["telecom"] == -60_000 + 240
+    async with engine.connect() as connection:
+        assert await service.differs(connection, "2017-03") == []
+
+
+async def test_a_dealer_that_nets_to_nothing_leaves_the_rebuilt_window_as_it_was(rows, engine):
+    await rows.start(
+        TELECOM,
+        terms("zed", burn="0.01", settles_through="hub"),
+        terms("hub", burn="0.01", settles_through="corp"),
+        terms("corp"),
+        terms("dee", settles_through="epsilon"),
+        terms("epsilon"),
+    )
+    telecom, hub = await rows.lot("telecom", 1_000), await rows.lot("hub", 1_000)
+    await rows.burn("zed", {telecom: 100})
+    await rows.burn("telecom", {hub: 100})
+    await rows.burn("dee", {telecom: 7})
+    await service.close_due(engine, MARCH_END)
+    march = await _result(engine, "2017-03")
+    through = [line.reason for line in march.obligations if line.path_no is None]
+    assert through == ["through:dee", "through:zed"]
+    async with engine.connect() as connection:
+        assert await service.rebuild(connection, "2017-03") == march
         assert await service.differs(connection, "2017-03") == []
 
 

@@ -141,6 +141,8 @@ class Model:
             return "nothing_earned"
         validity, day = self.terms[at].validity, self.day(on, at)
         until = day + timedelta(days=validity.days) if validity.days else None
+        if until and until < self.day(now):
+            return "nothing_earned"
         kind = "action" if points is not None else "purchase"
         lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
         member.lots.append(lot)
@@ -226,7 +228,8 @@ class Model:
             amount_left = earn.amount - earn.back_amount - amount
             if amount_left < 0:
                 return "already_reversed"
-            back = max(0, left - earn.lot.points * amount_left // earn.amount)
+            # What is kept is rounded up.
+            back = max(0, left + (-earn.lot.points * amount_left) // earn.amount)
             earn.back_amount += amount
         if back > left:
             return "already_reversed"

@@ -1,7 +1,7 @@
 """Keys in the database: two in use a merchant, scopes, rotation, and no secret anywhere."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -154,3 +154,27 @@ async def test_of_many_keys_made_at_once_two_are_made(synced: AsyncEngine) -> No
     refusals = [one for one in made if isinstance(one, CoalitionError)]
     assert len(refusals) == 4
     assert {one.code for one in refusals} == {Code.LIMIT_REACHED}
+
+
+@pytest.mark.parametrize("spoil", [lambda key: key, lambda key: key[:-1], lambda key: key + "x"])
+async def test_a_whole_key_is_revoked_by_the_id_in_it(
+    synced: AsyncEngine, spoil: Callable[[str], str]
+) -> None:
+    made = await create(synced)
+    assert (await revoke(synced, spoil(made.text))).revoked_at == NOW
+
+
+async def test_whatever_is_taken_for_an_id_no_secret_is_said_again(synced: AsyncEngine) -> None:
+    made = await create(synced)
+    for sent in (made.text.replace(made.key_id, "0" * 12), made.secret, f"coal-live-{made.text}"):
+        with pytest.raises(CoalitionError) as refused:
+            await revoke(synced, sent)
+        assert refused.value.code is Code.NOT_FOUND
+        assert made.secret[:13] not in refused.value.detail
+
+
+async def test_who_names_no_merchant_is_told_the_codes_there_are(synced: AsyncEngine) -> None:
+    with pytest.raises(CoalitionError) as refused:
+        await create(synced, "nobody")
+    assert refused.value.code is Code.NOT_FOUND
+    assert "there are house, telecom;" in refused.value.detail

@@ -56,7 +56,8 @@ create table settlement_window (
     netted_at  timestamptz,
     check (closes_at > opens_at),
     check ((status = 'open') = (closed_at is null)),
-    check (netted_at is null or closed_at is not null)
+    check (netted_at is null or closed_at is not null),
+    check (status <> 'settled' or netted_at is not null)
 );
 -- Exactly one window is open at any time.
 create unique index settlement_window_one_open on settlement_window (status) where status = 'open';
@@ -226,50 +227,61 @@ create index leg_window on leg using brin (window_id) with (pages_per_range = 32
 
 -- ---------------------------------------------------------------- a closed window's results
 
+-- Amounts and sums of points have 38 digits, since no price and no burn may stop a window from being
+-- netted: the largest price times all points that a bigint can count is far below that.
+--
+-- path and obligation have no foreign keys: a large window has three million of these rows, and to
+-- look up each one's window, parties and line would take longer than to write it. Each table is
+-- written once, by one statement, under a trigger that demands that its window is being netted; the
+-- ids were read from merchant and settlement_window in the same database transaction, and neither
+-- table ever loses a row.
+
 -- What each path came to: points of this origin, burned at this redeemer, at this price. kind
 -- 'issue' is points issued (redeemer_id = origin_id).
 create table path (
-    window_id       int not null references settlement_window,
+    window_id       int not null,
     path_no         int not null,
-    origin_id       int not null references merchant,
-    redeemer_id     int not null references merchant,
+    origin_id       int not null,
+    redeemer_id     int not null,
     kind            text not null,
-    about_window_id int references settlement_window,
-    points          bigint not null,
+    about_window_id int,
+    points          numeric(38, 0) not null,
     price           numeric(12, 6) not null,
-    amount          bigint not null,
+    amount          numeric(38, 0) not null,
     currency        text not null,
-    primary key (window_id, path_no)
+    primary key (window_id, path_no),
+    check (about_window_id < window_id)
 );
 
 -- One debt of one party to another. amount is in minor units and always positive.
 create table obligation (
-    window_id     int not null references settlement_window,
+    window_id     int not null,
     obligation_no int not null,
-    debtor_id     int not null references merchant,
-    creditor_id   int not null references merchant,
-    amount        bigint not null check (amount > 0),
+    debtor_id     int not null,
+    creditor_id   int not null,
+    amount        numeric(38, 0) not null check (amount > 0),
     currency      text not null,
     reason        text not null,
     path_no       int,
-    quantity      bigint,
+    quantity      numeric(38, 0),
     unit_price    numeric(12, 6),
     primary key (window_id, obligation_no),
-    foreign key (window_id, path_no) references path (window_id, path_no),
     check (debtor_id <> creditor_id)
 );
 
+-- party_name is what the party was called at the netting: a statement prints it for ever after.
 create table position (
     window_id  int not null references settlement_window,
     party_id   int not null references merchant,
+    party_name text not null,
     currency   text not null,
-    receivable bigint not null check (receivable >= 0),
-    payable    bigint not null check (payable >= 0),
-    net        bigint not null,
-    opening    bigint not null,
+    receivable numeric(38, 0) not null check (receivable >= 0),
+    payable    numeric(38, 0) not null check (payable >= 0),
+    net        numeric(38, 0) not null,
+    opening    numeric(38, 0) not null,
     -- What a payment instruction of this window pays to the party (positive) or asks of it.
-    instructed bigint not null,
-    closing    bigint not null,
+    instructed numeric(38, 0) not null,
+    closing    numeric(38, 0) not null,
     primary key (window_id, party_id, currency),
     check (net = receivable - payable),
     check (closing = opening + net - instructed)
@@ -387,11 +399,12 @@ create trigger lot_into_open after insert on lot referencing new table as added
 create trigger posting_into_open after insert on posting referencing new table as added
     for each statement execute function only_into_open_window();
 
--- open -> closed -> settled, never back, and a closed window keeps its dates.
+-- open -> closed -> settled, never back. A closed window keeps its dates; the open one may end
+-- earlier than was planned (an early close), never later, and keeps its beginning.
 create function window_moves_on() returns trigger language plpgsql as $$
 begin
     if tg_op = 'DELETE' or new.window_id <> old.window_id or new.label <> old.label
-       or new.opens_at <> old.opens_at or new.status < old.status
+       or new.opens_at <> old.opens_at or new.closes_at > old.closes_at or new.status < old.status
        or (old.status <> 'open' and (new.closes_at, new.closed_at)
            is distinct from (old.closes_at, old.closed_at))
        or (old.netted_at is not null and new.netted_at is distinct from old.netted_at)

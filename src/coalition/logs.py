@@ -1,0 +1,64 @@
+"""How log lines look: JSON on standard output, or readable lines where that is a terminal.
+
+Here is the one set-up for our own lines and those of the libraries. What is logged, and when,
+stands where it happens.
+"""
+
+import logging
+import re
+import sys
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+# For Granian, whose loggers would otherwise write lines of their own kind.
+GRANIAN: dict[str, object] = {
+    "formatters": {},
+    "handlers": {},
+    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+}
+
+# What SQLAlchemy and PostgreSQL add to an error's message: the values of the row it is about.
+_VALUES = re.compile(
+    r"(\[parameters: |DETAIL:  ).*?(?=\n\[SQL: |\n\(Background |\n\n|\n  [|+]|\Z)", re.DOTALL
+)
+
+
+def configure() -> None:
+    """Set up this process's logging; a second call sets up the same again."""
+    is_terminal = sys.stdout.isatty()
+    chain: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Plain tracebacks: a rich one shows every local variable, and a request is one.
+        structlog.processors.format_exc_info,
+        without_values,
+    ]
+    renderer: Processor = structlog.processors.JSONRenderer()
+    if is_terminal:
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(
+        processors=[*chain, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(),
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=chain,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The event without the values that the database quotes in its errors: they may be a member's.
+
+    PostgreSQL quotes a row in DETAIL (https://www.postgresql.org/docs/18/error-style-guide.html),
+    SQLAlchemy a statement's parameters.
+    """
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _VALUES.sub(r"\1(left out)", value)
+    return event
