@@ -114,9 +114,7 @@ async def test_kill_9_of_the_server_ends_its_workers_and_its_jobs(
 ) -> None:
     await crowd.found(engine, members=1)
     port, log = _free_port(), tmp_path / "log"
-    server = _start(
-        log, port, "--jobs", "--processes", "2", DATABASE_URL=database_url, COALITION_PEPPER=PEPPER
-    )
+    server = _start(log, port, "--jobs", DATABASE_URL=database_url, COALITION_PEPPER=PEPPER)
     try:
         await crowd.until(_is_ready(server, port), "the server is ready")
 
