@@ -70,6 +70,7 @@ def terms(code: str, validity: Validity = FOR_EVER) -> Terms:
         validity=validity,
         prices=(Prices(FIRST_DAY, issue_price=Decimal("0.001"), burn_price=Decimal(PRICES[code])),),
         points_outright=True,
+        hold_seconds_max=90 * 86_400,
     )
 
 

@@ -40,7 +40,7 @@ CLOSE = """
     insert into settlement_window (window_id, label, opens_at, closes_at)
         values (2, '2017-02', '2017-02-01Z', '2017-03-01Z');
 """
-POSITION = "insert into position values (1, 2, 'CNY', {0}, 0, {0}, 0, 0, {0})"
+POSITION = "insert into position values (1, 2, 'Retail', 'CNY', {0}, 0, {0}, 0, 0, {0})"
 
 REFUSED = {
     "a posting is changed": ("update posting set change = 1", "history is appended to"),
@@ -81,8 +81,38 @@ REFUSED = {
     "more remains of a lot than was granted": ("update lot set remaining = 101", "lot_check"),
     "less than nothing remains of a lot": ("update lot set remaining = -1", "lot_check"),
     "a balance is below zero": ("update account set available = -1", "account_available_check"),
+    "a posting belongs to no account": (
+        "insert into posting (member_id, posting_no, kind, merchant_id, change, available_after,"
+        " occurred_at, recorded_at, window_id) select 999, 1, kind, merchant_id, 0, 0, occurred_at,"
+        " recorded_at, 1 from posting limit 1",
+        "must belong to an account",
+    ),
+    "a lot is made by no posting": (
+        "insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,"
+        " earned_on, window_id) select member_id, 998, 999, origin_id, kind, 1, 1, earned_at,"
+        " earned_on, 1 from lot limit 1",
+        "must be made by a posting",
+    ),
+    "a burn is made by no posting": (
+        "insert into burn (member_id, burn_no, redeemer_id, kind, points, status, occurred_on,"
+        " window_id) select member_id, 999, 2, 'redemption', 1, 'posted', earned_on, 1 from lot"
+        " limit 1",
+        "must be made by a posting",
+    ),
+    "a leg joins no burn": (
+        "insert into leg (member_id, lot_no, posting_no, burn_no, origin_id, redeemer_id, kind,"
+        " points, occurred_on, window_id, leg_no) select member_id, lot_no, earn_no, 999, origin_id,"
+        " 2, 'redemption', 1, earned_on, 1, 1 from lot limit 1",
+        "must join a lot and a burn",
+    ),
+    "an account changes its member": (
+        "update account set member_id = member_id + 1000",
+        "never changed",
+    ),
+    "a card goes to another member": ("update card set member_id = 2", "never changed"),
+    "a debt changes its origin": ("update debt set origin_id = 3", "never changed"),
     "a posted burn is held again": (
-        "update burn set status = 'held', hold_expires_at = now(), window_id = null",
+        "update burn set status = 'held', window_id = null",
         "it cannot become held",
     ),
     "more is returned than was burned": ("update burn set returned = 41", "burn_check"),

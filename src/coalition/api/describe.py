@@ -46,7 +46,11 @@ def _key_header(*, is_required: bool) -> Parameter:
         required=is_required,
         description="1 to 255 visible ASCII characters, a new one for each new request.",
         schema=Schema(
-            type=OpenAPIType.STRING, min_length=1, max_length=255, examples=["8f14e45fceea167a"]
+            type=OpenAPIType.STRING,
+            min_length=1,
+            max_length=255,
+            pattern="^[!-~]+$",
+            examples=["8f14e45fceea167a"],
         ),
     )
 

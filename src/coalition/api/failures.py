@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterator
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 
 _KEY = re.compile(r"coal_(live|test)_[0-9A-Za-z_]*")
 _WORDS_MAX = 300
@@ -40,10 +39,19 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _named(error: BaseException) -> str:
-    name = type(error).__qualname__
+    kind = type(error)
+    words = _KEY.sub("[a key]", " ".join(_words(error).split()))[:_WORDS_MAX]
     sqlstate = getattr(error, "sqlstate", None)
-    if isinstance(error, DBAPIError | asyncpg.PostgresError | asyncpg.InterfaceError):
-        # Their words quote the statement, its parameters and the row that is in the way.
-        return f"{name} (SQLSTATE {sqlstate})" if sqlstate else name
-    words = _KEY.sub("[a key]", " ".join(str(error).split()))[:_WORDS_MAX]
+    name = f"{kind.__qualname__} (SQLSTATE {sqlstate})" if sqlstate else kind.__qualname__
     return f"{name}: {words}" if words else name
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, asyncpg.PostgresError):
+        # The lines after the first quote the row that is in the way, and those of class 22, data
+        # exceptions, a value in the first.
+        is_quoting = (error.sqlstate or "22").startswith("22")
+        return "" if is_quoting else str(error).partition("\n")[0]
+    # SQLAlchemy's words are these once more, with the parameters; the driver's own quote arguments.
+    is_wrapping = type(error).__module__.startswith(("sqlalchemy.", "asyncpg."))
+    return "" if is_wrapping else str(error)

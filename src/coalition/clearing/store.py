@@ -15,8 +15,8 @@ from coalition.clearing.price import ISSUE, DatedPrice, PriceTable, Tally, price
 
 # One pass over the window, whatever its size: prices change on few days, so points are added up by
 # the span of days between two changes (the epoch) and priced afterwards, once a line. Grouped by
-# what the rows hold as it stands, so that they are hashed; what is read is named afterwards. Sorted,
-# because pricing sorts too, by code, and is twice as fast on what is nearly in that order. A
+# what the rows hold as it stands, so that they are hashed; what is read is named afterwards, and
+# sorted, since pricing sorts by code and is twice as fast on what is nearly in that order. A
 # transfer's lots are left out: those points were issued, and paid for, when they were first earned.
 _TALLIES = """
 select origin_id, redeemer_id, kind::text, epoch, about_window_id, points

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,6 +11,7 @@ import asyncpg
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tests.coalition.api.conftest import HOUSE, TERMS, Serve, World, terms
 
 from coalition.api.problems import STATUS
@@ -237,6 +238,22 @@ async def test_a_database_that_is_away_is_busy_and_tells_nothing_of_itself(
     assert (await world.client.get("/readyz")).status_code == 200
     assert (await telecom.post("/v1/earns", body, key="while-away")).status_code == 201
     assert (await telecom.get(f"/v1/cards/{card}")).json()["available"] == 10
+
+
+async def test_no_connection_left_is_busy_and_says_when_to_come_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    monkeypatch.setattr(world.engine.sync_engine.pool, "_timeout", 0.05)
+    async with AsyncExitStack() as stack:
+        with suppress(PoolTimeoutError):
+            while True:
+                await stack.enter_async_context(world.engine.connect())
+        answer = await telecom.get(f"/v1/cards/{card}")
+    assert_problem(answer, Code.BUSY)
+    assert answer.headers["retry-after"] == "1"
+    assert (await telecom.get(f"/v1/cards/{card}")).status_code == 200
 
 
 async def test_a_mistake_of_ours_is_internal_and_tells_nothing_of_itself(world: World) -> None:

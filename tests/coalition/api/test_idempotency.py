@@ -143,6 +143,8 @@ async def test_a_replay_answers_the_first_answer_under_new_terms_too(world: Worl
     )
     async with world.engine.begin() as connection:
         await sync(connection, HOUSE, [changed, *TERMS[1:]], world.clock.now)
+    # The first to ask for something new makes the process read the new terms.
+    assert_problem(await telecom.post("/v1/earns", {"card": card, "points": 1}), Code.INVALID)
     for number, (path, body) in enumerate(posts):
         again = await telecom.post(path, body, key=f"k{number}")
         assert (again.status_code, again.json()) == (201, first[number].json())

@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 import structlog
 from litestar import Litestar
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from structlog.typing import EventDict
 from tests.coalition.api.conftest import World
 from tests.coalition.api.test_codes import _away, assert_problem
@@ -114,7 +116,7 @@ async def test_a_failure_of_the_database_tells_nothing_of_the_request(
     unexpected = logged[-1]
     assert unexpected["event"] == "unexpected error"
     assert "members/store.py" in unexpected["exception"]
-    assert "CheckViolation" in unexpected["exception"]
+    assert 'new row for relation "member" violates check constraint' in unexpected["exception"]
     assert_nothing_of_it(world, logged)
 
 
@@ -135,3 +137,12 @@ def test_an_error_is_told_without_variables_parameters_and_keys() -> None:
     assert full.index("KeyError") < full.index("ValueError: two lines")
     assert "test_log.py" in full
     assert "sss" not in full
+
+
+def test_an_error_of_the_database_is_told_without_the_values_it_quotes() -> None:
+    value = asyncpg.InvalidTextRepresentationError(f'invalid input syntax for type date: "{SENT}"')
+    row = asyncpg.UniqueViolationError(f"duplicate key value\nDETAIL:  Key (ref)=({SENT}) exists.")
+    for error in (value, row, DBAPIError("select :a", {"a": SENT}, value)):
+        assert SENT not in in_a_line(error)
+        assert SENT not in in_full(error)
+    assert in_a_line(row) == "UniqueViolationError (SQLSTATE 23505): duplicate key value"

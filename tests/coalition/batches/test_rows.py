@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from coalition.batches.results import RowResult, count, pack, unpack
 from coalition.batches.rows import Asker, read_csv_row, read_json_row
 from coalition.earning.terms import HouseTerms, Rate, Terms
 from coalition.errors import Code
-from coalition.ledger.commands import Done, EarnAnswer, Refused, Request
+from coalition.ledger.commands import Burn, Done, EarnAnswer, Refused, Request
 from coalition.members.card import make_card
 from coalition.merchants.book import Book, Merchant
 
@@ -99,6 +100,30 @@ def test_a_plain_row_is_read_the_quick_way(op: str, time: str | None) -> None:
     quick = QuickReader(ASKER).read(line)
     assert isinstance(quick, Request)
     assert quick == read_json_row(line, ASKER)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"points_outright": False}, {"joined_on": date(2026, 10, 31)}, {"suspended": True}]
+)
+def test_terms_that_may_change_are_the_ledgers_so_that_old_rows_replay(
+    changes: dict[str, Any],
+) -> None:
+    terms = msgspec.structs.replace(_TERMS, **changes)
+    book = Book(_HOUSE, _ZONE, {2: Merchant(2, terms, _ZONE)}, {"telecom": 2}, {2: "telecom"}, ())
+    asker = Asker(2, ASKER.scopes, book, NOW)
+    row = {"op": "earn", "key": "k", "card": CARD, "points": 5, "occurred_at": TIMES[0]}
+    line = json.dumps(row).encode()
+    assert QuickReader(asker).read(line) == read_json_row(line, asker) == read_json_row(line, ASKER)
+
+
+def test_a_hold_may_be_as_long_as_the_ledger_lets_it() -> None:
+    for seconds, held in ((None, 0), (31_536_000, 31_536_000)):
+        row = {"op": "burn", "key": "k", "card": CARD, "points": 5, "hold": True}
+        line = json.dumps(row | ({"hold_seconds": seconds} if seconds else {})).encode()
+        found = read_json_row(line, ASKER)
+        assert isinstance(found, Request)
+        assert isinstance(found.command, Burn)
+        assert found.command.hold_seconds == held
 
 
 def test_a_row_that_the_key_may_not_ask_for_is_not_read_the_quick_way() -> None:

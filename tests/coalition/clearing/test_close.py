@@ -287,7 +287,8 @@ class Posting:
 
 
 async def _until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    while not await is_so():
+    # What is waited for is a state of the server, which tells nobody when it changes.
+    while not await is_so():  # noqa: ASYNC110
         await asyncio.sleep(0.001)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -25,7 +26,9 @@ from coalition.clearing.statements import read_statement
 from coalition.errors import CoalitionError, Code
 from coalition.merchants.store import sync
 from settlement import money
+from settlement import service as settlement
 from settlement.documents import FORMATS, write_document
+from settlement.window import Calendar
 
 DEAR = terms("dear", burn="100000")
 POINTS = 10**12
@@ -104,7 +107,7 @@ async def test_a_closed_statement_keeps_its_bytes_when_names_change(rows, engine
     parties = ("telecom", "retail", "house", "pool")
     before = {party: await _documents(engine, party) for party in parties}
     assert await _name(engine, "pool") == "Breakage pool"
-    renamed = [terms("telecom", burn="0.01", breakage="pool", name="New"), terms("retail")]
+    renamed = [msgspec.structs.replace(one, name="New") for one in (pooled, RETAIL)]
     house = msgspec.structs.replace(HOUSE, name="New house")
     async with engine.begin() as connection:
         await sync(connection, house, renamed, MARCH_END + timedelta(days=1))
@@ -160,10 +163,8 @@ async def test_the_open_window_may_end_earlier(rows, engine):
 async def test_a_window_is_settled_only_after_it_was_netted(rows, engine):
     await rows.start(TELECOM)
     settle = text("update settlement_window set status = 'settled' where window_id = 1")
-    async with engine.begin() as connection:
-        await connection.execute(
-            text("update settlement_window set status = 'closed', closed_at = now()")
-        )
+    calendar = Calendar(HOUSE.window_rule, ZoneInfo(HOUSE.time_zone), HOUSE.first_window_on)
+    await settlement.close_open(engine, calendar, 1, MARCH_END)
     with pytest.raises(DBAPIError, match="settlement_window_check"):
         async with engine.begin() as connection:
             await connection.execute(settle)

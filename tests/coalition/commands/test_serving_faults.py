@@ -137,14 +137,15 @@ async def test_kill_9_of_the_server_ends_its_workers_and_its_jobs(
     await crowd.until(all_gone, "nobody listens, and nobody uses the database")
 
 
-def test_a_port_that_another_of_our_servers_listens_on_is_in_use() -> None:
+def test_a_port_that_another_of_our_servers_listens_on_is_in_use(tmp_path: Path) -> None:
+    environment = {"DATABASE_URL": "", "COALITION_DATA": str(tmp_path)}
     with socket.socket() as other:
         # As the web server does it: a second one that does the same would share the requests.
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        told = CliRunner().invoke(main, ["serve", "--port", str(port)], env={"DATABASE_URL": ""})
+        told = CliRunner().invoke(main, ["serve", "--port", str(port)], env=environment)
     assert told.exit_code == 1
     assert f"port {port} is in use; end that server or choose another with --port" in told.output
 

@@ -1,0 +1,242 @@
+"""What each command says and leaves with, where all is well and where something is wrong."""
+
+import asyncio
+import json
+import re
+import shutil
+from io import BytesIO
+from pathlib import Path
+
+import asyncpg
+import click
+import openpyxl
+import pytest
+from click.testing import CliRunner
+from tests.coalition.commands.terminal import ALLIANCE, Type, typing
+
+from coalition.cli import main
+
+NOBODY = "postgresql://somebody:sesame@127.0.0.1:1/none"
+
+
+def _open_window(terminal: Type) -> str:
+    found = re.search(r"(?m)^ *(\S+) .* open", terminal("windows", "list").stdout)
+    assert found is not None
+    return found[1]
+
+
+def _execute(database_url: str, statement: str) -> None:
+    async def run() -> None:
+        connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+        try:
+            await connection.execute("set session_replication_role = replica")
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+    asyncio.run(run())
+
+
+def _commands(command: click.Command, path: str = "") -> dict[str, click.Command]:
+    found = {path: command}
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            found |= _commands(inner, f"{path} {name}".strip())
+    return found
+
+
+COMMANDS = _commands(main)
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_help_says_what_a_command_does_and_shows_an_example(path: str) -> None:
+    told = CliRunner().invoke(main, [*path.split(), "--help"])
+    assert told.exit_code == 0
+    assert COMMANDS[path].help
+    assert isinstance(COMMANDS[path], click.Group) or "Example:\n" in told.output
+
+
+def test_migrating_twice_changes_nothing(bare: Type) -> None:
+    assert bare("migrate").stdout == bare("migrate").stdout
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"DATABASE_URL": "mysql://a@b/c"}, ["'mysql'", "postgresql://user:password@host:5432"]),
+        ({"DATABASE_URL": NOBODY}, ["The database cannot be used", "Check DATABASE_URL"]),
+        ({"DATABASE_URL": NOBODY, "COALITION_PEPPER": ""}, ["COALITION_PEPPER is missing"]),
+        (
+            {"DATABASE_URL": "mysql://a@b/c", "COALITION_PEPPER": "short", "COALITION_PORT": "x"},
+            ["DATABASE_URL begins", "COALITION_PEPPER has 5", "COALITION_PORT is 'x'"],
+        ),
+    ],
+    ids=["another database", "unreachable", "no pepper", "every mistake at once"],
+)
+@pytest.mark.parametrize(
+    "command", ["migrate", "keys list", "windows list", "verify", "serve", "jobs"]
+)
+def test_a_wrong_environment_is_told_with_what_would_be_right(
+    command: str, environment: dict[str, str], says: list[str]
+) -> None:
+    told = typing(**{"database_url": "", **environment})(*command.split(), leaves_with=1)
+    assert [part for part in says if part not in told.stderr] == []
+    assert "sesame" not in told.output, "a password"
+
+
+@pytest.mark.parametrize("command", ["keys list", "windows list", "verify", "windows close"])
+def test_a_database_that_was_never_migrated_names_the_command_to_run(
+    server_url: str, command: str
+) -> None:
+    told = typing(server_url)(*command.split(), leaves_with=1)
+    assert "coalition migrate" in told.stderr
+    assert "select" not in told.stderr
+
+
+def test_a_folder_that_is_right_is_called_right(bare: Type) -> None:
+    assert "all files are right" in bare("merchants", "check", ALLIANCE).stdout
+
+
+@pytest.mark.parametrize("command", ["check", "sync"])
+def test_every_mistake_in_a_folder_is_told_by_file_and_line_and_nothing_is_changed(
+    bare: Type, tmp_path: Path, command: str
+) -> None:
+    folder = shutil.copytree(ALLIANCE, tmp_path / "merchants")
+    retail = (folder / "retail.toml").read_text()
+    (folder / "retail.toml").write_text(
+        retail.replace('"CNY"', '"YUAN"').replace('"0.008"', '"a penny"')
+    )
+    (folder / "telecom.toml").write_text("name = \n")
+    told = bare("merchants", command, folder, leaves_with=1)
+    currency, price = (
+        1 + next(n for n, line in enumerate(retail.splitlines()) if line.startswith(key))
+        for key in ("currency", "burn_price")
+    )
+    for place in (f"retail.toml:{currency}", f"retail.toml:{price}", "telecom.toml:1"):
+        assert place in told.stderr
+    assert "There are none yet" in bare("windows", "list").stdout
+
+
+def test_a_sync_changes_what_its_dry_run_said_and_a_second_one_nothing(bare: Type) -> None:
+    said = bare("merchants", "sync", ALLIANCE, "--dry-run").stdout
+    assert "There are none yet" in bare("windows", "list").stdout
+    did = bare("merchants", "sync", ALLIANCE).stdout
+    assert said == did.replace("changed.", "would change.")
+    assert "telecom: added" in did
+    assert "2017-01" in bare("windows", "list").stdout
+    assert "0 things changed" in bare("merchants", "sync", ALLIANCE).stdout
+
+
+def test_a_new_key_is_alone_on_standard_output_and_never_shown_again(terminal: Type) -> None:
+    assert "There are no keys yet" in terminal("keys", "list").stdout
+    told = terminal("keys", "create", "telecom", "--scopes", "earn, burn", "--label", "till 4")
+    key = told.stdout.strip()
+    assert re.fullmatch(r"coal_live_[0-9A-Za-z]{12}_?[0-9A-Za-z]+", key)
+    assert "only time" in told.stderr
+    key_id, secret = key[10:22], key[22:].strip("_")
+    listed = terminal("keys", "list").stdout
+    assert key_id in listed
+    assert secret not in listed
+    assert "till 4" in listed
+    test_key = terminal("keys", "create", "house", "--scopes", "house", "--test").stdout
+    assert test_key.startswith("coal_test_")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("create telecom --scopes earn,hosue", "hosue: no such scope; the scopes are earn, burn"),
+        ("create telecom --scopes house", "only the house's own keys"),
+        ("create telecom --scopes ,", "at least one scope"),
+        ("create tele --scopes earn", "no merchant 'tele'"),
+        ("rotate telecom", "create one instead"),
+        ("rotate tele", "no merchant 'tele'"),
+        ("revoke 0Ab3dEf6hIj9", "no key with the id '0Ab3dEf6hIj9'"),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused_with_what_can(
+    terminal: Type, words: str, says: str
+) -> None:
+    told = terminal("keys", *words.split(), leaves_with=1)
+    assert says in told.stderr
+    assert told.stdout == ""
+    assert "There are no keys yet" in terminal("keys", "list").stdout
+
+
+def test_a_third_key_is_refused_until_one_of_the_two_is_revoked(terminal: Type) -> None:
+    first = terminal("keys", "create", "retail", "--scopes", "earn").stdout[10:22]
+    second = terminal("keys", "rotate", "retail").stdout[10:22]
+    for words in (("create", "retail", "--scopes", "earn"), ("rotate", "retail")):
+        told = terminal("keys", *words, leaves_with=1)
+        assert first in told.stderr
+        assert second in told.stderr
+        assert "revoke one of them" in told.stderr
+    assert f"{first} of retail is revoked" in terminal("keys", "revoke", first).stdout
+    terminal("keys", "rotate", "retail")
+    listed = terminal("keys", "list").stdout
+    assert listed.count("in use") == 2
+
+
+def test_a_window_closes_once_and_says_the_same_each_time(terminal: Type) -> None:
+    assert "No window is due" in terminal("windows", "close").stdout
+    label = _open_window(terminal)
+    refused = terminal("windows", "close", label, leaves_with=1)
+    assert re.search(rf"{label} ends at \d{{4}}-\d\d-\d\d", refused.stderr)
+    assert "--early" in refused.stderr
+    dry = terminal("windows", "close", label, "--dry-run").stdout
+    assert "nothing was changed" in dry
+    assert _open_window(terminal) == label
+    first = terminal("windows", "close", label, "--early").stdout
+    assert dry.endswith(first)
+    next_label = _open_window(terminal)
+    assert next_label != label
+    for options in ((), ("--early",), ("--dry-run",)):
+        assert terminal("windows", "close", label, *options).stdout.endswith(first)
+    assert _open_window(terminal) == next_label
+
+
+@pytest.mark.parametrize("options", [[], ["--early"], ["--dry-run"]], ids=str)
+def test_an_unknown_window_is_told_as_unknown(terminal: Type, options: list[str]) -> None:
+    assert (
+        "no window '1999-01'"
+        in terminal("windows", "close", "1999-01", *options, leaves_with=1).stderr
+    )
+
+
+@pytest.mark.parametrize("option", ["--early", "--dry-run"])
+def test_closing_early_or_dry_wants_the_windows_name(terminal: Type, option: str) -> None:
+    assert "Name the window" in terminal("windows", "close", option, leaves_with=2).stderr
+
+
+def test_a_statement_is_the_same_on_the_terminal_and_in_a_file(
+    terminal: Type, tmp_path: Path
+) -> None:
+    shown = terminal("statement", "2017-01", "telecom").stdout_bytes
+    for kind in ("csv", "json", "xlsx"):
+        out = tmp_path / f"telecom.{kind}"
+        terminal("statement", "2017-01", "telecom", "--format", kind, "--out", out)
+    assert (tmp_path / "telecom.csv").read_bytes() == shown
+    printed = terminal("statement", "2017-01", "telecom", "--format", "json").stdout
+    assert json.loads((tmp_path / "telecom.json").read_bytes()) == json.loads(printed)
+    book = openpyxl.load_workbook(BytesIO((tmp_path / "telecom.xlsx").read_bytes()))
+    assert book.sheetnames
+
+
+def test_a_statement_that_cannot_be_says_why(terminal: Type) -> None:
+    label = _open_window(terminal)
+    told = terminal("statement", label, "telecom", leaves_with=1)
+    assert "it is open and ends at" in told.stderr
+    told = terminal("statement", "2017-01", "tele", leaves_with=1)
+    assert "no merchant called 'tele'" in told.stderr
+    told = terminal("statement", "2017-01", "telecom", "--format", "xlsx", leaves_with=2)
+    assert "--out telecom.xlsx" in told.stderr
+
+
+def test_verify_leaves_with_1_and_names_the_row_that_is_wrong(
+    terminal: Type, database_url: str
+) -> None:
+    assert "rules hold" in terminal("verify").stdout
+    _execute(database_url, "delete from settlement_window where label = '2017-03'")
+    told = terminal("verify", leaves_with=1)
+    assert "breaks the rule" in told.stdout
+    assert "2017-04" in told.stdout or "2017-02" in told.stdout

@@ -1,0 +1,42 @@
+"""`coalition jobs` as a process on an embedded database: it works, logs in JSON, cleans up."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.coalition import crowd
+from tests.coalition.commands.terminal import ALLIANCE
+
+from coalition import embedded_programs as programs
+
+CLI = [sys.executable, "-m", "coalition.cli"]
+
+
+def test_jobs_work_until_sigterm_and_then_stop_the_embedded_server() -> None:
+    # The embedded server's account cannot reach pytest's own folder.
+    with tempfile.TemporaryDirectory(prefix="coalition-test-", dir="/tmp") as name:
+        Path(name).chmod(0o711)
+        environment = {**os.environ, "COALITION_DATA": name, "DATABASE_URL": ""}
+        subprocess.run([*CLI, "merchants", "sync", ALLIANCE], env=environment, check=True)
+        log, place = Path(name) / "log", Path(name) / "postgres/data"
+        with log.open("wb") as output:
+            jobs = subprocess.Popen([*CLI, "jobs"], env=environment, stdout=output, stderr=output)
+
+        try:
+            deadline_s = time.monotonic() + crowd.WAIT_S_MAX
+            while "windows_closed" not in log.read_text():
+                assert jobs.poll() is None, log.read_text()
+                assert time.monotonic() < deadline_s, log.read_text()
+                time.sleep(0.1)
+            assert programs.recorded_postmaster(place) is not None
+        finally:
+            jobs.terminate()
+            left_with = jobs.wait(crowd.WAIT_S_MAX)
+        assert left_with in (0, 143)
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        assert [line for line in lines if line["event"] == "windows_closed"]
+        assert programs.recorded_postmaster(place) is None, "PostgreSQL still runs"
