@@ -18,7 +18,6 @@ from coalition.api.access import Access
 from coalition.api.admission import ApiRequest, admit
 from coalition.api.desk import Desk
 from coalition.api.document import complete
-from coalition.api.failures import in_a_line
 from coalition.api.meters import Meters
 from coalition.api.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.api.schema import KEY_SCHEME, openapi_config
@@ -26,6 +25,7 @@ from coalition.api.syntax import BODY_BYTES_MAX
 from coalition.batches.desk import BatchDesk
 from coalition.database import create_engine
 from coalition.errors import CoalitionError
+from coalition.failures import in_a_line
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.parent import leave_with_parent

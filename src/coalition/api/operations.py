@@ -12,9 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.api.desk import Desk
-from coalition.api.failures import in_a_line
 from coalition.api.meters import CONTENT_TYPE
 from coalition.database import is_current
+from coalition.failures import in_a_line
 
 log = structlog.get_logger()
 

@@ -15,9 +15,9 @@ from litestar.exceptions import HTTPException
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from coalition.api.failures import in_a_line, in_full
 from coalition.api.syntax import BODY_BYTES_MAX
 from coalition.errors import CoalitionError, Code
+from coalition.failures import in_a_line, in_full
 from coalition.ledger.post import ConnectionLostError
 
 log = structlog.get_logger()

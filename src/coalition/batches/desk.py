@@ -15,12 +15,12 @@ from uuid import UUID
 
 import structlog
 
-from coalition.api.failures import in_a_line, in_full
 from coalition.batches import store
 from coalition.batches.lines import LineReader, read_header
 from coalition.batches.posting import OnProgress, Work, post_batch
 from coalition.batches.spool import Intake, Spool
 from coalition.batches.store import Batch, Format
+from coalition.failures import in_a_line, in_full
 from coalition.ledger.post import Ledger
 
 log = structlog.get_logger()

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from coalition.errors import CoalitionError, Code
+from coalition.failures import in_a_line
 from coalition.ledger.commands import Outcome, Request
 from coalition.ledger.line import Line
 from coalition.ledger.post import Ledger
@@ -155,7 +156,7 @@ class GroupCommit:
         try:
             outcomes = await self._ledger.post([request for request, _ in group], line)
         except Exception as error:
-            log.exception("group_failed", size=len(group))
+            log.error("group_failed", size=len(group), error=in_a_line(error))
             for _, waiting in group:
                 if not waiting.done():
                     waiting.set_exception(error)

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.errors import Code
+from coalition.failures import in_full
 from coalition.ledger.commands import Outcome, Refused, Request
 from coalition.ledger.decide import decide
 from coalition.ledger.line import Line
@@ -183,5 +184,5 @@ async def _roll_back(line: Line, driver: asyncpg.Connection) -> None:
 def _refusal(error: Exception) -> Refused:
     if isinstance(error, asyncpg.LockNotAvailableError):
         return Refused(Code.BUSY, "This member's account is locked by other work; try again.")
-    log.error("command_failed", kind=type(error).__name__, error=str(error))
+    log.error("command_failed", exception=in_full(error))
     return Refused(Code.INTERNAL, "This posting failed for a reason of ours; nothing was changed.")

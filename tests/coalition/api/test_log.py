@@ -15,8 +15,8 @@ from tests.coalition.api.conftest import World
 from tests.coalition.api.test_codes import _away, assert_problem
 
 from coalition.api import admission
-from coalition.api.failures import in_a_line, in_full
 from coalition.errors import Code
+from coalition.failures import in_a_line, in_full
 
 SENT = "what-the-till-sent"
 
