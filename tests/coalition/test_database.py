@@ -88,8 +88,8 @@ REFUSED = {
         "must belong to an account",
     ),
     "a lot is made by no posting": (
-        "insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,"
-        " earned_on, window_id) select member_id, 998, 999, origin_id, kind, 1, 1, earned_at,"
+        "insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining,"
+        " earned_at, earned_on, window_id) select member_id, 998, 999, origin_id, kind, 1, 1, earned_at,"
         " earned_on, 1 from lot limit 1",
         "must be made by a posting",
     ),
@@ -101,8 +101,8 @@ REFUSED = {
     ),
     "a leg joins no burn": (
         "insert into leg (member_id, lot_no, posting_no, burn_no, origin_id, redeemer_id, kind,"
-        " points, occurred_on, window_id, leg_no) select member_id, lot_no, earn_no, 999, origin_id,"
-        " 2, 'redemption', 1, earned_on, 1, 1 from lot limit 1",
+        " points, occurred_on, window_id, leg_no) select member_id, lot_no, earn_no, 999,"
+        " origin_id, 2, 'redemption', 1, earned_on, 1, 1 from lot limit 1",
         "must join a lot and a burn",
     ),
     "an account changes its member": (

@@ -57,6 +57,8 @@ async def close_due(
     # All flips come before the first netting, so that tills post into the present as soon as
     # possible after a long standstill.
     while (window := await _open_window(engine)) is not None and window.closes_at <= now:
+        if not window.is_open:
+            break
         await _flip(engine, window, now)
     return await _net_pending(engine, now, on_progress)
 

@@ -14,11 +14,15 @@ from decimal import Decimal
 from typing import Any
 
 from coalition.merchants.toml_lines import KeyPath, line_of, lines_of_keys
-from settlement.money import AMOUNT_MAX, minor_digits
+from settlement.money import minor_digits
 
 _DECIMAL = re.compile(r"[0-9]{1,30}(?:\.([0-9]{1,30}))?")
 _SYNTAX_LINE = re.compile(r" ?\(at line (\d+), column \d+\)$")
 _SYNTAX_END = " (at end of document)"
+
+
+# More than any amount in a file needs, in minor units, and exact in every step of reading it.
+MONEY_MAX = 10**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +193,7 @@ def read_money(
         key,
         # A file whose currency is wrong is not blamed for the digits of its amounts as well.
         digits_max=digits if currency else 30,
-        below=AMOUNT_MAX // 10**digits,
+        below=MONEY_MAX // 10**digits,
         example=example,
         required=required,
     )

@@ -242,7 +242,7 @@ class Model:
             parts = self._choose(lots, moved, "oldest", None) or []
             burn = Burn("clawback", None, moved)
             member.burns.append(burn)
-            about = earn.window if earn.window != self.window else None
+            about = earn.window if earn.window != self.window else earn.lot.about
             legs = self._write(member, burn, parts, earn.lot.earned_on, self.window, about)
         if back > moved:
             member.debts[at] = member.debts.get(at, 0) + back - moved
