@@ -89,8 +89,8 @@ REFUSED = {
     ),
     "a lot is made by no posting": (
         "insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining,"
-        " earned_at, earned_on, window_id) select member_id, 998, 999, origin_id, kind, 1, 1, earned_at,"
-        " earned_on, 1 from lot limit 1",
+        " earned_at, earned_on, window_id) select member_id, 998, 999, origin_id, kind, 1, 1,"
+        " earned_at, earned_on, 1 from lot limit 1",
         "must be made by a posting",
     ),
     "a burn is made by no posting": (

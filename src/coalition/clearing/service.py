@@ -57,8 +57,6 @@ async def close_due(
     # All flips come before the first netting, so that tills post into the present as soon as
     # possible after a long standstill.
     while (window := await _open_window(engine)) is not None and window.closes_at <= now:
-        if not window.is_open:
-            break
         await _flip(engine, window, now)
     return await _net_pending(engine, now, on_progress)
 
@@ -122,7 +120,7 @@ def _check_end(window: Window, now: datetime, *, early: bool) -> None:
 async def _open_window(engine: AsyncEngine) -> Window | None:
     async with engine.connect() as connection:
         found = await list_windows(connection)
-    return found[-1] if found else None
+    return found[-1] if found and found[-1].is_open else None
 
 
 async def _flip(engine: AsyncEngine, window: Window, now: datetime) -> None:

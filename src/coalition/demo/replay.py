@@ -5,6 +5,7 @@ events are posted in order. What the ledger answered is kept as far as later eve
 events come from is data.py; the database they go to is started by show.py.
 """
 
+import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ from coalition.ledger.commands import (
 )
 from coalition.ledger.post import Ledger
 
+LANES = 2
 POST_MAX = 2_000
 
 Asked = tuple[Event, Request | None]
@@ -90,11 +92,25 @@ async def replay(
                 (event, _request(event, people[event.household], told, merchant_ids))
                 for event in together
             ]
-            for event, outcome in await _post(ledger, asked):
+            for event, outcome in await _post_in_lanes(ledger, asked):
                 _note(event, outcome, told, tally)
         advance(f"{midnight:%B}", len(day))
     await _at_midnight(engine, ledger, told, ends_at)
     return tally
+
+
+async def _post_in_lanes(
+    ledger: Ledger, asked: Sequence[Asked]
+) -> list[tuple[Event, Outcome | None]]:
+    """Post what belongs together in lanes, so that one is decided while the other is stored.
+
+    A household's events stay in one lane, and so in order.
+    """
+    lanes: list[list[Asked]] = [[] for _ in range(LANES)]
+    for pair in asked:
+        lanes[pair[0].household % LANES].append(pair)
+    noted = await asyncio.gather(*(_post(ledger, lane) for lane in lanes))
+    return [pair for lane in noted for pair in lane]
 
 
 async def _post(ledger: Ledger, asked: Sequence[Asked]) -> list[tuple[Event, Outcome | None]]:

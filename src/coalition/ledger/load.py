@@ -40,14 +40,18 @@ order by member_id for update
 """
 
 # A posting holds the open window's row until it commits; a close waits for that, milliseconds.
+# The lots are looked up member by member (offset 0 says so to the planner): whatever it thinks of
+# the number of members, reading every lot there is would be the worst of plans.
 _READ = f"""
 select window_id, label, opens_at, closes_at, (select max(synced_at) from merchant) as synced_at,
     (select array_agg(row (card_number, member_id, status::text)) from card
      where card_number = any($1::bigint[])) as cards,
-    (select array_agg(row ({rows.LOT_COLUMNS})) from lot
-     where is_open and member_id in (
-         select member_id from card where card_number = any($2::bigint[])
-         union all select unnest($3::bigint[]))) as lots,
+    (select array_agg(row ({rows.LOT_COLUMNS}))
+     from (select member_id from card where card_number = any($2::bigint[])
+           union select unnest($3::bigint[])) as spenders
+     cross join lateral (
+         select * from lot where lot.member_id = spenders.member_id and is_open offset 0
+     ) as lot) as lots,
     (select array_agg(row (member_id, posting_no, kind::text, merchant_id, card_number, change,
                            available_after, occurred_at, recorded_at, p.window_id, owed, target_no,
                            amount, peer_member_id, request_id, body_hash, reference, w.label))

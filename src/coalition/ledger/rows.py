@@ -13,7 +13,7 @@ from coalition.ledger.state import BurnRow, EarnRow, Leg, Lot
 Keys = set[tuple[int, int]]
 
 LOT_COLUMNS = """
-member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
+lot.member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
 expires_on, window_id, about_window_id, first_expires_on
 """
 _LOTS = f"""
