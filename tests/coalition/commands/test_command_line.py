@@ -123,7 +123,7 @@ def test_a_sync_changes_what_its_dry_run_said_and_a_second_one_nothing(bare: Typ
     did = bare("merchants", "sync", ALLIANCE).stdout
     assert said == did.replace("changed.", "would change.")
     assert "telecom: added" in did
-    assert "2017-01" in bare("windows", "list").stdout
+    assert "2026-01" in bare("windows", "list").stdout
     assert "0 things changed" in bare("merchants", "sync", ALLIANCE).stdout
 
 
@@ -211,12 +211,12 @@ def test_closing_early_or_dry_wants_the_windows_name(terminal: Type, option: str
 def test_a_statement_is_the_same_on_the_terminal_and_in_a_file(
     terminal: Type, tmp_path: Path
 ) -> None:
-    shown = terminal("statement", "2017-01", "telecom").stdout_bytes
+    shown = terminal("statement", "2026-01", "telecom").stdout_bytes
     for kind in ("csv", "json", "xlsx"):
         out = tmp_path / f"telecom.{kind}"
-        terminal("statement", "2017-01", "telecom", "--format", kind, "--out", out)
+        terminal("statement", "2026-01", "telecom", "--format", kind, "--out", out)
     assert (tmp_path / "telecom.csv").read_bytes() == shown
-    printed = terminal("statement", "2017-01", "telecom", "--format", "json").stdout
+    printed = terminal("statement", "2026-01", "telecom", "--format", "json").stdout
     assert json.loads((tmp_path / "telecom.json").read_bytes()) == json.loads(printed)
     book = openpyxl.load_workbook(BytesIO((tmp_path / "telecom.xlsx").read_bytes()))
     assert book.sheetnames
@@ -226,9 +226,9 @@ def test_a_statement_that_cannot_be_says_why(terminal: Type) -> None:
     label = _open_window(terminal)
     told = terminal("statement", label, "telecom", leaves_with=1)
     assert "it is open and ends at" in told.stderr
-    told = terminal("statement", "2017-01", "tele", leaves_with=1)
+    told = terminal("statement", "2026-01", "tele", leaves_with=1)
     assert "no merchant called 'tele'" in told.stderr
-    told = terminal("statement", "2017-01", "telecom", "--format", "xlsx", leaves_with=2)
+    told = terminal("statement", "2026-01", "telecom", "--format", "xlsx", leaves_with=2)
     assert "--out telecom.xlsx" in told.stderr
 
 
@@ -236,7 +236,7 @@ def test_verify_leaves_with_1_and_names_the_row_that_is_wrong(
     terminal: Type, database_url: str
 ) -> None:
     assert "rules hold" in terminal("verify").stdout
-    _execute(database_url, "delete from settlement_window where label = '2017-03'")
+    _execute(database_url, "delete from settlement_window where label = '2026-03'")
     told = terminal("verify", leaves_with=1)
     assert "breaks the rule" in told.stdout
-    assert "2017-04" in told.stdout or "2017-02" in told.stdout
+    assert "2026-04" in told.stdout or "2026-02" in told.stdout
