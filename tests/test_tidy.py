@@ -14,7 +14,7 @@ MODULE_LINES_MAX = 400
 EMPTY_WORDS = re.compile(r"(manager|helper|utils?|processor|wallet)", re.IGNORECASE)
 # The places where packages are downloaded from, and folders of one machine. Written in parts, so
 # that this file does not hold what it looks for.
-HOSTS = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".com", "debian" + ".org")
+HOSTS = ("pypi" + ".org", "python" + "hosted.org", "npmjs" + ".com", "debian" + ".org")
 FOLDERS = ("/ro" + "ot/", "/ho" + "me/", "../sha" + "red")
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
