@@ -213,3 +213,15 @@ async def test_a_given_url_is_taken_as_it_is() -> None:
     given = {"DATABASE_URL": "postgres://me@db/points", "COALITION_PEPPER": "p" * 32}
     async with database.open_database(read_settings(given)) as url:
         assert url == "postgresql+asyncpg://me@db/points"
+
+
+async def test_a_burn_may_take_more_lots_than_a_smallint_counts(engine: AsyncEngine) -> None:
+    """A member of ten years may hold tens of thousands of small lots, and one expiry takes all."""
+    async with engine.connect() as connection:
+        kind = await connection.scalar(
+            text(
+                "select data_type from information_schema.columns"
+                " where table_name = 'leg' and column_name = 'leg_no'"
+            )
+        )
+    assert kind == "integer"
