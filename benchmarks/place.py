@@ -7,8 +7,7 @@ import asyncio
 import os
 import secrets
 import tempfile
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,13 +88,6 @@ async def settle(connection: asyncpg.Connection) -> None:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run one piece of database work to its end."""
     return asyncio.run(work)
-
-
-def timed_s(work: Callable[[], object]) -> float:
-    """How long the call takes, in seconds."""
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 def clean_environment() -> dict[str, str]:

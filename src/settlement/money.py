@@ -1,6 +1,5 @@
 """Money as integer minor units with a currency, and the one place where money is rounded."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
@@ -15,17 +14,6 @@ _MINOR_DIGITS = {
 PRICE_DIGITS_MAX = 6
 # What the amount columns hold. 10^20 units at the highest price are far below it.
 AMOUNT_MAX = 10**38 - 1
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Money:
-    """An amount in minor units (cents, fen) of an ISO 4217 currency."""
-
-    currency: str
-    amount: int
-
-    def __str__(self) -> str:
-        return f"{format_amount(self.amount, self.currency)} {self.currency}"
 
 
 def minor_digits(currency: str) -> int:

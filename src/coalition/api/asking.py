@@ -9,8 +9,6 @@ from coalition.api.idempotency import body_hash, request_id
 from coalition.errors import CoalitionError
 from coalition.ledger.commands import Command, Done, Request
 
-__all__ = ["ask", "body_hash", "request_id"]
-
 
 async def ask(
     request: ApiRequest,

@@ -9,9 +9,9 @@ from litestar.params import Body, FromPath, JSONBody
 from coalition.api import ids, views
 from coalition.api.admission import ApiRequest, check_rate
 from coalition.api.answers import REPLAYED, card_text
-from coalition.api.asking import body_hash, request_id
 from coalition.api.bodies import EnrolBody, NothingBody
 from coalition.api.describe import REPLAYED_HEADER, MaybeKeyedOperation, reads, writes
+from coalition.api.idempotency import body_hash, request_id
 from coalition.api.meaning import read_card
 from coalition.api.pages import LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from coalition.errors import CoalitionError, Code

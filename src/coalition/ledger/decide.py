@@ -34,10 +34,8 @@ def decide(request: Request, state: State, book: Book) -> Outcome:
     """
     command = request.command
     match command:
-        case Earn():
-            return _on_card(request, command.card, state, book)
-        case Burn():
-            return _on_card(request, command.card, state, book)
+        case Earn() | Burn():
+            return _on_card(request, command, state, book)
         case Transfer():
             return _transfer(request, command, state, book)
         case Expire():
@@ -48,23 +46,16 @@ def decide(request: Request, state: State, book: Book) -> Outcome:
             return _on_earn(request, command, state, book)
 
 
-def _on_card(request: Request, number: int, state: State, book: Book) -> Outcome:
-    card = state.cards.get(number)
-    member = state.members.get(card.member_id) if card else None
-    if card is None or member is None:
-        return unknown_card(number)
-    earlier = state.seen.get(request.request_id) if request.request_id else None
-    if earlier is not None and earlier.body_hash == request.body_hash:
-        return Done(earlier.answer, replayed=True)
-    if card.status != "active":
-        return card_not_active(number, card.status)
-    if earlier is not None:
-        return key_reused()
+def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -> Outcome:
+    member = _holder(command.card, state)
+    if member is None:
+        return unknown_card(command.card)
+    known = _known(request, state, command.card)
+    if known is not None:
+        return known
     lapses.lapse(member, state, book, request.now)
-    command = request.command
     if isinstance(command, Earn):
         return _remember(request, state, earns.earn(request, command, member, state, book))
-    assert isinstance(command, Burn)
     return _remember(request, state, burns.burn(request, command, member, state, book))
 
 
@@ -107,22 +98,12 @@ def _on_earn(request: Request, command: ReverseEarn, state: State, book: Book) -
 
 
 def _transfer(request: Request, command: Transfer, state: State, book: Book) -> Outcome:
-    members: list[Member] = []
-    for number in (command.from_card, command.to_card):
-        card = state.cards.get(number)
-        member = state.members.get(card.member_id) if card else None
-        if member is None:
-            return unknown_card(number)
-        members.append(member)
-    earlier = state.seen.get(request.request_id) if request.request_id else None
-    if earlier is not None and earlier.body_hash == request.body_hash:
-        return Done(earlier.answer, replayed=True)
-    for number in (command.from_card, command.to_card):
-        if state.cards[number].status != "active":
-            return card_not_active(number, state.cards[number].status)
-    if earlier is not None:
-        return key_reused()
-    giver, taker = members
+    giver, taker = _holder(command.from_card, state), _holder(command.to_card, state)
+    if giver is None or taker is None:
+        return unknown_card(command.from_card if giver is None else command.to_card)
+    known = _known(request, state, command.from_card, command.to_card)
+    if known is not None:
+        return known
     if giver is taker:
         return Refused(Code.INVALID, "Both cards belong to one member; there is nothing to move.")
     lapses.lapse(giver, state, book, request.now)
@@ -141,13 +122,23 @@ def _expire(request: Request, command: Expire, state: State, book: Book) -> Outc
     return Done(ExpireAnswer(command.member_id, expired, voided))
 
 
-def _known(request: Request, state: State) -> Outcome | None:
+def _holder(number: int, state: State) -> Member | None:
+    card = state.cards.get(number)
+    return state.members.get(card.member_id) if card else None
+
+
+def _known(request: Request, state: State, *cards: int) -> Outcome | None:
+    """What is settled before the command is looked at: a replay, a dead card, a key used before.
+
+    A replay comes first: its answer is the same whatever became of the card.
+    """
     earlier = state.seen.get(request.request_id) if request.request_id else None
-    if earlier is None:
-        return None
-    if earlier.body_hash == request.body_hash:
+    if earlier is not None and earlier.body_hash == request.body_hash:
         return Done(earlier.answer, replayed=True)
-    return key_reused()
+    for number in cards:
+        if state.cards[number].status != "active":
+            return card_not_active(number, state.cards[number].status)
+    return key_reused() if earlier is not None else None
 
 
 def _remember(request: Request, state: State, outcome: Outcome) -> Outcome:

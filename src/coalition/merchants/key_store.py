@@ -24,7 +24,6 @@ _SELECT = """
            k.created_at, k.revoked_at
     from api_key k join merchant m using (merchant_id)
 """
-_FIND = text(_SELECT + "where k.key_id = :key_id and k.revoked_at is null")
 _FIND_ALL = text(_SELECT + "where k.key_id = any(:key_ids) and k.revoked_at is null")
 _ANY = text(_SELECT + "where k.key_id = :key_id")
 _ALL = text(_SELECT + "order by k.merchant_id, k.created_at, k.key_id")
@@ -152,12 +151,6 @@ def _id_in(text: str) -> str:
         if text.startswith(mode):
             return text.removeprefix(mode).partition("_")[0]
     return text
-
-
-async def find(connection: AsyncConnection, key_id: str) -> StoredKey | None:
-    """The key in use with that id; None where there is none, or it was revoked."""
-    row = (await connection.execute(_FIND, {"key_id": key_id})).one_or_none()
-    return None if row is None else _stored(row)
 
 
 async def find_all(connection: AsyncConnection, key_ids: Collection[str]) -> dict[str, StoredKey]:

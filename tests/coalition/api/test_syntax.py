@@ -3,7 +3,6 @@
 import msgspec
 import pytest
 
-from coalition.api.asking import body_hash, request_id
 from coalition.api.bodies import (
     Body,
     BurnBody,
@@ -13,6 +12,7 @@ from coalition.api.bodies import (
     NothingBody,
     PartBody,
 )
+from coalition.api.idempotency import body_hash, request_id
 from coalition.api.syntax import check_syntax, decode, may_be_empty
 from coalition.errors import CoalitionError, Code
 

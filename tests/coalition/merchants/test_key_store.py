@@ -60,7 +60,7 @@ async def revoke(engine: AsyncEngine, key_id: str, now: datetime = NOW) -> Store
 
 async def find(engine: AsyncEngine, key_id: str) -> StoredKey | None:
     async with engine.begin() as connection:
-        return await key_store.find(connection, key_id)
+        return (await key_store.find_all(connection, [key_id])).get(key_id)
 
 
 async def test_a_key_is_found_by_its_id_and_matches_by_its_secret(synced: AsyncEngine) -> None:
