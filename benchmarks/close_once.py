@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 from coalition.clearing.service import close_due
 from coalition.database import create_engine
@@ -30,9 +31,21 @@ async def _close(url: str) -> float:
     return seconds
 
 
+def _peak_mb() -> float:
+    """This process's highest resident size.
+
+    Where there is /proc, it is asked: getrusage(2) counts what the parent held when it forked.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(fields["VmHWM"].split()[0]) * 1024 / 1_000_000
+    # Kilobytes where there is no /proc but on macOS, which counts bytes.
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1_000_000
+
+
 if __name__ == "__main__":
     taken_s = asyncio.run(_close(sys.argv[1]))
-    # Kilobytes on Linux, bytes on macOS (getrusage(2)).
-    unit = 1 if sys.platform == "darwin" else 1024
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1_000_000
+    peak_mb = _peak_mb()
     sys.stdout.write(json.dumps({"seconds": taken_s, "peak_mb": peak_mb}) + "\n")

@@ -62,7 +62,7 @@ select origin_id, redeemer_id, sum(points) from leg where window_id = 1 group by
 """
 # As it was before the close, so that it can be closed again.
 _REOPEN = """
-truncate path, obligation, position;
+truncate path, passed_net, position;
 delete from leg where window_id > 1;
 delete from lot where window_id > 1;
 delete from burn where window_id > 1;

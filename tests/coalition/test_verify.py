@@ -193,7 +193,7 @@ CASES = (
     ),
     Case(
         JANUARY_REBUILT,
-        ("update obligation set reason = 'a favour' where obligation_no = 1",),
+        ("update path set price = price + 1 where kind = 'redemption'",),
         "window 2017-01: obligation is stored, but the ledger does not give it",
     ),
     Case(

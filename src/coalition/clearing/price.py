@@ -113,7 +113,7 @@ def price(
     One line is one path, one kind, one price, and one earlier window where it is about one. Its
     amount is exact and rounded once, half-even, to minor units. Lines of 0 points are left out.
     """
-    entries = [(_path(tally), _dues(tally, table, parties), tally.points) for tally in tallies]
+    entries = [(_path(tally), _owing(tally, table, parties), tally.points) for tally in tallies]
     entries.sort(key=itemgetter(0))
     paths: list[PathLine] = []
     obligations: list[Obligation] = []
@@ -145,6 +145,12 @@ def _lines(entries: list[tuple[_Dues, int]]) -> list[tuple[_Dues, int]]:
 def _shown_price(dues: _Dues) -> Decimal:
     """The price on the path line: what the first due costs a point."""
     return dues[0].price if dues else ZERO
+
+
+def _owing(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> _Dues:
+    """The dues of a tally: none where all of them are free, as before the first price agreed on."""
+    dues = _dues(tally, table, parties)
+    return dues if any(due.price for due in dues) else ()
 
 
 def _dues(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> _Dues:

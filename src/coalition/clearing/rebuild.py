@@ -13,6 +13,7 @@ from coalition.clearing.price import PriceTable, Tally, price
 from coalition.errors import CoalitionError, Code
 from coalition.merchants.book import Book
 from coalition.merchants.store import load_book
+from settlement import results
 from settlement import store as windows
 from settlement.netting import Balances, net
 from settlement.obligation import Result
@@ -33,7 +34,7 @@ async def rebuild(connection: AsyncConnection, label: str) -> Result:
     CoalitionError not_found where there is no such window, or it has no result yet.
     """
     window = await netted_window(connection, label)
-    return await _rebuild(connection, window, await windows.result_of(connection, window.window_id))
+    return await _rebuild(connection, window, await results.result_of(connection, window.window_id))
 
 
 async def _rebuild(connection: AsyncConnection, window: Window, stored: Result) -> Result:
@@ -52,7 +53,7 @@ async def _net(
     policy: Policy,
 ) -> Result:
     # The window before left this one its opening balances: closing(n) = opening(n + 1).
-    openings = await windows.closings(connection, window.window_id - 1)
+    openings = await results.closings(connection, window.window_id - 1)
     # In a thread: a large window takes seconds, and a server that closes it goes on answering.
     return await asyncio.to_thread(_price_and_net, rows, table, policy, openings)
 
@@ -92,7 +93,7 @@ def unknown_window(label: str) -> CoalitionError:
 async def differs(connection: AsyncConnection, label: str) -> list[str]:
     """Each line in which the stored result and the one rebuilt from the ledger are not the same."""
     window = await netted_window(connection, label)
-    stored = await windows.result_of(connection, window.window_id)
+    stored = await results.result_of(connection, window.window_id)
     rebuilt = await _rebuild(connection, window, stored)
     return [
         *_differences(label, "path", stored.paths, rebuilt.paths),

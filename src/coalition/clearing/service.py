@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.clearing import store
+from coalition.clearing.policy import policy_of
+from coalition.clearing.price_sql import write_lines
 from coalition.clearing.rebuild import (
     compute,
     differs,
@@ -25,8 +27,10 @@ from coalition.clearing.what_if import WhatIf, lay_over
 from coalition.earning.terms import HouseTerms
 from coalition.errors import CoalitionError, Code
 from coalition.merchants.store import load_book
+from settlement import results
 from settlement import service as settlement
 from settlement import store as windows
+from settlement.netting import net
 from settlement.obligation import Result
 from settlement.service import WindowBusyError
 from settlement.store import list_windows
@@ -97,7 +101,7 @@ async def close_window(
 async def read_result(connection: AsyncConnection, label: str) -> Result:
     """What a closed window came to, as stored. CoalitionError not_found: unknown, or no result."""
     window = await netted_window(connection, label)
-    return await windows.result_of(connection, window.window_id)
+    return await results.result_of(connection, window.window_id)
 
 
 def _check_end(window: Window, now: datetime, *, early: bool) -> None:
@@ -159,9 +163,21 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     # A rebuild reads the prices recorded until netted_at, so that must not lie before any of them,
     # not even where the clock of whoever recorded one ran ahead.
     latest = await store.prices_recorded_until(connection)
-    result = await compute(connection, book, again, table)
-    netted_at = max(now, latest or now)
-    await windows.write_result(connection, again, result, netted_at, names_of(book))
+    policy = policy_of(book, again)
+    await write_lines(connection, again.window_id, table, policy, book.ids)
+    # The window before left this one its opening balances: closing(n) = opening(n + 1).
+    openings = await results.closings(connection, again.window_id - 1)
+    debts = await results.debts(connection, again.window_id)
+    obligations, positions = net(
+        debts,
+        openings,
+        seen=await results.bystanders(connection, again.window_id),
+        through=policy.through,
+        minimum_due=policy.minimum_due,
+    )
+    passed = obligations[len(debts) :]
+    await results.write_positions(connection, again, passed, positions, names_of(book))
+    await windows.mark_netted(connection, again.window_id, max(now, latest or now))
     return True
 
 
@@ -175,7 +191,7 @@ async def _dry_run(engine: AsyncEngine, label: str, prices: WhatIf | None) -> Re
         if window is None:
             raise unknown_window(label)
         if window.netted_at is not None and prices is None:
-            return await windows.result_of(connection, window.window_id)
+            return await results.result_of(connection, window.window_id)
         found = await list_windows(connection)
         if any(before.netted_at is None for before in found if before.window_id < window.window_id):
             raise CoalitionError(

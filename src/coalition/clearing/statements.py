@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from coalition.clearing.rebuild import netted_window
 from coalition.errors import CoalitionError, Code
 from coalition.merchants.book import Book
-from settlement import store as windows
+from settlement import results
 from settlement.obligation import HOUSE, POOL
 from settlement.statement import Statement, build
 
@@ -21,10 +21,10 @@ async def read_statement(connection: AsyncConnection, label: str, party: str) ->
     Raises CoalitionError not_found: an unknown window or party, or a window that is still open.
     """
     window = await netted_window(connection, label)
-    name = await windows.name_at_netting(connection, window.window_id, party)
+    name = await results.name_at_netting(connection, window.window_id, party)
     if name is None:
         raise CoalitionError(Code.NOT_FOUND, f"there is no merchant called {party!r}")
-    result = await windows.result_of(connection, window.window_id)
+    result = await results.result_of(connection, window.window_id)
     # Off the loop: a large statement takes a second, and tills do not wait for it.
     return await asyncio.to_thread(build, result, window, party, name)
 

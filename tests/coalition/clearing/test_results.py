@@ -1,7 +1,7 @@
 """A closed window's result as it is stored: how large it may be, and that nothing changes it."""
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from itertools import product
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -176,11 +176,26 @@ async def test_a_window_is_settled_only_after_it_was_netted(rows, engine):
 async def test_a_result_is_written_only_for_a_window_that_is_being_netted(rows, engine):
     await rows.start(TELECOM, RETAIL)
     line = text(
-        "insert into path (window_id, path_no, origin_id, redeemer_id, kind, points, price, amount,"
-        " currency) values (:window, 1, 2, 3, 'redemption', 1, :price, 1, 'CNY')"
+        "insert into path (window_id, origin_id, redeemer_id, kind, points, price, amount,"
+        " currency) values (:window, 2, 3, 'redemption', 1, 0.01, 1, 'CNY')"
     )
-    # Neither the open window nor one that does not exist, though no foreign key says so.
-    for window in (1, 99):
+    passed_net = text(
+        "insert into passed_net (window_id, party_id, debtor_id, creditor_id, amount, currency)"
+        " values (:window, 2, 2, 3, 1, 'CNY')"
+    )
+    assert await service.close_due(engine, MARCH_END) == ["2017-03"]
+    # Neither a netted window nor the open one, nor one that does not exist, though no foreign key
+    # says so.
+    for window, statement in (*product((1, 2, 99), [line]), *product((1, 2), [passed_net])):
         with pytest.raises(DBAPIError, match="only while its closed window is being netted"):
             async with engine.begin() as connection:
-                await connection.execute(line, {"window": window, "price": Decimal("0.01")})
+                await connection.execute(statement, {"window": window})
+
+
+@pytest.mark.parametrize("table", ["path", "passed_net", "position"])
+async def test_a_result_is_never_changed(rows, engine, table):
+    await rows.start(TELECOM, RETAIL)
+    for change in (f"update {table} set currency = 'EUR'", f"delete from {table}"):
+        with pytest.raises(DBAPIError, match="history is appended to, never changed"):
+            async with engine.begin() as connection:
+                await connection.execute(text(change))

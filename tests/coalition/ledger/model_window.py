@@ -24,14 +24,14 @@ def lines(model: Model, window: int) -> tuple[Counter[Row], dict[str, int]]:
     for member in model.members.values():
         for lot in member.lots:
             if lot.window == window and lot.kind != "transfer":
-                dues = _issue(model.terms[lot.origin], lot.earned_on)
+                dues = _owing(_issue(model.terms[lot.origin], lot.earned_on))
                 points[lot.origin, lot.origin, "issue", lot.about, False, dues] += lot.points
         for burn, leg in member.legs:
             if leg.window != window:
                 continue
             origin = leg.lot.origin
             redeemer = burn.redeemer or origin
-            dues = _dues(model.terms, origin, redeemer, burn.kind, leg.on)
+            dues = _owing(_dues(model.terms, origin, redeemer, burn.kind, leg.on))
             back = leg.about is not None and leg.points < 0
             points[origin, redeemer, burn.kind, leg.about, back, dues] += leg.points
     rows: Counter[Row] = Counter()
@@ -69,6 +69,11 @@ def settle(
 
 def minor(points: int, price: Decimal) -> int:
     return int((points * price * 100).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _owing(dues: tuple[Debt, ...]) -> tuple[Debt, ...]:
+    """A price of 0 and none agreed on yet are the same: nobody owes anybody anything."""
+    return dues if any(price for _, _, price in dues) else ()
 
 
 def _issue(terms: Terms, on: date) -> tuple[Debt, ...]:

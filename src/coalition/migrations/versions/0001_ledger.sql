@@ -231,44 +231,80 @@ create index leg_window on leg using brin (window_id) with (pages_per_range = 32
 -- Amounts and sums of points have 38 digits, since no price and no burn may stop a window from being
 -- netted: the largest price times all points that a bigint can count is far below that.
 --
--- path and obligation have no foreign keys: a large window has three million of these rows, and to
--- look up each one's window, parties and line would take longer than to write it. Each table is
--- written once, by one statement, under a trigger that demands that its window is being netted; the
--- ids were read from merchant and settlement_window in the same database transaction, and neither
--- table ever loses a row.
+-- path has no foreign keys and no primary key: a large window has a million of its rows, and to look
+-- up each one's window and parties, or to sort them all, would take longer than to write them. They
+-- are written once, by one statement, under a trigger that demands that their window is being
+-- netted; the ids come from merchant, leg and lot in the same database transaction, and no row is
+-- ever lost. A line has no number: lines are read in the order of what they say.
 
 -- What each path came to: points of this origin, burned at this redeemer, at this price. kind
--- 'issue' is points issued (redeemer_id = origin_id).
+-- 'issue' is points issued (redeemer_id = origin_id). points is signed, and so are both amounts.
+-- debtor_id owes amount, which is points x price, and creditor_id is owed paid_amount in
+-- paid_currency; these three are null where they are the same as the debtor's, which is the rule.
+-- Negative points swap the two. Both parties are null where they would be one and the same, as for
+-- a merchant's own points.
 create table path (
     window_id       int not null,
-    path_no         int not null,
     origin_id       int not null,
     redeemer_id     int not null,
     kind            text not null,
     about_window_id int,
-    points          numeric(38, 0) not null,
+    points          numeric(38, 0) not null check (points <> 0),
+    debtor_id       int,
+    creditor_id     int,
     price           numeric(12, 6) not null,
     amount          numeric(38, 0) not null,
     currency        text not null,
-    primary key (window_id, path_no),
-    check (about_window_id < window_id)
+    paid_price      numeric(12, 6),
+    paid_amount     numeric(38, 0),
+    paid_currency   text,
+    check (about_window_id < window_id),
+    check (debtor_id <> creditor_id),
+    check (num_nulls(debtor_id, creditor_id) <> 1),
+    check (num_nulls(paid_price, paid_amount, paid_currency) in (0, 3))
+);
+create index path_window on path using brin (window_id) with (pages_per_range = 32);
+
+-- The net of an indirect participant, handed to the party it settles through.
+create table passed_net (
+    window_id   int not null references settlement_window,
+    party_id    int not null references merchant,
+    debtor_id   int not null references merchant,
+    creditor_id int not null references merchant,
+    amount      numeric(38, 0) not null check (amount > 0),
+    currency    text not null,
+    primary key (window_id, party_id, currency),
+    check (debtor_id <> creditor_id),
+    check (party_id in (debtor_id, creditor_id))
 );
 
--- One debt of one party to another. amount is in minor units and always positive.
-create table obligation (
-    window_id     int not null,
-    obligation_no int not null,
-    debtor_id     int not null,
-    creditor_id   int not null,
-    amount        numeric(38, 0) not null check (amount > 0),
-    currency      text not null,
-    reason        text not null,
-    path_no       int,
-    quantity      numeric(38, 0),
-    unit_price    numeric(12, 6),
-    primary key (window_id, obligation_no),
-    check (debtor_id <> creditor_id)
-);
+-- One debt of one party to another, in minor units and always positive: what the lines of path owe,
+-- and the nets that are passed on. The house (0) stands between the two parties of a line, so that
+-- each owes it or is owed by it; whoever is the house itself has no such debt. The one exception is
+-- an expired point's value, which its holder owes to its owner.
+create view obligation as
+select window_id, case when points > 0 then debtor_id else 0 end as debtor_id,
+       case when points > 0 then 0 else debtor_id end as creditor_id,
+       abs(amount) as amount, currency,
+       case kind when 'issue' then 'issue' else 'burn' end as reason,
+       abs(points) as quantity, price as unit_price
+from path where debtor_id <> 0 and kind <> 'expiry' and amount <> 0
+union all
+select window_id, case when points > 0 then 0 else creditor_id end,
+       case when points > 0 then creditor_id else 0 end,
+       abs(coalesce(paid_amount, amount)), coalesce(paid_currency, currency),
+       case when kind in ('clawback', 'adjustment') then kind else 'redeem' end,
+       abs(points), coalesce(paid_price, price)
+from path where creditor_id <> 0 and kind <> 'expiry' and coalesce(paid_amount, amount) <> 0
+union all
+select window_id, case when points > 0 then debtor_id else creditor_id end,
+       case when points > 0 then creditor_id else debtor_id end,
+       abs(amount), currency, 'breakage', abs(points), price
+from path where kind = 'expiry' and amount <> 0
+union all
+select n.window_id, n.debtor_id, n.creditor_id, n.amount, n.currency, 'through:' || m.code,
+       null, null
+from passed_net n join merchant m on m.merchant_id = n.party_id;
 
 -- party_name is what the party was called at the netting: a statement prints it for ever after.
 create table position (
@@ -302,7 +338,7 @@ create trigger price_is_history before update or delete or truncate on price
     for each statement execute function refuse_change();
 create trigger path_is_history before update or delete or truncate on path
     for each statement execute function refuse_change();
-create trigger obligation_is_history before update or delete or truncate on obligation
+create trigger passed_net_is_history before update or delete or truncate on passed_net
     for each statement execute function refuse_change();
 create trigger position_is_history before update or delete or truncate on position
     for each statement execute function refuse_change();
@@ -492,7 +528,7 @@ begin
 end $$;
 create trigger path_while_netting after insert on path referencing new table as added
     for each statement execute function only_while_netting();
-create trigger obligation_while_netting after insert on obligation referencing new table as added
+create trigger passed_net_while_netting after insert on passed_net referencing new table as added
     for each statement execute function only_while_netting();
 
 -- The positions of a window come in one statement and add up to zero in every currency.
