@@ -5,7 +5,8 @@ request (idempotency_key_missing); only then are the fields read (invalid) and i
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, TypeVar
 
 from litestar import Request
 from litestar.datastructures import State
@@ -24,7 +25,10 @@ BODY_TIMEOUT_S = 10.0
 # What reading a body raises where the client left, or sent chunks that are none: the framework's
 # word for it, and the server's.
 BROKEN_OFF = (InternalServerException, OSError, RuntimeError)
-_ONCE = ("authorization", "idempotency-key", "content-encoding")
+# Headers that may stand there once.
+ONCE = ("authorization", "idempotency-key", "content-encoding")
+
+T = TypeVar("T")
 
 
 class ApiRequest(Request[Any, Any, State]):
@@ -48,22 +52,12 @@ class ApiRequest(Request[Any, Any, State]):
         whatever it sends, it is JSON that every body here must be.
         """
         if self._checked is None:
-            body = await self._read()
+            body = await in_time(super().body())
             if not body and may_be_empty(self._wanted()):
                 body = b"{}"
             check_syntax(body)
             self._checked = body
         return self._checked
-
-    async def _read(self) -> bytes:
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                return await super().body()
-        except TimeoutError:
-            detail = f"the body did not come whole within {BODY_TIMEOUT_S:g} s"
-        except BROKEN_OFF:
-            detail = "the body broke off before its end, or its chunks are not as HTTP has them"
-        raise CoalitionError(Code.MALFORMED, detail)
 
     async def json(self) -> Any:
         """The body as the struct the handler asks for. Raises invalid with the field's name."""
@@ -76,6 +70,18 @@ class ApiRequest(Request[Any, Any, State]):
         assert field is not None, "every POST handler says what body it takes"
         wanted: type = field.annotation
         return wanted
+
+
+async def in_time(reading: Awaitable[T]) -> T:
+    """What reading a body gives. Raises malformed where it comes too slowly, or breaks off."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            return await reading
+    except TimeoutError:
+        detail = f"the body did not come whole within {BODY_TIMEOUT_S:g} s"
+    except BROKEN_OFF:
+        detail = "the body broke off before its end, or its chunks are not as HTTP has them"
+    raise CoalitionError(Code.MALFORMED, detail)
 
 
 async def admit(request: Request[Any, Any, Any]) -> None:
@@ -116,7 +122,7 @@ async def _identify(request: ApiRequest) -> None:
 
 def _check_headers(request: ApiRequest) -> None:
     """Raise malformed for a body that is packed, and for a header that stands twice."""
-    for name in _ONCE:
+    for name in ONCE:
         # Whoever stands between may read the one, and we the other.
         if len(request.headers.getall(name, ())) > 1:
             raise CoalitionError(Code.MALFORMED, f"{name.title()}: send it once")

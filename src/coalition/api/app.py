@@ -23,6 +23,7 @@ from coalition.api.meters import Meters
 from coalition.api.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.api.schema import KEY_SCHEME, openapi_config
 from coalition.api.syntax import BODY_BYTES_MAX
+from coalition.api.till import TillLane
 from coalition.batches.desk import BatchDesk
 from coalition.database import create_engine
 from coalition.errors import CoalitionError
@@ -88,6 +89,8 @@ def create_app(
     )
     app.state["desk"] = desk
     complete(app.openapi_schema)
+    # In front of everything, the framework's own routing included.
+    app.asgi_handler = TillLane(desk, app.asgi_handler)
     return app
 
 

@@ -3,8 +3,10 @@
 import time
 from datetime import datetime
 
+from coalition.api.access import Caller
 from coalition.api.admission import ApiRequest, check_rate
 from coalition.api.bodies import Body
+from coalition.api.desk import Desk
 from coalition.api.idempotency import body_hash, request_id
 from coalition.errors import CoalitionError
 from coalition.ledger.commands import Command, Done, Request
@@ -19,10 +21,23 @@ async def ask(
     target: str = "",
 ) -> Done:
     """Post a command as the request's caller, under its key. Raises whatever refuses it."""
-    caller = request.caller
-    assert request.idempotency_key is not None, "the route's opt says that a key is required"
+    key = request.idempotency_key
+    assert key is not None, "the route's opt says that a key is required"
+    told = body_hash(body, target)
+    return await post_under_key(request.desk, request.caller, operation, key, command, told, now)
+
+
+async def post_under_key(
+    desk: Desk,
+    caller: Caller,
+    operation: str,
+    key: str,
+    command: Command,
+    body_hash: int,
+    now: datetime,
+) -> Done:
+    """Post a command and count what became of it. Raises whatever refuses it."""
     check_rate(caller)
-    desk = request.desk
     started_s = time.perf_counter()
     label = "failed"
     try:
@@ -31,8 +46,8 @@ async def ask(
                 command=command,
                 merchant_id=caller.merchant_id,
                 now=now,
-                request_id=request_id(caller.merchant_id, operation, request.idempotency_key),
-                body_hash=body_hash(body, target),
+                request_id=request_id(caller.merchant_id, operation, key),
+                body_hash=body_hash,
             )
         )
         if not isinstance(outcome, Done):

@@ -123,6 +123,13 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[Problem
     return on_unexpected_error(request, error)
 
 
+def on_any_error(request: AnyRequest, error: Exception) -> Response[Problem]:
+    """What is answered where no route handles the error."""
+    if isinstance(error, CoalitionError):
+        return on_coalition_error(request, error)
+    return on_unexpected_error(request, error)
+
+
 def on_unexpected_error(request: AnyRequest, error: Exception) -> Response[Problem]:
     """503 for a database that is away or has no connection left; else a mistake of ours, 500."""
     if _is_connection_lost(error):

@@ -7,14 +7,27 @@ are right (422 invalid) comes after. What the fields mean is api/bodies.py.
 import json
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
+from coalition.api.bodies import BurnBody, EarnBody
+from coalition.api.idempotency import canonical
 from coalition.api.words import in_words
 from coalition.errors import CoalitionError, Code
 
 BODY_BYTES_MAX = 65_536
+
+Timed = TypeVar("Timed", bound=EarnBody | BurnBody)
+
+
+class _Spelt(msgspec.Struct):
+    """occurred_at as it stands in a body."""
+
+    occurred_at: str = ""
+
+
+_spelt = msgspec.json.Decoder(_Spelt)
 
 
 def check_syntax(body: bytes) -> None:
@@ -49,6 +62,30 @@ def decode(body: bytes, wanted: type) -> Any:
         raise CoalitionError(Code.INVALID, in_words(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise _malformed(f"the body is not well-formed JSON: {error}") from None
+
+
+def read_right(body: bytes, wanted: type[Timed]) -> tuple[Timed, bytes] | None:
+    """A body that is well-formed and whose fields are right, with its canonical form; else None.
+
+    As check_syntax() and decode() read it, in a fraction of the time: without an escape, the body
+    has one colon for each of its fields and those in its texts, and so has the canonical form. One
+    colon more, and some name stands twice, or a default was spelt out: then check_syntax() tells.
+    """
+    hashable: type = wanted
+    try:
+        found: Timed = _decoder(hashable).decode(body)
+        told = canonical(found)
+        colons = told.count(b":")
+        if found.occurred_at is not None:
+            # The canonical form spells the time its own way.
+            colons += _spelt.decode(body).occurred_at.count(":") - (
+                3 if found.occurred_at.utcoffset() else 2
+            )
+        if b"\\" in body or body.count(b":") != colons:
+            check_syntax(body)
+    except (CoalitionError, msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return found, told
 
 
 def may_be_empty(wanted: type) -> bool:

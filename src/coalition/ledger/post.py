@@ -32,6 +32,10 @@ BACKOFF_S = 0.02
 LOCK_TIMEOUT_MS = 2_000
 LOCK_TIMEOUT_MS_MIN = 100
 
+# Every statement of a posting looks rows up by their keys. A plan made while a table was small
+# would scan it, and would be kept while it grows.
+_BEGIN = "begin; set local lock_timeout = {lock_timeout_ms}; set local enable_seqscan = off"
+
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _REFUSED = (
     asyncpg.IntegrityConstraintViolationError,
@@ -135,8 +139,8 @@ class Ledger:
     ) -> list[Outcome]:
         driver = await line.driver()
         try:
-            # One round trip for both; asyncpg's own transaction() would take one each.
-            await driver.execute(f"begin; set local lock_timeout = {lock_timeout_ms}")
+            # One round trip for all; asyncpg's own transaction() would take one more.
+            await driver.execute(_BEGIN.format(lock_timeout_ms=lock_timeout_ms))
             outcomes = await self._post_in(driver, requests)
             await driver.execute("commit")
         except BaseException as error:

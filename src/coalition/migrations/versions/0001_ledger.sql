@@ -31,6 +31,8 @@ create table merchant (
     terms       jsonb not null,
     synced_at   timestamptz not null
 );
+-- Every posting asks whether the terms it knows are the latest.
+create index merchant_synced on merchant (synced_at);
 
 -- What a point costs, from a day on. redeemer_id null: the merchant's own price, whoever redeems;
 -- else the price this origin and that redeemer agreed on. Rows are only ever added.
@@ -439,7 +441,8 @@ create trigger posting_into_open after insert on posting referencing new table a
     for each statement execute function only_into_open_window();
 
 -- The foreign keys of the ledger, once a statement. Each row's parent is looked up through the
--- parent's primary key; written as a scalar sub-select, it can never become a scan.
+-- parent's primary key. (A posting turns enable_seqscan off: a plan that was made while the parent was
+-- still empty would be kept, and would read all of it for every group long after.)
 create function is_of_an_account() returns trigger language plpgsql as $$
 begin
     if exists (select from added where

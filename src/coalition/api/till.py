@@ -1,0 +1,163 @@
+"""The till's way in: earns and burns that are right, from the server to the ledger directly.
+
+A chain's tills send little else, and the framework's routing, injection and response took most of
+such a request's time. Whatever is wrong, or unusual in how it is sent, goes on to the routes, which
+read it from its beginning and say what is wrong. What is answered here reads as the routes would
+have answered it, which a test holds.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from litestar import Request
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
+
+from coalition.api.access import Caller
+from coalition.api.admission import ONCE, in_time
+from coalition.api.answers import REPLAYED, burn_out, earn_out
+from coalition.api.asking import post_under_key
+from coalition.api.bodies import BurnBody, EarnBody
+from coalition.api.desk import Desk
+from coalition.api.idempotency import digest, is_key
+from coalition.api.meaning import read_burn, read_earn
+from coalition.api.problems import on_any_error
+from coalition.api.syntax import BODY_BYTES_MAX, read_right
+from coalition.errors import CoalitionError
+from coalition.ledger.commands import BurnAnswer, Command, Done, EarnAnswer
+from coalition.merchants.book import Book
+
+_CONTENT_TYPE = (b"content-type", b"application/json")
+_IS_REPLAYED = (REPLAYED.lower().encode(), b"true")
+_AUTHORIZATION, _KEY, _ENCODING = (name.encode() for name in ONCE)
+_LENGTH = b"content-length"
+_NEEDED = {_AUTHORIZATION, _KEY, _LENGTH}
+_LOOKED_AT = {*_NEEDED, _ENCODING}
+_encoder = msgspec.json.Encoder()
+
+
+class _Operation(NamedTuple):
+    """What is asked at a path. The scope that a key needs for it has the same name."""
+
+    name: str
+    body: type[EarnBody | BurnBody]
+    read: Callable[[Any, Book, int, datetime], Command]
+
+
+class _Sent(NamedTuple):
+    """What a request's headers say."""
+
+    authorization: str
+    idempotency_key: str
+    content_length: int
+
+
+class _Asked(NamedTuple):
+    """A request that is right, and whose caller may ask it."""
+
+    caller: Caller
+    operation: str
+    key: str
+    command: Command
+    body_hash: int
+    now: datetime
+
+
+_OPERATIONS = {
+    "/v1/earns": _Operation("earn", EarnBody, read_earn),
+    "/v1/burns": _Operation("burn", BurnBody, read_burn),
+}
+
+
+class TillLane:
+    """An ASGI application in front of the routes."""
+
+    def __init__(self, desk: Desk, routes: ASGIApp) -> None:
+        self._desk = desk
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        operation = sent = None
+        if scope["type"] == ScopeType.HTTP and scope["method"] == "POST":
+            operation = _OPERATIONS.get(scope["path"])
+            sent = _sent(scope) if operation is not None else None
+        if operation is None or sent is None:
+            await self._routes(scope, receive, send)
+            return
+        try:
+            message = await in_time(receive())
+            asked = await self._understand(operation, sent, message)
+            if asked is None:
+                await self._routes(scope, _again(message, receive), send)
+                return
+            done = await post_under_key(self._desk, *asked)
+        except Exception as error:
+            request: Request[Any, Any, Any] = Request(scope)
+            response = on_any_error(request, error)
+            await response.to_asgi_response(None, request)(scope, receive, send)
+            return
+        await _send(send, done, self._desk.book)
+
+    async def _understand(self, operation: _Operation, sent: _Sent, message: Any) -> _Asked | None:
+        """The command that is asked for; None: the routes have to look at it."""
+        content: bytes = message.get("body", b"")
+        # The server may say that more is to come where nothing is: the length tells.
+        if len(content) != sent.content_length or len(content) > BODY_BYTES_MAX:
+            return None
+        right = read_right(content, operation.body)
+        if right is None:
+            return None
+        body, canonical_body = right
+        desk = self._desk
+        try:
+            caller = await desk.access.authenticate(sent.authorization)
+            if not caller.may(operation.name) or caller.merchant_id not in desk.book.merchants:
+                return None
+            now = desk.clock()
+            command = operation.read(body, desk.book, caller.merchant_id, now)
+        except CoalitionError:
+            return None
+        told = digest(canonical_body)
+        return _Asked(caller, operation.name, sent.idempotency_key, command, told, now)
+
+
+def _sent(scope: HTTPScope) -> _Sent | None:
+    """What the headers say, where each is there once and the body is neither packed nor chunked."""
+    looked_at = [pair for pair in scope["headers"] if pair[0] in _LOOKED_AT]
+    found = dict(looked_at)
+    if len(looked_at) != len(_Sent._fields) or found.keys() != _NEEDED:
+        return None
+    key, length = found[_KEY].decode("latin-1"), found[_LENGTH]
+    if not is_key(key) or not length.isdigit():
+        return None
+    return _Sent(found[_AUTHORIZATION].decode("latin-1"), key, int(length))
+
+
+def _again(message: Any, receive: Receive) -> Receive:
+    """What gives the message once more, and then whatever follows it."""
+    given = False
+
+    async def receive_again() -> Any:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return message
+
+    return receive_again
+
+
+async def _send(send: Send, done: Done, book: Book) -> None:
+    answer = done.answer
+    if isinstance(answer, EarnAnswer):
+        content = _encoder.encode(earn_out(answer, book))
+    else:
+        assert isinstance(answer, BurnAnswer), "what was asked is an earn or a burn"
+        content = _encoder.encode(burn_out(answer, book))
+    headers = [_CONTENT_TYPE, (b"content-length", str(len(content)).encode())]
+    if done.replayed:
+        headers.append(_IS_REPLAYED)
+    await send({"type": "http.response.start", "status": 201, "headers": headers})
+    await send({"type": "http.response.body", "body": content, "more_body": False})

@@ -1,0 +1,190 @@
+"""The till's way in answers as the routes do, takes what is right, and leaves all else to them."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from litestar import Litestar
+from litestar.types import Receive, Scope, Send
+from tests.coalition.api.conftest import BASE, World
+from tests.coalition.batches.test_rows import CARD, TIMES
+
+from coalition.api.bodies import EarnBody
+from coalition.api.idempotency import canonical
+from coalition.api.syntax import check_syntax, decode, read_right
+from coalition.api.till import TillLane
+from coalition.errors import CoalitionError
+
+# What sends a request through the routes: the till's way in does not look at packed bodies.
+BY_THE_ROUTES = {"Content-Encoding": "identity"}
+_TEXT = st.text(max_size=8) | st.sampled_from(["a:b", "::", "\\", '"', "\u2028", '":'])
+_ITEM = st.fixed_dictionaries(
+    {"amount": st.integers(-1, 10**6)},
+    optional={"category": _TEXT, "quantity": st.integers(0, 3), "price": st.just(1)},
+)
+_NAMED = st.one_of(
+    st.tuples(st.just("card"), st.just(CARD) | st.just(7)),
+    st.tuples(st.just("amount"), st.integers(-1, 10**6) | st.none()),
+    st.tuples(st.just("items"), st.lists(_ITEM, max_size=3)),
+    st.tuples(st.just("reference"), _TEXT),
+    st.tuples(st.just("occurred_at"), st.sampled_from(TIMES)),
+    st.tuples(st.just("points"), st.integers(0, 9)),
+    st.tuples(st.just("bonus"), st.just({"a:": 1})),
+)
+
+
+def _spelt(pairs: list[tuple[str, Any]], *, escaped: bool) -> bytes:
+    fields = (f"{json.dumps(n)}:{json.dumps(v, ensure_ascii=escaped)}" for n, v in pairs)
+    return f"{{{','.join(fields)}}}".encode("utf-8", "replace")
+
+
+@given(st.lists(_NAMED, max_size=6), st.booleans())
+@example([("card", CARD), ("amount", 1), ("amount", 1)], False)
+@example([("card", CARD), ("card", CARD), ("occurred_at", "2026-10-09T10:11:12+0800")], False)
+@example([("card", CARD), ("items", [{"amount": 1, "quantity": 1}])], False)
+def test_what_is_right_at_once_is_what_the_strict_way_reads(
+    pairs: list[tuple[str, Any]], escaped: bool
+) -> None:
+    body = _spelt(pairs, escaped=escaped)
+    try:
+        check_syntax(body)
+        strictly = decode(body, EarnBody)
+    except CoalitionError:
+        strictly = None
+    at_once = read_right(body, EarnBody)
+    assert at_once == (None if strictly is None else (strictly, canonical(strictly)))
+
+
+async def _bodies(world: World) -> list[tuple[str, bytes]]:
+    telecom = world.till("telecom")
+    card = await telecom.enrol()
+    await telecom.earn(card, 500)
+    await world.till("retail").earn(card, 500)
+    purchase = {"card": card, "amount": 900, "currency": "CNY", "reference": "Kassa 3 · ¥"}
+    asked: list[tuple[str, dict[str, Any]]] = [
+        ("earns", purchase | {"items": [{"amount": 400, "category": "food", "quantity": 1}]}),
+        ("earns", {"card": card, "points": 7, "occurred_at": "2017-03-10T08:00:00+08:00"}),
+        ("burns", {"card": card, "points": 700}),
+        ("burns", {"card": card, "points": 30, "take": {"only": "retail"}, "hold": True}),
+    ]
+    return [(f"/v1/{path}", json.dumps(body).encode()) for path, body in asked]
+
+
+async def test_both_ways_give_the_same_answer_under_the_same_key(world: World) -> None:
+    telecom = world.till("telecom")
+    for number, (path, body) in enumerate(await _bodies(world)):
+        for first, second in ((BY_THE_ROUTES, {}), ({}, BY_THE_ROUTES)):
+            key = {"Idempotency-Key": f"{number}-{len(first)}"}
+            posted = await telecom.send(path, body, **key, **first)
+            replayed = await telecom.send(path, body, **key, **second)
+            if path == "/v1/burns" and posted.status_code == 409:
+                assert posted.json()["code"] == replayed.json()["code"] == "insufficient_points"
+                continue
+            assert posted.status_code == replayed.status_code == 201, posted.text
+            assert posted.content == replayed.content
+            ignored = {"idempotent-replayed"}
+            assert _headers(posted) == _headers(replayed) - ignored
+            assert replayed.headers["idempotent-replayed"] == "true"
+
+
+async def test_both_ways_refuse_with_the_same_words(world: World) -> None:
+    till, card = world.till("plain"), await world.till("telecom").enrol()
+    nobody = "9000000000000001"
+    for path, fields in (
+        ("/v1/burns", {"card": card, "points": 10**6}),
+        ("/v1/burns", {"card": nobody, "points": 1}),
+        ("/v1/earns", {"card": card, "amount": 1}),
+        ("/v1/earns", {"card": card, "points": 1}),
+        ("/v1/earns", {"card": card, "bonus": 1}),
+        ("/v1/earns", {"card": card, "amount": 5, "currency": "USD"}),
+        ("/v1/earns", {"card": "9000000000000000", "amount": 5}),
+    ):
+        body = json.dumps(fields).encode()
+        at_once = await till.send(path, body)
+        by_the_routes = await till.send(path, body, **BY_THE_ROUTES)
+        assert not at_once.is_success
+        assert (at_once.status_code, at_once.content) == (
+            by_the_routes.status_code,
+            by_the_routes.content,
+        )
+        assert _headers(at_once) == _headers(by_the_routes)
+
+
+def _headers(answer: httpx.Response) -> set[str]:
+    return set(answer.headers)
+
+
+class _Routes:
+    """Stands where the routes do, and notes what was left to them."""
+
+    def __init__(self) -> None:
+        self.bodies: list[bytes] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b""
+        while (message := await receive()).get("more_body"):
+            body += message["body"]  # type: ignore[typeddict-item]
+        self.bodies.append(body + message["body"])  # type: ignore[typeddict-item]
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.fixture
+async def alone(world: World) -> tuple[httpx.AsyncClient, _Routes]:
+    """A client of the till's way in alone, and who is asked instead of the routes."""
+    transport = world.client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    assert isinstance(transport.app, Litestar)
+    routes = _Routes()
+    lane = TillLane(transport.app.state["desk"], routes)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await lane(scope | {"app": transport.app, "litestar_app": transport.app}, receive, send)
+
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE), routes
+
+
+async def test_what_is_right_never_reaches_the_routes(
+    world: World, alone: tuple[httpx.AsyncClient, _Routes]
+) -> None:
+    client, routes = alone
+    for number, (path, body) in enumerate(await _bodies(world)):
+        headers = {
+            "Authorization": f"Bearer {world.keys['telecom']}",
+            "Idempotency-Key": f"{number}",
+        }
+        answer = await client.post(path, content=body, headers=headers)
+        assert answer.status_code == 201, answer.text
+    assert routes.bodies == []
+
+
+async def test_what_is_not_right_reaches_the_routes_whole_and_moves_nothing(
+    world: World, alone: tuple[httpx.AsyncClient, _Routes]
+) -> None:
+    client, routes = alone
+    card = await world.till("telecom").enrol()
+    burns_only = await world.key("telecom", "burn")
+    right = json.dumps({"card": card, "amount": 100}).encode()
+    before = await world.rows()
+    sent = [
+        ({"Authorization": "Bearer nobody"}, right),
+        ({"Authorization": f"Bearer {burns_only}"}, right),
+        ({"Authorization": f"Bearer {world.keys['house']}"}, right),
+        ({"Idempotency-Key": "with space"}, right),
+        ({"Content-Encoding": "gzip"}, right),
+        ({}, right.replace(b"100", b'"100"')),
+        ({}, right.replace(b"100", b"-1")),
+        ({}, right + b"}"),
+        ({}, b""),
+        ({}, right[:-1] + b',"amount":100}'),
+        ({}, right[:-1] + b',"reference":"' + b"r" * 70_000 + b'"}'),
+    ]
+    for changes, body in sent:
+        headers = {"Authorization": f"Bearer {world.keys['telecom']}", "Idempotency-Key": "k"}
+        answer = await client.post("/v1/earns", content=body, headers=headers | changes)
+        assert answer.status_code == 299, (changes, body[:80])
+    assert routes.bodies == [body for _, body in sent]
+    assert await world.rows() == before
