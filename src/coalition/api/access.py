@@ -67,6 +67,8 @@ class Access:
         self._rate_max = requests_per_second_max
         self._monotonic_s = monotonic_s
         self._found: dict[str, key_store.StoredKey | None] = {}
+        # Headers whose key was compared since the last look-up, and was right.
+        self._proved: dict[str, key_store.StoredKey] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}
         self._fresh_until_s = -math.inf
         self._buckets: dict[str, _Bucket] = {}
@@ -75,19 +77,28 @@ class Access:
         """Whose key this is. Raises unauthenticated; why exactly is told to nobody."""
         if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise _unauthenticated("send Authorization: Bearer <key>")
-        parsed = keys.parse(authorization[len(_SCHEME) :].strip())
+        if self._monotonic_s() >= self._fresh_until_s:
+            await self._once("", self._look_up_all)
+        stored = self._proved.get(authorization)
+        if stored is None:
+            stored = await self._prove(authorization[len(_SCHEME) :].strip())
+            if self._found.get(stored.key_id) is stored:
+                # Else it was looked up anew meanwhile, and may have been revoked.
+                self._proved[authorization] = stored
+        over_rate_s = self._take_token(stored.key_id)
+        return Caller(stored.merchant_id, stored.merchant, stored.scopes, over_rate_s)
+
+    async def _prove(self, text: str) -> key_store.StoredKey:
+        parsed = keys.parse(text)
         if parsed is None:
             raise _unauthenticated("the key is mistyped: its checksum does not hold")
         stored = await self._find(parsed.key_id)
         is_right = keys.is_match(self._pepper, parsed, stored.secret_hmac if stored else None)
         if stored is None or not is_right or stored.is_live != parsed.is_live:
             raise _unauthenticated("the key is unknown or revoked")
-        over_rate_s = self._take_token(stored.key_id)
-        return Caller(stored.merchant_id, stored.merchant, stored.scopes, over_rate_s)
+        return stored
 
     async def _find(self, key_id: str) -> key_store.StoredKey | None:
-        if self._monotonic_s() >= self._fresh_until_s:
-            await self._once("", self._look_up_all)
         if key_id not in self._found:
             await self._once(key_id, lambda: self._look_up([key_id]))
         return self._found.get(key_id)
@@ -106,7 +117,7 @@ class Access:
         known = list(self._found)
         if len(known) >= _CACHED_MAX:
             known = []
-        self._found = {}
+        self._found, self._proved = {}, {}
         if known:
             await self._look_up(known)
         self._fresh_until_s = looked_at_s + KEY_CACHE_S

@@ -25,20 +25,20 @@ REPLAYED = "Idempotent-Replayed"
 T = TypeVar("T")
 
 
-class LotOut(msgspec.Struct, frozen=True):
+class LotOut(msgspec.Struct, frozen=True, gc=False):
     lot_id: str
     kind: str
     points: int
     expires_on: date | None
 
 
-class LegOut(msgspec.Struct, frozen=True):
+class LegOut(msgspec.Struct, frozen=True, gc=False):
     lot_id: str
     origin: str
     points: int
 
 
-class EarnOut(msgspec.Struct, frozen=True):
+class EarnOut(msgspec.Struct, frozen=True, gc=False):
     """An earn as it was posted. available is the member's balance right after it."""
 
     earn_id: str
@@ -52,7 +52,7 @@ class EarnOut(msgspec.Struct, frozen=True):
     window: str
 
 
-class BurnOut(msgspec.Struct, frozen=True):
+class BurnOut(msgspec.Struct, frozen=True, gc=False):
     """A burn as a burn, a capture or a void left it. window is null while held, or voided."""
 
     burn_id: str
@@ -67,7 +67,7 @@ class BurnOut(msgspec.Struct, frozen=True):
     window: str | None
 
 
-class ReversalOut(msgspec.Struct, frozen=True):
+class ReversalOut(msgspec.Struct, frozen=True, gc=False):
     """What a reversal moved, leg by leg. owed: points of it that were spent already and that the
     member's next earns at this origin pay first.
     """
@@ -86,7 +86,7 @@ class ReversalOut(msgspec.Struct, frozen=True):
     burn_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
-class TransferOut(msgspec.Struct, frozen=True):
+class TransferOut(msgspec.Struct, frozen=True, gc=False):
     """A gift. available is what the giver has left."""
 
     transfer_id: str

@@ -5,6 +5,8 @@ that a mistyped id is refused without a look-up. Clients may rely on nothing but
 """
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+# Two digits at once, since every answer spells several ids.
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _VALUES = {digit: value for value, digit in enumerate(_ALPHABET)}
 # A number is a PostgreSQL int, a member a bigint: 31 and 63 bits.
 _NUMBER_BITS = 31
@@ -47,13 +49,12 @@ def decode(prefix: str, text: str) -> tuple[int, int] | None:
 
 def _base32(value: int) -> str:
     digits = ""
-    while True:
-        digits = _ALPHABET[value & 31] + digits
-        value >>= 5
-        if not value:
-            return digits
+    while value > 1023:
+        digits = _PAIRS[value & 1023] + digits
+        value >>= 10
+    return (_PAIRS[value] if value > 31 else _ALPHABET[value]) + digits
 
 
 def _check(prefix: str, value: int) -> str:
     check = (value + int.from_bytes(prefix.encode())) % _CHECK_PRIME
-    return "".join(_ALPHABET[check >> shift & 31] for shift in (10, 5, 0))
+    return _PAIRS[check >> 5] + _ALPHABET[check & 31]

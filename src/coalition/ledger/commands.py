@@ -16,7 +16,7 @@ POINTS_MAX = 1_000_000_000_000
 BALANCE_MAX = 1_000_000_000_000_000
 
 
-class Item(msgspec.Struct, frozen=True):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """A part of a purchase. amount is in minor units, for all `quantity` pieces together."""
 
     amount: int
@@ -25,7 +25,7 @@ class Item(msgspec.Struct, frozen=True):
     quantity: int = 1
 
 
-class Take(msgspec.Struct, frozen=True):
+class Take(msgspec.Struct, frozen=True, gc=False):
     """Which lots a burn takes: oldest, own_first, only one origin, or a mix of exact amounts."""
 
     order: Literal["oldest", "own_first", "only", "mix"] = "oldest"
@@ -33,7 +33,7 @@ class Take(msgspec.Struct, frozen=True):
     mix: tuple[tuple[int, int], ...] = ()
 
 
-class Earn(msgspec.Struct, frozen=True):
+class Earn(msgspec.Struct, frozen=True, gc=False):
     """A purchase (amount and items, minor units of the merchant's currency) or points outright."""
 
     card: int
@@ -44,7 +44,7 @@ class Earn(msgspec.Struct, frozen=True):
     reference: str | None = None
 
 
-class Burn(msgspec.Struct, frozen=True):
+class Burn(msgspec.Struct, frozen=True, gc=False):
     """Points out at the merchant that asks: posted at once, or held for hold_seconds.
 
     hold_seconds None: no hold; 0: as long as the merchant's terms allow.
@@ -58,18 +58,18 @@ class Burn(msgspec.Struct, frozen=True):
     reference: str | None = None
 
 
-class Capture(msgspec.Struct, frozen=True):
+class Capture(msgspec.Struct, frozen=True, gc=False):
     member_id: int
     burn_no: int
     points: int | None = None
 
 
-class Void(msgspec.Struct, frozen=True):
+class Void(msgspec.Struct, frozen=True, gc=False):
     member_id: int
     burn_no: int
 
 
-class ReverseBurn(msgspec.Struct, frozen=True):
+class ReverseBurn(msgspec.Struct, frozen=True, gc=False):
     """Give back points of a posted burn, last leg first. points None: all that is left."""
 
     member_id: int
@@ -77,7 +77,7 @@ class ReverseBurn(msgspec.Struct, frozen=True):
     points: int | None = None
 
 
-class ReverseEarn(msgspec.Struct, frozen=True):
+class ReverseEarn(msgspec.Struct, frozen=True, gc=False):
     """Take back points of an earn, or of an amount (minor units) of it. Neither: all of it."""
 
     member_id: int
@@ -86,7 +86,7 @@ class ReverseEarn(msgspec.Struct, frozen=True):
     amount: int | None = None
 
 
-class Transfer(msgspec.Struct, frozen=True):
+class Transfer(msgspec.Struct, frozen=True, gc=False):
     """A gift to another member: origins and expiries go along."""
 
     from_card: int
@@ -95,7 +95,7 @@ class Transfer(msgspec.Struct, frozen=True):
     take: Take = Take()
 
 
-class Expire(msgspec.Struct, frozen=True):
+class Expire(msgspec.Struct, frozen=True, gc=False):
     """Lapse what is past its day and void what is past its hold, for one member."""
 
     member_id: int
@@ -104,7 +104,7 @@ class Expire(msgspec.Struct, frozen=True):
 Command = Earn | Burn | Capture | Void | ReverseBurn | ReverseEarn | Transfer | Expire
 
 
-class Request(msgspec.Struct, frozen=True):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """A command, who asks, when, and the idempotency key it was asked under.
 
     merchant_id is the asker (0: the house). now is the ledger's clock: recorded_at, and what
@@ -119,14 +119,14 @@ class Request(msgspec.Struct, frozen=True):
     body_hash: int = 0
 
 
-class NewLot(msgspec.Struct, frozen=True):
+class NewLot(msgspec.Struct, frozen=True, gc=False):
     lot_no: int
     kind: str
     points: int
     expires_on: date | None
 
 
-class TakenLeg(msgspec.Struct, frozen=True):
+class TakenLeg(msgspec.Struct, frozen=True, gc=False):
     """points is positive: how much of the lot the burn has taken (or a reversal has moved)."""
 
     lot_no: int
@@ -134,7 +134,7 @@ class TakenLeg(msgspec.Struct, frozen=True):
     points: int
 
 
-class EarnAnswer(msgspec.Struct, frozen=True):
+class EarnAnswer(msgspec.Struct, frozen=True, gc=False):
     member_id: int
     earn_no: int
     card: int
@@ -147,7 +147,7 @@ class EarnAnswer(msgspec.Struct, frozen=True):
     window: str
 
 
-class BurnAnswer(msgspec.Struct, frozen=True):
+class BurnAnswer(msgspec.Struct, frozen=True, gc=False):
     """A burn as a burn, a capture or a void left it. window None while held, or voided."""
 
     member_id: int
@@ -163,7 +163,7 @@ class BurnAnswer(msgspec.Struct, frozen=True):
     window: str | None
 
 
-class ReversalAnswer(msgspec.Struct, frozen=True):
+class ReversalAnswer(msgspec.Struct, frozen=True, gc=False):
     """What a reversal moved. owed: points the member still owes that origin because of it."""
 
     kind: Literal["earn", "burn"]
@@ -181,7 +181,7 @@ class ReversalAnswer(msgspec.Struct, frozen=True):
     window: str
 
 
-class TransferAnswer(msgspec.Struct, frozen=True):
+class TransferAnswer(msgspec.Struct, frozen=True, gc=False):
     member_id: int
     transfer_no: int
     from_card: int
@@ -193,7 +193,7 @@ class TransferAnswer(msgspec.Struct, frozen=True):
     window: str
 
 
-class ExpireAnswer(msgspec.Struct, frozen=True):
+class ExpireAnswer(msgspec.Struct, frozen=True, gc=False):
     member_id: int
     expired: int
     voided: int
@@ -202,14 +202,14 @@ class ExpireAnswer(msgspec.Struct, frozen=True):
 Answer = EarnAnswer | BurnAnswer | ReversalAnswer | TransferAnswer | ExpireAnswer
 
 
-class Done(msgspec.Struct, frozen=True):
+class Done(msgspec.Struct, frozen=True, gc=False):
     """The command was posted, now (replayed False) or by an earlier request under the same key."""
 
     answer: Answer
     replayed: bool = False
 
 
-class Refused(msgspec.Struct, frozen=True):
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """The command was not posted; the ledger is as before."""
 
     code: Code

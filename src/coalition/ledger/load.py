@@ -7,7 +7,7 @@ captures and replays need follows when there are any.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -41,22 +41,28 @@ order by member_id for update
 
 # A posting holds the open window's row until it commits; a close waits for that, milliseconds.
 # The lots are looked up member by member (offset 0 says so to the planner): whatever it thinks of
-# the number of members, reading every lot there is would be the worst of plans.
+# the number of members, reading every lot there is would be the worst of plans. Of a member whose
+# burns take the oldest points, only as many lots come as they need: most have ten that are left.
 _READ = f"""
 select window_id, label, opens_at, closes_at, (select max(synced_at) from merchant) as synced_at,
     (select array_agg(row (card_number, member_id, status::text)) from card
      where card_number = any($1::bigint[])) as cards,
     (select array_agg(row ({rows.LOT_COLUMNS}))
-     from (select member_id from card where card_number = any($2::bigint[])
-           union select unnest($3::bigint[])) as spenders
+     from (select member_id, needed
+           from unnest($2::bigint[], $3::bigint[]) as asked (card_number, needed)
+           join card using (card_number)
+           union all select unnest($4::bigint[]), null) as spenders
      cross join lateral (
-         select * from lot where lot.member_id = spenders.member_id and is_open offset 0
-     ) as lot) as lots,
+         select *, sum(remaining) over (
+             order by coalesce(expires_on, '9999-12-31'), earned_at, lot_no) - remaining as before
+         from lot where lot.member_id = spenders.member_id and is_open offset 0
+     ) as lot
+     where needed is null or before < needed) as lots,
     (select array_agg(row (member_id, posting_no, kind::text, merchant_id, card_number, change,
                            available_after, occurred_at, recorded_at, p.window_id, owed, target_no,
                            amount, peer_member_id, request_id, body_hash, reference, w.label))
      from posting p join settlement_window w using (window_id)
-     where request_id = any($4::uuid[])) as seen
+     where request_id = any($5::uuid[])) as seen
 from settlement_window where status = 'open' for share of settlement_window
 """
 
@@ -87,7 +93,12 @@ async def load(
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
         read = await connection.fetchrow(
-            _READ, named.cards, named.spending_cards, [*named.members, *lapsing], named.keys
+            _READ,
+            named.cards,
+            list(named.spending),
+            list(named.spending.values()),
+            [*named.members, *lapsing],
+            named.keys,
         )
         if read is not None:
             break
@@ -98,28 +109,49 @@ async def load(
     state = State(Window(read[0], read[1], read[2], read[3], is_open=True), members=members)
     for number, member_id, status in read["cards"] or ():
         state.cards[number] = Card(member_id, status)
-    spenders = {
-        state.cards[number].member_id for number in named.spending_cards & state.cards.keys()
-    }
-    spenders = (spenders | named.members | set(lapsing)) & members.keys()
-    for row in read["lots"] or ():
-        # A card that was issued after the lock names a member whose account is not held.
-        if row[0] in spenders:
-            members[row[0]].lots[row[1]] = Lot(*row)
-    for member_id in spenders:
-        members[member_id].lots_loaded = True
+    spenders = _add_lots(state, named, lapsing, read["lots"] or ())
     seen = [(Posting(*row[:17]), row[17]) for row in read["seen"] or ()]
     await _load_rare(connection, state, requests, spenders, seen)
     return state, read["synced_at"]
 
 
 class _Named(NamedTuple):
-    """What the requests name. Spending cards are those whose lots are needed."""
+    """What the requests name. spending: the cards whose lots are needed, with how many points the
+    requests take of them, the oldest first; None: every open lot is needed.
+    """
 
     cards: set[int]
-    spending_cards: set[int]
+    spending: dict[int, int | None]
     members: set[int]
     keys: list[UUID]
+
+
+def _add_lots(
+    state: State, named: _Named, lapsing: Iterable[int], found: Iterable[asyncpg.Record]
+) -> set[int]:
+    """Put the lots that were found into their members. Answers the members whose lots these are."""
+    wholly = named.members.union(lapsing)
+    partly: set[int] = set()
+    for number, needed in named.spending.items():
+        if (card := state.cards.get(number)) is not None:
+            (wholly if needed is None else partly).add(card.member_id)
+    # A card that was issued after the lock names a member whose account is not held.
+    spenders = (wholly | partly) & state.members.keys()
+    for row in found:
+        if row[0] in spenders:
+            state.members[row[0]].lots[row[1]] = Lot(*row)
+    for member_id in spenders:
+        member = state.members[member_id]
+        member.lots_loaded = True
+        if member_id not in wholly:
+            member.loaded_until = _last_day(member.lots.values())
+    return spenders
+
+
+def _last_day(lots: Iterable[Lot]) -> date | None:
+    """Until when what is not loaded is good at least; None: for ever, or all is loaded."""
+    days = [lot.expires_on for lot in lots]
+    return None if None in days else max(filter(None, days), default=None)
 
 
 def _may_lapse(members: Mapping[int, Member], requests: Sequence[Request], book: Book) -> list[int]:
@@ -134,7 +166,7 @@ def _may_lapse(members: Mapping[int, Member], requests: Sequence[Request], book:
 
 
 def _named(requests: Iterable[Request]) -> _Named:
-    named = _Named(set(), set(), set(), [])
+    named = _Named(set(), {}, set(), [])
     for request in requests:
         command = request.command
         if request.request_id is not None:
@@ -143,10 +175,13 @@ def _named(requests: Iterable[Request]) -> _Named:
             named.cards.add(command.card)
         elif isinstance(command, Burn):
             named.cards.add(command.card)
-            named.spending_cards.add(command.card)
+            needed = named.spending.get(command.card, 0)
+            if needed is not None:
+                oldest = command.take.order == "oldest"
+                named.spending[command.card] = needed + command.points if oldest else None
         elif isinstance(command, Transfer):
             named.cards.update((command.from_card, command.to_card))
-            named.spending_cards.add(command.from_card)
+            named.spending[command.from_card] = None
         else:
             named.members.add(command.member_id)
     return named

@@ -2,6 +2,9 @@
 
 A State is filled by store.load, changed only by its own record_* methods, and written by
 store.save. Nothing here touches the world.
+
+The rows are structs that cannot refer to each other in a circle (gc=False), so that the garbage
+collector need not look through the thousands of a large group.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +17,7 @@ from coalition.ledger.commands import Answer
 from coalition.merchants.book import Window
 
 
-class Account(msgspec.Struct):
+class Account(msgspec.Struct, gc=False):
     """A member's balance. expires_next_on: no open lot expires before it (None: none expires)."""
 
     member_id: int
@@ -25,7 +28,7 @@ class Account(msgspec.Struct):
     expires_next_on: date | None
 
 
-class Lot(msgspec.Struct):
+class Lot(msgspec.Struct, gc=False):
     """One grant of points. Only remaining and expires_on ever change.
 
     first_expires_on is the last good day it was granted with, where a refund gave it more time.
@@ -51,7 +54,7 @@ class Lot(msgspec.Struct):
         return self.first_expires_on or self.expires_on
 
 
-class Leg(msgspec.Struct):
+class Leg(msgspec.Struct, gc=False):
     """points of one lot taken by a burn; negative: given back. window_id None while only held."""
 
     member_id: int
@@ -68,7 +71,7 @@ class Leg(msgspec.Struct):
     leg_no: int
 
 
-class BurnRow(msgspec.Struct):
+class BurnRow(msgspec.Struct, gc=False):
     """A burn and its legs, in the order they were written. card: the card it was asked with."""
 
     member_id: int
@@ -93,7 +96,7 @@ class BurnRow(msgspec.Struct):
         return [(leg, points) for leg, points in left.values() if points]
 
 
-class EarnRow(msgspec.Struct):
+class EarnRow(msgspec.Struct, gc=False):
     """An earn as it was posted and what has been reversed of it. amount is in minor units."""
 
     member_id: int
@@ -109,7 +112,7 @@ class EarnRow(msgspec.Struct):
     reversed_amount: int
 
 
-class Posting(msgspec.Struct, frozen=True):
+class Posting(msgspec.Struct, frozen=True, gc=False):
     """One line of the journal. change is signed: what it did to the available balance."""
 
     member_id: int
@@ -133,7 +136,11 @@ class Posting(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Member:
-    """What is loaded of one member: with lots_loaded, every open lot; and any asked for."""
+    """What is loaded of one member: with lots_loaded, its open lots; and any asked for.
+
+    loaded_until None: every open lot. Else those that are taken first, enough for what is asked;
+    all others are good until that day at least.
+    """
 
     account: Account
     lots: dict[int, Lot] = field(default_factory=dict)
@@ -141,6 +148,7 @@ class Member:
     earns: dict[int, EarnRow] = field(default_factory=dict)
     debts: dict[int, int] = field(default_factory=dict)
     lots_loaded: bool = False
+    loaded_until: date | None = None
 
     def next_no(self) -> int:
         self.account.last_no += 1
@@ -158,12 +166,13 @@ class Member:
             self.account.expires_next_on = expires_on
 
     def tighten_expiry(self) -> None:
-        """Set account.expires_next_on from the open lots; only where all of them are loaded."""
-        if self.lots_loaded:
-            self.account.expires_next_on = min(
-                (lot.expires_on for lot in self.lots.values() if lot.remaining and lot.expires_on),
-                default=None,
-            )
+        """Set account.expires_next_on from the open lots; only where they are loaded."""
+        if not self.lots_loaded:
+            return
+        days = [lot.expires_on for lot in self.lots.values() if lot.remaining and lot.expires_on]
+        if self.loaded_until is not None:
+            days.append(self.loaded_until)
+        self.account.expires_next_on = min(days, default=None)
 
 
 def _expiry_order(lot: Lot) -> tuple[date, datetime, int]:

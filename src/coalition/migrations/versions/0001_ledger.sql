@@ -142,11 +142,11 @@ create table posting (
     merchant_id     int not null,
     card_number     bigint,
     change          bigint not null,
-    owed            bigint not null default 0 check (owed >= 0),
     available_after bigint not null check (available_after >= 0),
     occurred_at     timestamptz not null,
     recorded_at     timestamptz not null,
     window_id       int not null,
+    owed            bigint not null default 0 check (owed >= 0),
     target_no       int,
     amount          bigint check (amount >= 0),
     peer_member_id  bigint,
@@ -487,8 +487,9 @@ begin
                 and p.lot_no = added.lot_no) is null
             or (select p.burn_no from burn p where p.member_id = added.member_id
                 and p.burn_no = added.burn_no) is null
-            or (select p.posting_no from posting p where p.member_id = added.member_id
-                and p.posting_no = added.posting_no) is null)
+            or (posting_no <> burn_no  -- that one is a posting, as the burn's own trigger saw to
+                and (select p.posting_no from posting p where p.member_id = added.member_id
+                     and p.posting_no = added.posting_no) is null))
     then
         raise exception 'a leg must join a lot and a burn, and be written by a posting'
             using errcode = 'foreign_key_violation';
