@@ -7,6 +7,7 @@ rooms of their own beside this one; limits on an earn are the ledger's to check,
 import calendar
 from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from math import lcm
 
 from coalition.earning.terms import ANY_CATEGORY, Rate, Terms, Validity
@@ -40,6 +41,8 @@ def points_for(terms: Terms, amount: int | None, items: Sequence[Item]) -> int:
     return points // per
 
 
+# The same day again and again, for every purchase of it.
+@lru_cache(maxsize=4096)
 def last_good_day(validity: Validity, earned_on: date) -> date | None:
     """The last day on which a point earned on earned_on can be burned; None: it never expires.
 

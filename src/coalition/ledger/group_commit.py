@@ -2,6 +2,9 @@
 
 A request puts its command in a queue and awaits its own outcome; a writer takes whatever is queued,
 up to a bound, and posts it. The busier it is, the larger the groups, so that load makes it cheaper.
+
+Further writers stand by. Each group has its own round trips, so two writers that share the requests
+evenly are slower than one; but while many wait, and while one is held up, the next helps.
 """
 
 import asyncio
@@ -28,8 +31,8 @@ class GroupCommit:
     """The queue in front of a ledger's door. One a process.
 
     queue_max bounds the requests that wait, group_max those that share a commit, writers how many
-    groups are under way at once, wait_s_max how long a request waits for its outcome. One writer
-    is the fastest by far: two only make the groups smaller, and each group has its own round trips.
+    groups are under way at once, wait_s_max how long a request waits for its outcome. A writer but
+    the first takes a group where crowd requests wait, or one has waited for LOOK_EVERY_S.
     """
 
     def __init__(
@@ -38,7 +41,8 @@ class GroupCommit:
         *,
         queue_max: int = 5_000,
         group_max: int = 500,
-        writers: int = 1,
+        writers: int = 2,
+        crowd: int = 64,
         wait_s_max: float = 10.0,
     ) -> None:
         self._ledger = ledger
@@ -47,7 +51,9 @@ class GroupCommit:
         self._writers = writers
         self._wait_s_max = wait_s_max
         self._queue: deque[_Waiting] = deque()
-        self._arrived = asyncio.Event()
+        self._crowd = crowd
+        # Something waits; too much waits, or for too long.
+        self._arrived, self._crowded = asyncio.Event(), asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         # The keys being decided, each with those who wait to ask under the same one.
         self._in_flight: dict[UUID, list[asyncio.Future[None]]] = {}
@@ -64,13 +70,16 @@ class GroupCommit:
 
     async def start(self) -> None:
         self._stopping = False
-        self._tasks = [asyncio.create_task(self._write()) for _ in range(self._writers)]
+        first = asyncio.create_task(self._write(self._arrived, 1))
+        others = (self._write(self._crowded, self._crowd) for _ in range(self._writers - 1))
+        self._tasks = [first, *map(asyncio.create_task, others)]
         self._watch = asyncio.create_task(self._watch_deadlines())
 
     async def stop(self) -> None:
         """Post what is queued, then leave. What arrives now is answered busy."""
         self._stopping = True
         self._arrived.set()
+        self._crowded.set()
         await asyncio.gather(*self._tasks)
         if self._watch is not None:
             self._watch.cancel()
@@ -95,6 +104,8 @@ class GroupCommit:
         self._queue.append((request, outcome))
         self._deadlines.append((deadline, outcome))
         self._arrived.set()
+        if len(self._queue) >= self._crowd:
+            self._crowded.set()
         # A caller that leaves cancels its own future only: a command once queued is posted.
         return await outcome
 
@@ -124,6 +135,8 @@ class GroupCommit:
                 if deadline <= now:
                     outcome.set_exception(self._waited_too_long())
             self._deadlines = [pair for pair in waiting if not pair[1].done()]
+            if self._deadlines and self._deadlines[0][0] - now < self._wait_s_max - LOOK_EVERY_S:
+                self._crowded.set()
 
     def _waited_too_long(self) -> CoalitionError:
         return CoalitionError(
@@ -132,18 +145,17 @@ class GroupCommit:
             "repeat it with the same key to learn what became of it.",
         )
 
-    async def _write(self) -> None:
+    async def _write(self, called: asyncio.Event, crowd: int) -> None:
+        """When called, post a group, and more while so many wait."""
         line = Line(self._ledger.engine)
         try:
-            while True:
-                group = self._next_group()
-                if group:
+            while not self._stopping:
+                await called.wait()
+                called.clear()
+                while group := self._next_group():
                     await self._post_group(group, line)
-                    continue
-                if self._stopping:
-                    return
-                self._arrived.clear()
-                await self._arrived.wait()
+                    if len(self._queue) < crowd:
+                        break
         finally:
             await line.close()
 
