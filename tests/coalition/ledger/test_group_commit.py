@@ -12,7 +12,7 @@ from tests.coalition.crowd import asked, earn, key
 
 from coalition import database
 from coalition.errors import CoalitionError, Code
-from coalition.ledger import post
+from coalition.ledger import group_commit, post
 from coalition.ledger.commands import Done, Outcome, Refused
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
@@ -145,6 +145,47 @@ async def test_a_caller_that_leaves_neither_takes_its_command_back_nor_leaves_a_
     assert [isinstance(each, Done) and each.replayed for each in again] == [True] * 9
     assert await crowd.net_worth(ledger.engine) == {1: 15, 2: 15, 3: 15}
     await crowd.assert_sound(ledger.engine)
+
+
+@pytest.mark.parametrize("crowd_of", [2, 1_000], ids=["many wait", "one waits long"])
+async def test_while_one_writer_is_held_up_the_next_helps(
+    ledger: Ledger, outside: AsyncEngine, monkeypatch: pytest.MonkeyPatch, crowd_of: int
+) -> None:
+    monkeypatch.setattr(post, "LOCK_TIMEOUT_MS", PATIENT_MS)
+    door = GroupCommit(ledger, crowd=crowd_of, wait_s_max=crowd.WAIT_S_MAX)
+    await door.start()
+    async with outside.begin() as other:
+        await crowd.lock_account(other, 1)
+        held_up = asyncio.create_task(door.post(asked(earn(1, 1), key=key(0))))
+        await crowd.somebody_waits(outside)
+        helped = await asyncio.gather(
+            *(door.post(asked(earn(2, 1), key=key(n))) for n in range(1, 4))
+        )
+        assert all(isinstance(outcome, Done) for outcome in helped)
+        assert not held_up.done()
+    assert isinstance(await held_up, Done)
+    assert await crowd.net_worth(ledger.engine) == {1: 1, 2: 3, 3: 0}
+    await door.stop()
+    assert forgot_all(door)
+
+
+async def test_the_next_writer_leaves_a_few_requests_to_the_first(
+    ledger: Ledger, outside: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(post, "LOCK_TIMEOUT_MS", PATIENT_MS)
+    monkeypatch.setattr(group_commit, "LOOK_EVERY_S", crowd.WAIT_S_MAX)
+    door = GroupCommit(ledger, crowd=5, wait_s_max=crowd.WAIT_S_MAX)
+    await door.start()
+    async with outside.begin() as other:
+        await crowd.lock_account(other, 1)
+        waiting = [asyncio.create_task(door.post(asked(earn(1, 1), key=key(0))))]
+        await crowd.somebody_waits(outside)
+        waiting += [asyncio.create_task(door.post(asked(earn(2, 1), key=key(n)))) for n in (1, 2)]
+        await crowd.until(queued(door, 2), "two requests are queued")
+        assert door.groups == 1
+    assert all(isinstance(outcome, Done) for outcome in await asyncio.gather(*waiting))
+    assert door.groups == 2
+    await door.stop()
 
 
 async def test_stop_posts_what_is_queued_and_refuses_what_comes_later(ledger: Ledger) -> None:
