@@ -82,11 +82,11 @@ async def test_one_unique_index_of_a_hot_table_does_without_the_member(
 def test_rows_of_several_members_are_locked_by_the_ordered_account_lock_alone() -> None:
     locks = {
         (path.relative_to(SOURCES).as_posix(), found.group().lower())
-        for path in SOURCES.rglob("*.py")
+        for path in [*SOURCES.rglob("ledger/*.py"), *SOURCES.rglob("*.sql")]
         for found in re.finditer(r"order by member_id for update|for update", path.read_text())
     }
-    several = {lock for lock in locks if "ledger/" in lock[0]}
-    assert several == {("coalition/ledger/load.py", "order by member_id for update")}
+    schema = "coalition/migrations/versions/0001_ledger.sql"
+    assert locks == {(schema, "order by member_id for update")}
 
 
 def test_the_core_uses_nothing_that_a_sharded_postgresql_lacks() -> None:

@@ -1,12 +1,11 @@
 """Loading what a group of commands is decided on: lock the accounts, then read, all set-based.
 
-The lock and the reads are separate statements on purpose: under READ COMMITTED a statement that
-waited for a lock still sees the rows as of its own start. What every group needs is read in one
-statement, because at a till's load a round trip costs more than the rows; what only reversals,
-captures and replays need follows when there are any.
+What every group needs is locked and read by the database's function load_group, in one round trip.
+In which order it locks, and why it reads by a second statement, stands there, in the schema. What
+only reversals, captures and replays need follows when there are any.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -29,47 +28,10 @@ from coalition.ledger.rows import Keys
 from coalition.ledger.state import Account, BurnRow, Card, Lot, Member, Posting, Seen, State
 from coalition.merchants.book import Book, Window
 
-# Accounts are always locked in the order of member_id, so that two groups never wait in a circle.
-# The cards stand in a sub-select and not in a join: a row that was waited for is checked again by
-# its own columns alone, and would be lost to a join.
-_LOCK = """
-select member_id, available, held, owed, last_no, expires_next_on from account
-where member_id in (select member_id from card where card_number = any($1::bigint[])
-                    union select unnest($2::bigint[]))
-order by member_id for update
-"""
-
-# A posting holds the open window's row until it commits; a close waits for that, milliseconds.
-# The lots are looked up member by member (offset 0 says so to the planner): whatever it thinks of
-# the number of members, reading every lot there is would be the worst of plans. Of a member whose
-# burns take the oldest points, only as many lots come as they need: most have ten that are left.
-_READ = f"""
-select window_id, label, opens_at, closes_at, (select max(synced_at) from merchant) as synced_at,
-    (select array_agg(row (card_number, member_id, status::text)) from card
-     where card_number = any($1::bigint[])) as cards,
-    (select array_agg(row ({rows.LOT_COLUMNS}))
-     from (select member_id, needed
-           from unnest($2::bigint[], $3::bigint[]) as asked (card_number, needed)
-           join card using (card_number)
-           union all select unnest($4::bigint[]), null) as spenders
-     cross join lateral (
-         select *, sum(remaining) over (
-             order by coalesce(expires_on, '9999-12-31'), earned_at, lot_no) - remaining as before
-         from lot where lot.member_id = spenders.member_id and is_open offset 0
-     ) as lot
-     where needed is null or before < needed) as lots,
-    (select array_agg(row (member_id, posting_no, kind::text, merchant_id, card_number, change,
-                           available_after, occurred_at, recorded_at, p.window_id, owed, target_no,
-                           amount, peer_member_id, request_id, body_hash, reference, w.label))
-     from posting p join settlement_window w using (window_id)
-     where request_id = any($5::uuid[])) as seen
-from settlement_window where status = 'open' for share of settlement_window
-"""
+_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6)"
 
 # Which burn a posting made or is about, by its kind: its own number, or its target's.
 _MADE_BURN = ("burn", "hold", "reverse_earn", "transfer_out")
-
-_SeenRows = list[tuple[Posting, str]]
 
 
 class NoOpenWindowError(Exception):
@@ -85,33 +47,27 @@ async def load(
     Raises NoOpenWindowError where no window is open.
     """
     named = _named(requests)
-    members = {
-        row[0]: Member(Account(*row))
-        for row in await connection.fetch(_LOCK, named.cards, named.members)
-    }
-    lapsing = _may_lapse(members, requests, book)
+    today = book.today(max(request.now for request in requests))
+    asked = (
+        list(named.cards), list(named.spending), list(named.spending.values()),
+        list(named.members), named.keys, today,
+    )  # fmt: skip
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
-        read = await connection.fetchrow(
-            _READ,
-            named.cards,
-            list(named.spending),
-            list(named.spending.values()),
-            [*named.members, *lapsing],
-            named.keys,
-        )
+        read = await connection.fetchrow(_LOAD, *asked)
         if read is not None:
             break
     else:
         raise NoOpenWindowError(
             "No settlement window is open; `coalition merchants sync` opens one."
         )
-    state = State(Window(read[0], read[1], read[2], read[3], is_open=True), members=members)
-    for number, member_id, status in read["cards"] or ():
-        state.cards[number] = Card(member_id, status)
-    spenders = _add_lots(state, named, lapsing, read["lots"] or ())
-    seen = [(Posting(*row[:17]), row[17]) for row in read["seen"] or ()]
-    await _load_rare(connection, state, requests, spenders, seen)
+    state = State(Window(read[0], read[1], read[2], read[3], is_open=True))
+    state.members = {row[0]: Member(Account(*row)) for row in read["accounts"] or ()}
+    for row in read["found_cards"] or ():
+        state.cards[row[0]] = Card(row[1], row[2])
+    spenders = _add_lots(state, named, read["wholly"], read["lots"] or ())
+    seen = [Posting(*row) for row in read["seen"] or ()]
+    await _load_rare(connection, state, requests, spenders, seen, book)
     return state, read["synced_at"]
 
 
@@ -127,10 +83,10 @@ class _Named(NamedTuple):
 
 
 def _add_lots(
-    state: State, named: _Named, lapsing: Iterable[int], found: Iterable[asyncpg.Record]
+    state: State, named: _Named, whole: Iterable[int], found: Iterable[asyncpg.Record]
 ) -> set[int]:
     """Put the lots that were found into their members. Answers the members whose lots these are."""
-    wholly = named.members.union(lapsing)
+    wholly = set(whole)
     partly: set[int] = set()
     for number, needed in named.spending.items():
         if (card := state.cards.get(number)) is not None:
@@ -139,7 +95,8 @@ def _add_lots(
     spenders = (wholly | partly) & state.members.keys()
     for row in found:
         if row[0] in spenders:
-            state.members[row[0]].lots[row[1]] = Lot(*row)
+            # The last column, is_open, follows from the others.
+            state.members[row[0]].lots[row[1]] = Lot(*row[:-1])
     for member_id in spenders:
         member = state.members[member_id]
         member.lots_loaded = True
@@ -152,17 +109,6 @@ def _last_day(lots: Iterable[Lot]) -> date | None:
     """Until when what is not loaded is good at least; None: for ever, or all is loaded."""
     days = [lot.expires_on for lot in lots]
     return None if None in days else max(filter(None, days), default=None)
-
-
-def _may_lapse(members: Mapping[int, Member], requests: Sequence[Request], book: Book) -> list[int]:
-    """Members of whom something may have ended by now: a lot past its day, or a hold."""
-    today = book.today(max(request.now for request in requests))
-    return [
-        member_id
-        for member_id, member in members.items()
-        if member.account.held
-        or ((day := member.account.expires_next_on) is not None and day < today)
-    ]
 
 
 def _named(requests: Iterable[Request]) -> _Named:
@@ -192,7 +138,8 @@ async def _load_rare(
     state: State,
     requests: Sequence[Request],
     spenders: set[int],
-    seen: _SeenRows,
+    seen: Sequence[Posting],
+    book: Book,
 ) -> None:
     """Read what few groups need: burns and earns to reverse or replay, held burns, debts."""
     wanted = _burns_wanted(requests, seen)
@@ -215,16 +162,16 @@ async def _load_rare(
         for member_id, origin_id, points in await rows.debts_of(connection, debtors):
             state.members[member_id].debts[origin_id] = points
     if seen:
-        await _recall(connection, state, seen, burns, requests)
+        await _recall(connection, state, seen, burns, requests, book)
 
 
-def _burns_wanted(requests: Iterable[Request], seen: _SeenRows) -> Keys:
+def _burns_wanted(requests: Iterable[Request], seen: Sequence[Posting]) -> Keys:
     wanted: Keys = set()
     for request in requests:
         command = request.command
         if isinstance(command, Capture | Void | ReverseBurn):
             wanted.add((command.member_id, command.burn_no))
-    for posting, _ in seen:
+    for posting in seen:
         if posting.kind in _MADE_BURN:
             wanted.add((posting.member_id, posting.posting_no))
         elif posting.target_no is not None:
@@ -250,19 +197,22 @@ async def _add_burns(
 async def _recall(
     connection: asyncpg.Connection,
     state: State,
-    seen: _SeenRows,
+    seen: Sequence[Posting],
     burns: dict[tuple[int, int], BurnRow],
     requests: Iterable[Request],
+    book: Book,
 ) -> None:
     """Make the answers of earlier postings under the same keys, from the rows they wrote."""
-    earns = {(p.member_id, p.posting_no) for p, _ in seen if p.kind == "earn"}
+    # A window that the book does not know was opened since: post() reads it again, and then this.
+    labels = {window.window_id: window.label for window in book.windows}
+    earns = {(p.member_id, p.posting_no) for p in seen if p.kind == "earn"}
     lots = await rows.lots_of_earns(connection, earns)
     to_cards: dict[UUID | None, int] = {
         request.request_id: request.command.to_card
         for request in requests
         if isinstance(request.command, Transfer)
     }
-    for posting, label in seen:
+    for posting in seen:
         own = posting.kind in _MADE_BURN
         number = posting.posting_no if own else posting.target_no
         burn = burns.get((posting.member_id, number or 0))
@@ -276,6 +226,6 @@ async def _recall(
                 burn,
                 legs,
                 to_cards.get(posting.request_id, 0),
-                label,
+                labels.get(posting.window_id, ""),
             ),
         )

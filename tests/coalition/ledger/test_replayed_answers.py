@@ -22,6 +22,7 @@ from coalition.ledger.commands import (
     Transfer,
     Void,
 )
+from coalition.ledger.post import Ledger
 
 
 async def ask_everything(world: World) -> list[tuple[Request, Done]]:
@@ -62,6 +63,23 @@ async def test_every_kind_of_answer_is_the_first_one_again(engine: AsyncEngine) 
     for request, first in await ask_everything(world):
         again = await world.ledger.post([replace(request, now=world.now)])
         assert again == [Done(first.answer, replayed=True)], request.command
+
+
+async def test_a_replay_names_a_window_that_this_process_has_not_heard_of(
+    engine: AsyncEngine,
+) -> None:
+    world = World(engine)
+    await world.sync([merchant("telecom")])
+    ann = await world.enrol("ann")
+    late = Ledger(engine)
+    await late.start()
+    world.pass_days(1)
+    closed = await world.close_early()
+    request = world.request(Earn(ann.card, world.now, points=5), "telecom")
+    first = done((await world.ledger.post([request]))[0])
+    assert isinstance(first, EarnAnswer)
+    assert first.window != closed
+    assert await late.post([request]) == [Done(first, replayed=True)]
 
 
 async def test_another_body_under_a_known_key_is_refused_and_changes_nothing(

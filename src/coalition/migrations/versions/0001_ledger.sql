@@ -228,6 +228,63 @@ create table leg (
 );
 create index leg_window on leg using brin (window_id) with (pages_per_range = 32);
 
+-- ---------------------------------------------------------------- what a posting reads
+
+-- Locks the accounts that a group of requests names and reads what it is decided on: two statements,
+-- since under READ COMMITTED one that waited for a lock still sees the rows as of its own start; one
+-- function, since at a till's load a round trip costs more than the rows. No row is answered where
+-- the open window was closed while this waited for it; then the next one is open.
+--
+-- cards: all that are named; spending: those whose lots are needed, with the points that are taken of
+-- them, the oldest first (null: every open lot is needed); members: those that are named themselves,
+-- every open lot of whom is needed; today: the coalition's date, before which lots have lapsed.
+-- wholly: the members of whom every open lot is among the lots.
+create function load_group(cards bigint[], spending bigint[], needed bigint[], members bigint[],
+                           request_ids uuid[], today date)
+returns table (window_id int, label text, opens_at timestamptz, closes_at timestamptz,
+               synced_at timestamptz, accounts account[], found_cards card[], wholly bigint[],
+               lots lot[], seen posting[])
+language plpgsql as $$
+#variable_conflict use_column
+declare
+    locked account[];
+    whole bigint[];
+begin
+    -- In the order of member_id, so that two groups never wait in a circle. The cards stand in a
+    -- sub-select and not in a join: a row that was waited for is checked again by its own columns
+    -- alone, and would be lost to a join.
+    select array_agg(a) into locked from (
+        select * from account where member_id in (
+            select member_id from card where card_number = any(load_group.cards)
+            union select unnest(load_group.members))
+        order by member_id for update) a;
+    -- And those of whom something may have ended by now: a hold, or a lot past its day.
+    whole := load_group.members || array(
+        select member_id from unnest(locked) where held > 0 or expires_next_on < today);
+    -- A posting holds the open window's row until it commits; a close waits for that, milliseconds.
+    -- Lots are looked up member by member (offset 0 says so to the planner), and of a member whose
+    -- burns take the oldest points only as many come as they need: most have ten that are left.
+    return query
+    select w.window_id, w.label, w.opens_at, w.closes_at, (select max(m.synced_at) from merchant m),
+        locked,
+        (select array_agg(c) from card c where c.card_number = any(load_group.cards)),
+        whole,
+        (select array_agg(open.lot)
+         from (select c.member_id, asked.needed
+               from unnest(spending, load_group.needed) as asked (card_number, needed)
+               join card c using (card_number)
+               union all select unnest(whole), null) as spender
+         cross join lateral (
+             select l as lot, sum(l.remaining) over (
+                 order by coalesce(l.expires_on, '9999-12-31'), l.earned_at, l.lot_no)
+                 - l.remaining as before
+             from lot l where l.member_id = spender.member_id and l.is_open offset 0
+         ) as open
+         where spender.needed is null or open.before < spender.needed),
+        (select array_agg(p) from posting p where p.request_id = any(request_ids))
+    from settlement_window w where w.status = 'open' for share of w;
+end $$;
+
 -- ---------------------------------------------------------------- a closed window's results
 
 -- Amounts and sums of points have 38 digits, since no price and no burn may stop a window from being
