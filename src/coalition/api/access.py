@@ -67,7 +67,7 @@ class Access:
         self._rate_max = requests_per_second_max
         self._monotonic_s = monotonic_s
         self._found: dict[str, key_store.StoredKey | None] = {}
-        # Headers whose key was compared since the last look-up, and was right.
+        # Keys that were compared since the last look-up of all, and were right.
         self._proved: dict[str, key_store.StoredKey] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}
         self._fresh_until_s = -math.inf
@@ -77,14 +77,10 @@ class Access:
         """Whose key this is. Raises unauthenticated; why exactly is told to nobody."""
         if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise _unauthenticated("send Authorization: Bearer <key>")
-        if self._monotonic_s() >= self._fresh_until_s:
-            await self._once("", self._look_up_all)
-        stored = self._proved.get(authorization)
+        text = authorization[len(_SCHEME) :].strip()
+        stored = self._proved.get(text) if self._is_fresh() else None
         if stored is None:
-            stored = await self._prove(authorization[len(_SCHEME) :].strip())
-            if self._found.get(stored.key_id) is stored:
-                # Else it was looked up anew meanwhile, and may have been revoked.
-                self._proved[authorization] = stored
+            stored = await self._prove(text)
         over_rate_s = self._take_token(stored.key_id)
         return Caller(stored.merchant_id, stored.merchant, stored.scopes, over_rate_s)
 
@@ -92,11 +88,19 @@ class Access:
         parsed = keys.parse(text)
         if parsed is None:
             raise _unauthenticated("the key is mistyped: its checksum does not hold")
+        if not self._is_fresh():
+            await self._once("", self._look_up_all)
+        # Where all keys are looked up anew meanwhile, this proves nothing for what comes after.
+        proved = self._proved
         stored = await self._find(parsed.key_id)
         is_right = keys.is_match(self._pepper, parsed, stored.secret_hmac if stored else None)
         if stored is None or not is_right or stored.is_live != parsed.is_live:
             raise _unauthenticated("the key is unknown or revoked")
+        proved[text] = stored
         return stored
+
+    def _is_fresh(self) -> bool:
+        return self._monotonic_s() < self._fresh_until_s
 
     async def _find(self, key_id: str) -> key_store.StoredKey | None:
         if key_id not in self._found:

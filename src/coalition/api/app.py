@@ -65,19 +65,8 @@ def create_app(
         batches=BatchDesk(ledger, settings.data_folder, clock),
         clock=clock,
     )
-    routes = (members, earns, burns, transfers, lots, batches, settlement)
     app = Litestar(
-        route_handlers=[
-            Router(
-                path="/v1",
-                route_handlers=[route for module in routes for route in module.ROUTES],
-                before_request=admit,
-                security=[{KEY_SCHEME: []}],
-                request_class=ApiRequest,
-                request_max_body_size=BODY_BYTES_MAX,
-            ),
-            *operations.ROUTES,
-        ],
+        route_handlers=[_version_1(), *operations.ROUTES],
         exception_handlers={
             CoalitionError: on_coalition_error,
             HTTPException: on_http_error,
@@ -92,6 +81,18 @@ def create_app(
     # In front of everything, the framework's own routing included.
     app.asgi_handler = TillLane(desk, app.asgi_handler)
     return app
+
+
+def _version_1() -> Router:
+    modules = (members, earns, burns, transfers, lots, batches, settlement)
+    return Router(
+        path="/v1",
+        route_handlers=[route for module in modules for route in module.ROUTES],
+        before_request=admit,
+        security=[{KEY_SCHEME: []}],
+        request_class=ApiRequest,
+        request_max_body_size=BODY_BYTES_MAX,
+    )
 
 
 def from_environment() -> Litestar:

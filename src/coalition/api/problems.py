@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from coalition.api.syntax import BODY_BYTES_MAX
 from coalition.errors import CoalitionError, Code
 from coalition.failures import in_a_line, in_full
-from coalition.ledger.post import ConnectionLostError
+from coalition.ledger.post import ConnectionLostError, SchemaChangedError
 
 log = structlog.get_logger()
 
@@ -51,6 +51,7 @@ _LOST = (
     PoolTimeoutError,
     OSError,
     ConnectionLostError,
+    SchemaChangedError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.exceptions.OperatorInterventionError,

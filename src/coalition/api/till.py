@@ -6,6 +6,8 @@ read it from its beginning and say what is wrong. What is answered here reads as
 have answered it, which a test holds.
 """
 
+import asyncio
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,8 +17,9 @@ from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
+from coalition.api import admission
 from coalition.api.access import Caller
-from coalition.api.admission import ONCE, in_time
+from coalition.api.admission import BODY_BY_S, CALLER, ONCE, in_time
 from coalition.api.answers import REPLAYED, burn_out, earn_out
 from coalition.api.asking import post_under_key
 from coalition.api.bodies import BurnBody, EarnBody
@@ -33,6 +36,7 @@ _CONTENT_TYPE = (b"content-type", b"application/json")
 _IS_REPLAYED = (REPLAYED.lower().encode(), b"true")
 _AUTHORIZATION, _KEY, _ENCODING = (name.encode() for name in ONCE)
 _LENGTH = b"content-length"
+_LENGTH_SMALL = re.compile(rb"[0-9]{1,6}")
 _NEEDED = {_AUTHORIZATION, _KEY, _LENGTH}
 _LOOKED_AT = {*_NEEDED, _ENCODING}
 _encoder = msgspec.json.Encoder()
@@ -86,9 +90,11 @@ class TillLane:
         if operation is None or sent is None:
             await self._routes(scope, receive, send)
             return
+        state = scope["state"]
+        state[BODY_BY_S] = asyncio.get_running_loop().time() + admission.BODY_TIMEOUT_S
         try:
-            message = await in_time(receive())
-            asked = await self._understand(operation, sent, message)
+            message = await in_time(receive(), state[BODY_BY_S])
+            asked = await self._understand(operation, sent, message, state)
             if asked is None:
                 await self._routes(scope, _again(message, receive), send)
                 return
@@ -100,11 +106,13 @@ class TillLane:
             return
         await _send(send, done, self._desk.book)
 
-    async def _understand(self, operation: _Operation, sent: _Sent, message: Any) -> _Asked | None:
+    async def _understand(
+        self, operation: _Operation, sent: _Sent, message: Any, state: dict[str, Any]
+    ) -> _Asked | None:
         """The command that is asked for; None: the routes have to look at it."""
         content: bytes = message.get("body", b"")
         # The server may say that more is to come where nothing is: the length tells.
-        if len(content) != sent.content_length or len(content) > BODY_BYTES_MAX:
+        if len(content) != sent.content_length:
             return None
         right = read_right(content, operation.body)
         if right is None:
@@ -112,7 +120,7 @@ class TillLane:
         body, canonical_body = right
         desk = self._desk
         try:
-            caller = await desk.access.authenticate(sent.authorization)
+            caller = state[CALLER] = await desk.access.authenticate(sent.authorization)
             if not caller.may(operation.name) or caller.merchant_id not in desk.book.merchants:
                 return None
             now = desk.clock()
@@ -130,7 +138,8 @@ def _sent(scope: HTTPScope) -> _Sent | None:
     if len(looked_at) != len(_Sent._fields) or found.keys() != _NEEDED:
         return None
     key, length = found[_KEY].decode("latin-1"), found[_LENGTH]
-    if not is_key(key) or not length.isdigit():
+    # The routes refuse a body by its length before it comes.
+    if not is_key(key) or not _LENGTH_SMALL.fullmatch(length) or int(length) > BODY_BYTES_MAX:
         return None
     return _Sent(found[_AUTHORIZATION].decode("latin-1"), key, int(length))
 
