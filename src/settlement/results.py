@@ -47,6 +47,11 @@ select m.code, p.currency, p.receivable, p.payable, p.opening, p.instructed
 from position p join merchant m on m.merchant_id = p.party_id
 where p.window_id = :window_id order by m.code collate "C", p.currency collate "C"
 """
+_PASSED_NET = ("window_id", "party_id", "debtor_id", "creditor_id", "amount", "currency")
+_POSITION = (
+    "window_id", "party_id", "party_name", "currency", "receivable", "payable", "net", "opening",
+    "instructed", "closing",
+)  # fmt: skip
 _PASSED_NETS = """
 select m.code, d.code, c.code, n.amount, n.currency
 from passed_net n
@@ -147,13 +152,6 @@ async def write_positions(
             for line in positions
         ],
     )  # fmt: skip
-
-
-_PASSED_NET = ("window_id", "party_id", "debtor_id", "creditor_id", "amount", "currency")
-_POSITION = (
-    "window_id", "party_id", "party_name", "currency", "receivable", "payable", "net", "opening",
-    "instructed", "closing",
-)  # fmt: skip
 
 
 async def name_at_netting(connection: AsyncConnection, window_id: int, party: str) -> str | None:

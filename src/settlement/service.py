@@ -1,7 +1,7 @@
 """Opening and closing windows: who may, in which order, and under which locks.
 
 What a closed window came to is computed elsewhere (it takes knowledge of the owed things) and
-written by store.write_result. The scheduler only wakes a closer; the locks and keys here decide.
+written into results.py's tables. The scheduler only wakes a closer; the locks and keys here decide.
 """
 
 import asyncio

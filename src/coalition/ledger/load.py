@@ -30,6 +30,9 @@ from coalition.merchants.book import Book, Window
 
 _LOAD = "select * from load_group($1, $2, $3, $4, $5, $6)"
 
+# How many columns of a row are known here; what a later migration adds comes behind them.
+_ACCOUNT, _LOT, _POSTING = (len(one.__struct_fields__) for one in (Account, Lot, Posting))
+
 # Which burn a posting made or is about, by its kind: its own number, or its target's.
 _MADE_BURN = ("burn", "hold", "reverse_earn", "transfer_out")
 
@@ -62,11 +65,11 @@ async def load(
             "No settlement window is open; `coalition merchants sync` opens one."
         )
     state = State(Window(read[0], read[1], read[2], read[3], is_open=True))
-    state.members = {row[0]: Member(Account(*row)) for row in read["accounts"] or ()}
+    state.members = {row[0]: Member(Account(*row[:_ACCOUNT])) for row in read["accounts"] or ()}
     for row in read["found_cards"] or ():
         state.cards[row[0]] = Card(row[1], row[2])
     spenders = _add_lots(state, named, read["wholly"], read["lots"] or ())
-    seen = [Posting(*row) for row in read["seen"] or ()]
+    seen = [Posting(*row[:_POSTING]) for row in read["seen"] or ()]
     await _load_rare(connection, state, requests, spenders, seen, book)
     return state, read["synced_at"]
 
@@ -95,8 +98,7 @@ def _add_lots(
     spenders = (wholly | partly) & state.members.keys()
     for row in found:
         if row[0] in spenders:
-            # The last column, is_open, follows from the others.
-            state.members[row[0]].lots[row[1]] = Lot(*row[:-1])
+            state.members[row[0]].lots[row[1]] = Lot(*row[:_LOT])
     for member_id in spenders:
         member = state.members[member_id]
         member.lots_loaded = True
@@ -123,7 +125,9 @@ def _named(requests: Iterable[Request]) -> _Named:
             named.cards.add(command.card)
             needed = named.spending.get(command.card, 0)
             if needed is not None:
-                oldest = command.take.order == "oldest"
+                # A hold may lapse before the next request of this group is decided, and put back
+                # points that live longer then.
+                oldest = command.take.order == "oldest" and command.hold_seconds is None
                 named.spending[command.card] = needed + command.points if oldest else None
         elif isinstance(command, Transfer):
             named.cards.update((command.from_card, command.to_card))

@@ -148,6 +148,8 @@ class Ledger:
                 await line.drop()
             else:
                 await _roll_back(line, driver)
+            if isinstance(error, asyncpg.DatatypeMismatchError):
+                raise SchemaChangedError("start this process again: " + str(error)) from error
             if driver.is_closed() and isinstance(error, Exception):
                 raise ConnectionLostError(str(error)) from error
             raise
@@ -172,6 +174,10 @@ class _BookChangedError(Exception):
     def __init__(self, synced_at: datetime) -> None:
         super().__init__()
         self.synced_at = synced_at
+
+
+class SchemaChangedError(Exception):
+    """A migration changed a table under this process, which has to be started again."""
 
 
 class ConnectionLostError(Exception):

@@ -1,6 +1,6 @@
 """The SQL that reads the ledger's rows, and how a row becomes a value. Set-based, no locks.
 
-Which of these a group of commands needs, and under which locks, is load.py.
+Which of these a group of commands needs is load.py; the locks are load_group's, in the schema.
 """
 
 from collections import defaultdict
@@ -12,16 +12,16 @@ from coalition.ledger.state import BurnRow, EarnRow, Leg, Lot
 
 Keys = set[tuple[int, int]]
 
-LOT_COLUMNS = """
+_LOT_COLUMNS = """
 lot.member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
 expires_on, window_id, about_window_id, first_expires_on
 """
 _LOTS = f"""
-select {LOT_COLUMNS} from lot
+select {_LOT_COLUMNS} from lot
 where (member_id, lot_no) in (select * from unnest($1::bigint[], $2::int[]))
 """
 _LOTS_OF_EARNS = f"""
-select {LOT_COLUMNS} from lot
+select {_LOT_COLUMNS} from lot
 where (member_id, earn_no) in (select * from unnest($1::bigint[], $2::int[])) order by lot_no
 """
 _HELD = """

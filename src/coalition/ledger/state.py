@@ -1,7 +1,7 @@
 """What decide() works on: the rows of a few members as plain values, and what was decided so far.
 
-A State is filled by store.load, changed only by its own record_* methods, and written by
-store.save. Nothing here touches the world.
+A State is filled by load.py, changed only by its own record_* methods, and written by
+save.py. Nothing here touches the world.
 
 The rows are structs that cannot refer to each other in a circle (gc=False), so that the garbage
 collector need not look through the thousands of a large group.

@@ -42,7 +42,11 @@ async def world(engine: AsyncEngine) -> World:
 async def _loaded(world: World, *points: int, take: ask.Take | None = None) -> list[date | None]:
     """Until when the lots are good that a group with such burns loads, in the order taken."""
     card = world.people["ann"].card
-    group = [ask.Burn(card, each, world.now, take or ask.Take()) for each in points]
+    burns = [ask.Burn(card, each, world.now, take or ask.Take()) for each in points]
+    return await _loaded_by(world, *burns)
+
+
+async def _loaded_by(world: World, *group: ask.Command) -> list[date | None]:
     line = Line(world.engine)
     driver = await line.driver()
     await driver.execute("begin")
@@ -83,6 +87,19 @@ async def test_a_burn_that_empties_what_it_loaded_still_knows_when_the_rest_expi
     world.pass_days((second - world.now.date()).days + 1)
     assert await world.expire() == (0, 10)
     assert await world.breaches() == []
+
+
+async def test_a_hold_loads_every_open_lot(world: World) -> None:
+    card = world.people["ann"].card
+    held = ask.Burn(card, 1, world.now, hold_seconds=60)
+    assert len(await _loaded_by(world, held)) == 6
+
+
+async def test_an_earn_finds_what_has_lapsed_meanwhile(world: World) -> None:
+    world.pass_days(20)
+    done(await world.earn("ann", "never", 1))
+    assert (await world.balance("ann")).available == 60 - 30 + 1
+    assert await world.expire() == (0, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))

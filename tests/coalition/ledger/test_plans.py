@@ -11,6 +11,7 @@ from coalition.ledger.line import Line
 LARGE = ["card", "account", "posting", "lot", "burn", "leg"]
 # More than a plan is tried before it is kept.
 GROUPS = 12
+HOLDS_ELSEWHERE = 5_000
 
 
 async def _scans(line: Line) -> dict[str, int]:
@@ -59,4 +60,33 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
             assert isinstance(outcome, ask.Done)
             assert outcome.replayed
     assert await _scans(line) == before
+    await _hold_elsewhere(line)
+    read = await _index_entries_read(line)
+    [held] = await world.ledger.post(
+        [world.request(ask.Burn(bob.card, 1, world.now, hold_seconds=60), "one")], line
+    )
+    assert isinstance(held, ask.Done)
+    assert await _index_entries_read(line) - read < HOLDS_ELSEWHERE / 10
     await line.close()
+
+
+async def _hold_elsewhere(line: Line) -> None:
+    """Holds of many other members, of which a posting for one member reads nothing."""
+    driver = await line.driver()
+    await driver.execute("set session_replication_role = replica")
+    await driver.execute(
+        """insert into burn (member_id, burn_no, redeemer_id, kind, points, status, occurred_on,
+                             hold_expires_at)
+           select 1000 + n, 1, 2, 'redemption', 1, 'held', '2026-01-01', '2026-02-01'
+           from generate_series(1, $1) n""".replace("$1", str(HOLDS_ELSEWHERE))
+    )
+    await driver.execute("reset session_replication_role")
+
+
+async def _index_entries_read(line: Line) -> int:
+    driver = await line.driver()
+    await driver.execute("select pg_stat_force_next_flush()")
+    read = await driver.fetchval(
+        "select sum(idx_tup_read) from pg_stat_user_indexes where relname = any($1::text[])", LARGE
+    )
+    return int(read)

@@ -16,7 +16,7 @@ from coalition.ledger import post
 from coalition.ledger.commands import Done, EarnAnswer, Expire, Outcome, Refused, Request, Void
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.load import NoOpenWindowError
-from coalition.ledger.post import ConnectionLostError, Ledger
+from coalition.ledger.post import ConnectionLostError, Ledger, SchemaChangedError
 from coalition.merchants.store import sync
 
 PATIENT_MS = crowd.WAIT_S_MAX * 1_000
@@ -64,6 +64,17 @@ async def test_commands_are_decided_in_order_and_each_by_itself(ledger: Ledger) 
         Code.INSUFFICIENT_POINTS, "posted", "posted", Code.INSUFFICIENT_POINTS, Code.UNKNOWN_CARD,
     ]  # fmt: skip
     await crowd.assert_sound(ledger.engine)
+
+
+async def test_a_process_older_than_the_schema_says_that_it_has_to_be_started_again(
+    ledger: Ledger, outside: AsyncEngine
+) -> None:
+    assert said(await ledger.post([asked(earn(1, 10), key=key(1))])) == ["posted"]
+    await crowd.change(outside, "alter table posting add column note text")
+    with pytest.raises(SchemaChangedError, match="start this process again"):
+        await ledger.post([asked(earn(1, 10), key=key(2))])
+    # What was posted before is still read.
+    assert await crowd.net_worth(outside) == {1: 10, 2: 0, 3: 0}
 
 
 async def test_a_key_that_comes_twice_in_one_group_is_posted_once(ledger: Ledger) -> None:

@@ -204,6 +204,7 @@ create table burn (
     check (status <> 'held' or (returned = 0 and hold_expires_at is not null))
 );
 create index burn_held on burn (hold_expires_at) where status = 'held';
+create index burn_held_of_member on burn (member_id) where status = 'held';
 
 -- How much of which lot a burn took; negative: given back. posting_no is the movement that wrote it,
 -- leg_no its place among that movement's legs: what was taken last goes back first. redeemer_id is
@@ -253,8 +254,8 @@ begin
     -- In the order of member_id, so that two groups never wait in a circle. The cards stand in a
     -- sub-select and not in a join: a row that was waited for is checked again by its own columns
     -- alone, and would be lost to a join.
-    select array_agg(a) into locked from (
-        select * from account where member_id in (
+    select array_agg(a.account) into locked from (
+        select account from account where member_id in (
             select member_id from card where card_number = any(load_group.cards)
             union select unnest(load_group.members))
         order by member_id for update) a;
