@@ -92,19 +92,22 @@ class TillLane:
             return
         state = scope["state"]
         state[BODY_BY_S] = asyncio.get_running_loop().time() + admission.BODY_TIMEOUT_S
+        done = None
         try:
             message = await in_time(receive(), state[BODY_BY_S])
             asked = await self._understand(operation, sent, message, state)
-            if asked is None:
-                await self._routes(scope, _again(message, receive), send)
-                return
-            done = await post_under_key(self._desk, *asked)
+            if asked is not None:
+                done = await post_under_key(self._desk, *asked)
         except Exception as error:
             request: Request[Any, Any, Any] = Request(scope)
             response = on_any_error(request, error)
             await response.to_asgi_response(None, request)(scope, receive, send)
             return
-        await _send(send, done, self._desk.book)
+        # Outside of the try: the routes answer their own errors, and nobody answers twice.
+        if done is None:
+            await self._routes(scope, _again(message, receive), send)
+        else:
+            await _send(send, done, self._desk.book)
 
     async def _understand(
         self, operation: _Operation, sent: _Sent, message: Any, state: dict[str, Any]

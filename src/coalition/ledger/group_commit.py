@@ -149,13 +149,15 @@ class GroupCommit:
         """When called, post a group, and more while so many wait."""
         line = Line(self._ledger.engine)
         try:
-            while not self._stopping:
+            while True:
                 await called.wait()
                 called.clear()
                 while group := self._next_group():
                     await self._post_group(group, line)
                     if len(self._queue) < crowd:
                         break
+                if self._stopping:
+                    return
         finally:
             await line.close()
 

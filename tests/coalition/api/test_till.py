@@ -115,6 +115,13 @@ def _headers(answer: httpx.Response) -> dict[str, str]:
     return dict(answer.headers)
 
 
+def _application(world: World) -> Litestar:
+    transport = world.client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    assert isinstance(transport.app, Litestar)
+    return transport.app
+
+
 class _Routes:
     """Stands where the routes do, and notes what was left to them."""
 
@@ -133,15 +140,13 @@ class _Routes:
 @pytest.fixture
 async def alone(world: World) -> tuple[httpx.AsyncClient, _Routes]:
     """A client of the till's way in alone, and who is asked instead of the routes."""
-    transport = world.client._transport
-    assert isinstance(transport, httpx.ASGITransport)
-    assert isinstance(transport.app, Litestar)
+    whole = _application(world)
     routes = _Routes()
-    lane = TillLane(transport.app.state["desk"], routes)
+    lane = TillLane(whole.state["desk"], routes)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await lane(
-            scope | {"app": transport.app, "litestar_app": transport.app, "state": {}},
+            scope | {"app": whole, "litestar_app": whole, "state": {}},
             receive,
             send,
         )
@@ -200,10 +205,7 @@ async def test_what_is_not_right_reaches_the_routes_whole_and_moves_nothing(
 
 
 async def test_a_created_application_has_the_way_in(world: World) -> None:
-    transport = world.client._transport
-    assert isinstance(transport, httpx.ASGITransport)
-    assert isinstance(transport.app, Litestar)
-    assert isinstance(transport.app.asgi_handler, TillLane)
+    assert isinstance(_application(world).asgi_handler, TillLane)
 
 
 async def test_a_request_left_to_the_routes_counts_once_against_the_rate(serve: Serve) -> None:

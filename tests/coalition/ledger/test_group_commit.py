@@ -76,10 +76,7 @@ async def test_a_full_queue_is_busy_at_once_and_takes_again_when_it_is_empty(
     await door.start()
     async with outside.begin() as other:
         await crowd.lock_account(other, 1)
-        waiting = [asyncio.create_task(door.post(asked(earn(1, 1), key=key(0))))]
-        await crowd.somebody_waits(outside)
-        waiting += [asyncio.create_task(door.post(asked(earn(2, 1), key=key(n)))) for n in (1, 2)]
-        await crowd.until(queued(door, 2), "two requests are queued")
+        waiting = await one_held_up_and_two_queued(door, outside)
         late = asyncio.create_task(refusal(door.post(asked(earn(3, 1), key=key(3)))))
         await asyncio.sleep(0)
         assert late.done(), "a full queue is no reason to wait"
@@ -89,6 +86,17 @@ async def test_a_full_queue_is_busy_at_once_and_takes_again_when_it_is_empty(
     assert isinstance(await door.post(asked(earn(3, 1), key=key(3))), Done)
     assert await crowd.net_worth(ledger.engine) == {1: 1, 2: 2, 3: 1}
     await door.stop()
+
+
+async def one_held_up_and_two_queued(
+    door: GroupCommit, outside: AsyncEngine
+) -> list[asyncio.Task[Outcome]]:
+    """Requests for member 1, whose account somebody has locked, and behind it two for member 2."""
+    waiting = [asyncio.create_task(door.post(asked(earn(1, 1), key=key(0))))]
+    await crowd.somebody_waits(outside)
+    waiting += [asyncio.create_task(door.post(asked(earn(2, 1), key=key(n)))) for n in (1, 2)]
+    await crowd.until(queued(door, 2), "two requests are queued")
+    return waiting
 
 
 def queued(door: GroupCommit, many: int) -> Any:
@@ -178,10 +186,7 @@ async def test_the_next_writer_leaves_a_few_requests_to_the_first(
     await door.start()
     async with outside.begin() as other:
         await crowd.lock_account(other, 1)
-        waiting = [asyncio.create_task(door.post(asked(earn(1, 1), key=key(0))))]
-        await crowd.somebody_waits(outside)
-        waiting += [asyncio.create_task(door.post(asked(earn(2, 1), key=key(n)))) for n in (1, 2)]
-        await crowd.until(queued(door, 2), "two requests are queued")
+        waiting = await one_held_up_and_two_queued(door, outside)
         assert door.groups == 1
     assert all(isinstance(outcome, Done) for outcome in await asyncio.gather(*waiting))
     assert door.groups == 2

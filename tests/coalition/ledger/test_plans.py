@@ -78,7 +78,8 @@ async def _hold_elsewhere(line: Line) -> None:
         """insert into burn (member_id, burn_no, redeemer_id, kind, points, status, occurred_on,
                              hold_expires_at)
            select 1000 + n, 1, 2, 'redemption', 1, 'held', '2026-01-01', '2026-02-01'
-           from generate_series(1, $1) n""".replace("$1", str(HOLDS_ELSEWHERE))
+           from generate_series(1, $1) n""",
+        HOLDS_ELSEWHERE,
     )
     await driver.execute("reset session_replication_role")
 
