@@ -35,7 +35,7 @@ from benchmarks.seed import (
     sync_merchants,
 )
 from benchmarks.servers import ApiServer, serving
-from coalition.earning.terms import HouseTerms
+from coalition.terms.terms import HouseTerms
 
 NAME = "closing"
 LEGS_PER_MEMBER = 10

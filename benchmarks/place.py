@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import asyncpg
 from rich.console import Console
 
-from coalition import database, embedded
-from coalition.embedded import EmbeddedServer
+from coalition import database
+from coalition.postgres import server as embedded
+from coalition.postgres.server import EmbeddedServer
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent

@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass
 
 from benchmarks.place import Place, connected, create_database, run
-from coalition import embedded_programs as programs
-from coalition.embedded import PORT, SUPERUSER
+from coalition.postgres import programs
+from coalition.postgres.server import PORT, SUPERUSER
 
 TPCB = "tpcb"
 CLIENTS = 32

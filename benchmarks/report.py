@@ -18,7 +18,7 @@ from rich.table import Table
 from benchmarks.figures import Goal, Row, Series, undecided, unmet
 from benchmarks.place import Place
 from benchmarks.sizes import Sizes
-from coalition import embedded_programs as programs
+from coalition.postgres import programs
 
 _PACKAGES = ("coalition", "litestar", "granian", "msgspec", "sqlalchemy", "asyncpg", "uvloop")
 

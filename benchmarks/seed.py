@@ -17,10 +17,12 @@ from sqlalchemy.pool import NullPool
 
 from benchmarks.place import Place, connected, create_database, settle, without_triggers
 from coalition.clearing.service import ensure_first_window
-from coalition.earning.terms import HouseTerms, Prices, Rate, Terms, Validity
+from coalition.earning.rates import Rate
+from coalition.earning.validity import Validity
+from coalition.keys import store as key_store
 from coalition.members.card import make_card
-from coalition.merchants import key_store
-from coalition.merchants.store import sync
+from coalition.terms.store import sync
+from coalition.terms.terms import HouseTerms, Prices, Terms
 
 MEMBERS_PER_STEP = 20_000
 # The first two numbers are the house's and the pool's.

@@ -18,7 +18,8 @@ import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition import database, embedded
+from coalition import database
+from coalition.postgres import server as embedded
 
 TEMPLATE = "template_coalition"
 OPTIONS = {

@@ -14,13 +14,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.clearing.service import close_due, close_window, ensure_first_window, read_result
-from coalition.earning.terms import HouseTerms, Rate, Terms
+from coalition.earning.rates import Rate
 from coalition.jobs import expire_due, void_stale
 from coalition.ledger import commands as ask
 from coalition.ledger.post import Ledger
 from coalition.members.store import Enrolment, enrol
-from coalition.merchants.book import HOUSE_ID
-from coalition.merchants.store import sync
+from coalition.terms.book import HOUSE_ID
+from coalition.terms.store import sync
+from coalition.terms.terms import HouseTerms, Terms
 from coalition.verify import verify
 from settlement.obligation import Result
 

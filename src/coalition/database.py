@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from coalition import embedded
+from coalition.postgres import server as embedded
 from coalition.settings import Settings
 
 DATABASE = "coalition"

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from coalition.clearing.service import close_due
 from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
 from coalition.ledger.post import Ledger
-from coalition.merchants.book import HOUSE_ID
+from coalition.terms.book import HOUSE_ID
 
 log = structlog.get_logger()
 

@@ -16,7 +16,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.clearing.service import ensure_first_window
-from coalition.earning.terms import HouseTerms, Prices, Rate, Terms, Validity
+from coalition.earning.rates import Rate
+from coalition.earning.validity import Validity
 from coalition.errors import Code
 from coalition.ledger.commands import (
     Answer,
@@ -38,7 +39,8 @@ from coalition.ledger.commands import (
     Void,
 )
 from coalition.members.card import make_card
-from coalition.merchants.store import sync
+from coalition.terms.store import sync
+from coalition.terms.terms import HouseTerms, Prices, Terms
 from coalition.verify import verify
 
 FIRST_DAY = date(2017, 1, 1)

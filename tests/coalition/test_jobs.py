@@ -13,7 +13,7 @@ from tests.coalition.crowd import RETAIL, START, TELECOM, asked, burn, earn
 
 from coalition import database, jobs
 from coalition.clearing.service import close_due
-from coalition.earning.terms import Validity
+from coalition.earning.validity import Validity
 from coalition.jobs import expire_due, run_jobs, void_stale
 from coalition.ledger.commands import BurnAnswer, Done
 from coalition.ledger.post import Ledger

@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 
 from coalition import database
-from coalition.api.app import create_app
-from coalition.merchants import key_store
+from coalition.app import create_app
+from coalition.keys import store as key_store
 from coalition.settings import read_settings
 
 PEPPER = "0123456789abcdef0123456789abcdef"
@@ -98,7 +98,7 @@ def _command(chance: random.Random, key: str) -> Ask:
 def _start(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
     environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory"]
-    command += ["--port", str(port), "coalition.api.app:from_environment"]
+    command += ["--port", str(port), "coalition.app:from_environment"]
     with log.open("ab") as output:
         return subprocess.Popen(
             command,

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tests.scenarios.play import Parts, Play, says
 from tests.world import FIRST_DAY, ZONE, done, merchant, noon
 
-from coalition.earning.terms import PairPrice, Prices, Validity
+from coalition.earning.validity import Validity
 from coalition.ledger.commands import (
     BurnAnswer,
     EarnAnswer,
@@ -17,6 +17,7 @@ from coalition.ledger.commands import (
     ReversalAnswer,
     TransferAnswer,
 )
+from coalition.terms.terms import PairPrice, Prices
 
 # ---------------------------------------------------------------- who takes part
 

@@ -10,14 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.scenarios.table import Form, Line, parts
 from tests.world import World, done
 
-from coalition.earning.terms import Terms
-from coalition.ledger.commands import (
-    BurnAnswer,
-    Outcome,
-    ReversalAnswer,
-    Take,
-    TransferAnswer,
-)
+from coalition.ledger.commands import BurnAnswer, Outcome, ReversalAnswer, Take, TransferAnswer
+from coalition.terms.terms import Terms
 from settlement.money import format_amount
 from settlement.obligation import PathLine, Position
 

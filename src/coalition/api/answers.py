@@ -9,7 +9,6 @@ from typing import Literal, TypeVar
 import msgspec
 from litestar import Response
 
-from coalition.api import ids
 from coalition.ledger.commands import (
     BurnAnswer,
     Done,
@@ -18,7 +17,8 @@ from coalition.ledger.commands import (
     TakenLeg,
     TransferAnswer,
 )
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
+from coalition.wire import ids
 
 REPLAYED = "Idempotent-Replayed"
 

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import msgspec
 
-from coalition.api.access import Caller
 from coalition.api.answers import utc
+from coalition.edge.access import Caller
 from settlement.documents.text import price_text
 from settlement.obligation import Obligation, PathLine, Result
 from settlement.statement import REDEMPTIONS

@@ -17,20 +17,20 @@ from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
-from coalition.api import admission
-from coalition.api.access import Caller
-from coalition.api.admission import BODY_BY_S, CALLER, ONCE, in_time
 from coalition.api.answers import REPLAYED, burn_out, earn_out
-from coalition.api.asking import post_under_key
-from coalition.api.bodies import BurnBody, EarnBody
-from coalition.api.desk import Desk
-from coalition.api.idempotency import digest, is_key
-from coalition.api.meaning import read_burn, read_earn
-from coalition.api.problems import on_any_error
-from coalition.api.syntax import BODY_BYTES_MAX, read_right
+from coalition.api.posting import post_under_key
+from coalition.edge import admission
+from coalition.edge.access import Caller
+from coalition.edge.admission import BODY_BY_S, CALLER, ONCE, in_time
+from coalition.edge.problems import on_any_error
+from coalition.edge.services import Services
 from coalition.errors import CoalitionError
 from coalition.ledger.commands import BurnAnswer, Command, Done, EarnAnswer
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
+from coalition.wire.bodies import BurnBody, EarnBody
+from coalition.wire.keys import digest, is_key
+from coalition.wire.movements import read_burn, read_earn
+from coalition.wire.syntax import BODY_BYTES_MAX, read_right
 
 _CONTENT_TYPE = (b"content-type", b"application/json")
 _IS_REPLAYED = (REPLAYED.lower().encode(), b"true")
@@ -78,8 +78,8 @@ _OPERATIONS = {
 class TillLane:
     """An ASGI application in front of the routes."""
 
-    def __init__(self, desk: Desk, routes: ASGIApp) -> None:
-        self._desk = desk
+    def __init__(self, services: Services, routes: ASGIApp) -> None:
+        self._desk = services
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,13 +121,13 @@ class TillLane:
         if right is None:
             return None
         body, canonical_body = right
-        desk = self._desk
+        services = self._desk
         try:
-            caller = state[CALLER] = await desk.access.authenticate(sent.authorization)
-            if not caller.may(operation.name) or caller.merchant_id not in desk.book.merchants:
+            caller = state[CALLER] = await services.access.authenticate(sent.authorization)
+            if not caller.may(operation.name) or caller.merchant_id not in services.book.merchants:
                 return None
-            now = desk.clock()
-            command = operation.read(body, desk.book, caller.merchant_id, now)
+            now = services.clock()
+            command = operation.read(body, services.book, caller.merchant_id, now)
         except CoalitionError:
             return None
         told = digest(canonical_body)

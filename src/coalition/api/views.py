@@ -8,11 +8,11 @@ from typing import Literal
 
 import msgspec
 
-from coalition.api import ids
-from coalition.api.access import Caller
 from coalition.api.answers import card_text, utc
+from coalition.edge.access import Caller
 from coalition.ledger.read import BurnView, CardView, HistoryLine, LegOfBurn, LotView
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
+from coalition.wire import ids
 
 
 class OriginOut(msgspec.Struct, frozen=True):

@@ -11,12 +11,12 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from coalition.api.bodies import Amount, BurnBody, EarnBody, Points
-from coalition.api.idempotency import canonical, digest, is_key, request_id
-from coalition.api.meaning import CLOCK_DRIFT, EARLIEST
 from coalition.batches.rows import Asker
 from coalition.ledger.commands import Burn, Earn, Request
 from coalition.members.card import parse_card
+from coalition.wire.bodies import Amount, BurnBody, EarnBody, Points
+from coalition.wire.keys import canonical, digest, is_key, request_id
+from coalition.wire.movements import CLOCK_DRIFT, EARLIEST
 
 _Reference = Annotated[str, Meta(min_length=1, max_length=255)]
 _At = Annotated[datetime, Meta(tz=True)]

@@ -22,7 +22,7 @@ from coalition.batches.rows import Asker, read_csv_row, read_json_row, refusal
 from coalition.batches.store import Batch
 from coalition.errors import Code
 from coalition.ledger.commands import Refused, Request
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
 
 # A millisecond or so of work between two looks at what else waits.
 TURN_LINES = 100

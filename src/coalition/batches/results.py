@@ -9,15 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from coalition.api import ids
-from coalition.ledger.commands import (
-    BurnAnswer,
-    Done,
-    EarnAnswer,
-    Outcome,
-    Refused,
-    ReversalAnswer,
-)
+from coalition.ledger.commands import BurnAnswer, Done, EarnAnswer, Outcome, Refused, ReversalAnswer
+from coalition.wire import ids
 
 # (is replayed, prefix of the id, member, number, points), or (code, detail).
 _Moved = tuple[bool, str, int, int, int]

@@ -1,7 +1,7 @@
 """One row of a file to a ledger request, or to the refusal that the same body over HTTP would meet.
 
 Pure, exact, and the reference for quick.py, which reads plain rows the same way in less time. Where
-rows come from is lines.py; what the fields mean is api/meaning.py, the same for both doors.
+rows come from is lines.py; what the fields mean is wire/movements.py, the same for both doors.
 """
 
 import re
@@ -12,15 +12,15 @@ from typing import Any
 
 import msgspec
 
-from coalition.api import ids
-from coalition.api.bodies import Body, BurnBody, EarnBody, PartBody, ReverseEarnBody
-from coalition.api.idempotency import body_hash, is_key, request_id
-from coalition.api.meaning import read_burn, read_earn
-from coalition.api.syntax import check_syntax
-from coalition.api.words import in_words
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.commands import Command, Refused, Request, ReverseBurn, ReverseEarn
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
+from coalition.wire import ids
+from coalition.wire.bodies import Body, BurnBody, EarnBody, PartBody, ReverseEarnBody
+from coalition.wire.explain import in_words
+from coalition.wire.keys import body_hash, is_key, request_id
+from coalition.wire.movements import read_burn, read_earn
+from coalition.wire.syntax import check_syntax
 
 # What the results keep of a refusal, so that wrong rows cost little more than right ones.
 DETAIL_CHARACTERS_MAX = 200

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from coalition.clearing.price import Party, PriceTable, Tally, price
-from coalition.earning.terms import Breakage
-from coalition.merchants.book import HOUSE_ID, POOL_ID, Book
+from coalition.terms.book import HOUSE_ID, POOL_ID, Book
+from coalition.terms.terms import Breakage
 from settlement.netting import THROUGH, MinimumDue
 from settlement.obligation import Obligation, Result
 from settlement.window import Window, payment_due

@@ -17,7 +17,7 @@ from operator import itemgetter
 
 import msgspec
 
-from coalition.earning.terms import Breakage
+from coalition.terms.terms import Breakage
 from settlement.money import amount_at_price
 from settlement.obligation import HOUSE, POOL, Obligation, PathLine
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.clearing.policy import Policy
 from coalition.clearing.price import ZERO, DatedPrice, PriceTable
-from coalition.merchants.book import HOUSE_ID, POOL_ID
+from coalition.terms.book import HOUSE_ID, POOL_ID
 from settlement.money import minor_digits
 
 # $1 is the window, $2 every day on which any price begins. Days between two of them (an epoch, 0

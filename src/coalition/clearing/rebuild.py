@@ -11,8 +11,8 @@ from coalition.clearing import store
 from coalition.clearing.policy import Policy, policy_of, policy_then
 from coalition.clearing.price import PriceTable, Tally, price
 from coalition.errors import CoalitionError, Code
-from coalition.merchants.book import Book
-from coalition.merchants.store import load_book
+from coalition.terms.book import Book
+from coalition.terms.store import load_book
 from settlement import results
 from settlement import store as windows
 from settlement.netting import Balances, net

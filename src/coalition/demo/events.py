@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from coalition.ledger.commands import Item
+from coalition.earning.purchase import Item
 
 # The shops are in Cincinnati: a day of the demo is a day there.
 ZONE = ZoneInfo("America/New_York")

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from coalition import embedded
 from coalition.clearing.service import ensure_first_window, list_windows, read_result
 from coalition.database import create_engine, migrate
 from coalition.demo.data import GROCER, YEAR_ENDS_AT, load, year
@@ -26,10 +25,11 @@ from coalition.demo.picture import matrix_svg
 from coalition.demo.replay import Tally, replay
 from coalition.demo.report import print_end, print_tally, print_verdict, print_windows, print_year
 from coalition.demo.statements import write_statements
-from coalition.earning.terms import HouseTerms, Terms
 from coalition.ledger.post import Ledger
-from coalition.merchants.files import read_folder
-from coalition.merchants.store import sync
+from coalition.postgres import server as embedded
+from coalition.terms.folder import read_folder
+from coalition.terms.store import sync
+from coalition.terms.terms import HouseTerms, Terms
 from coalition.verify import RULES, verify
 from settlement.documents import FORMATS
 from settlement.obligation import Result

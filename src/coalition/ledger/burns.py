@@ -8,7 +8,7 @@ from coalition.ledger.answer import burn_answer
 from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Request
 from coalition.ledger.state import BurnRow, Leg, Lot, Member, Posting, State
 from coalition.ledger.take import Short, give_back, take_lots
-from coalition.merchants.book import Book, Merchant
+from coalition.terms.book import Book, Merchant
 
 
 def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:

@@ -1,7 +1,7 @@
 """What can be asked of the ledger, and what it answers. Pure values; no wire format, no database.
 
 Members, merchants, lots, earns and burns are named by the ledger's own integers here. The API turns
-them into opaque ids (api/ids.py) and merchants' codes at the edge.
+them into opaque ids (wire/ids.py) and merchants' codes at the edge.
 """
 
 from datetime import date, datetime
@@ -10,19 +10,10 @@ from uuid import UUID
 
 import msgspec
 
+from coalition.earning.purchase import Item
 from coalition.errors import Code
 
-POINTS_MAX = 1_000_000_000_000
 BALANCE_MAX = 1_000_000_000_000_000
-
-
-class Item(msgspec.Struct, frozen=True, gc=False):
-    """A part of a purchase. amount is in minor units, for all `quantity` pieces together."""
-
-    amount: int
-    category: str | None = None
-    sku: str | None = None
-    quantity: int = 1
 
 
 class Take(msgspec.Struct, frozen=True, gc=False):

@@ -23,7 +23,7 @@ from coalition.ledger.commands import (
     Void,
 )
 from coalition.ledger.state import Member, Seen, State
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
 
 
 def decide(request: Request, state: State, book: Book) -> Outcome:

@@ -1,12 +1,14 @@
 """Deciding an earn: what a purchase is worth, the lot it makes, and the debt it first pays."""
 
-from coalition.earning.rates import last_good_day, points_for
+from coalition.earning.purchase import POINTS_MAX
+from coalition.earning.rates import points_for
+from coalition.earning.validity import last_good_day
 from coalition.errors import Code
 from coalition.ledger.answer import earn_answer
 from coalition.ledger.burns import before_joining, suspended, window_about
-from coalition.ledger.commands import BALANCE_MAX, POINTS_MAX, Done, Earn, Outcome, Refused, Request
+from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
 from coalition.ledger.state import BurnRow, Leg, Lot, Member, Posting, State
-from coalition.merchants.book import Book, Merchant
+from coalition.terms.book import Book, Merchant
 
 
 def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
@@ -81,7 +83,7 @@ def _worth(command: Earn, merchant: Merchant) -> int | Refused:
             )
         return command.points
     try:
-        points = points_for(merchant.terms, command.amount, command.items)
+        points = points_for(merchant.terms.rates, command.amount, command.items)
     except ValueError as error:
         return Refused(Code.INVALID, str(error))
     if points == 0:

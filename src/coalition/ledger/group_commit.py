@@ -16,7 +16,7 @@ import structlog
 from coalition.errors import CoalitionError, Code
 from coalition.failures import in_a_line
 from coalition.ledger.commands import Outcome, Request
-from coalition.ledger.line import Line
+from coalition.ledger.connection import KeptConnection
 from coalition.ledger.post import Ledger
 
 log = structlog.get_logger()
@@ -147,29 +147,29 @@ class GroupCommit:
 
     async def _write(self, called: asyncio.Event, crowd: int) -> None:
         """When called, post a group, and more while so many wait."""
-        line = Line(self._ledger.engine)
+        kept = KeptConnection(self._ledger.engine)
         try:
             while True:
                 await called.wait()
                 called.clear()
                 while group := self._next_group():
-                    await self._post_group(group, line)
+                    await self._post_group(group, kept)
                     if len(self._queue) < crowd:
                         break
                 if self._stopping:
                     return
         finally:
-            await line.close()
+            await kept.close()
 
     def _next_group(self) -> list[_Waiting]:
         size = min(len(self._queue), self._group_max)
         return [self._queue.popleft() for _ in range(size)]
 
-    async def _post_group(self, group: list[_Waiting], line: Line) -> None:
+    async def _post_group(self, group: list[_Waiting], kept: KeptConnection) -> None:
         self.groups += 1
         self.posted += len(group)
         try:
-            outcomes = await self._ledger.post([request for request, _ in group], line)
+            outcomes = await self._ledger.post([request for request, _ in group], kept)
         except Exception as error:
             log.error("group_failed", size=len(group), error=in_a_line(error))
             for _, waiting in group:

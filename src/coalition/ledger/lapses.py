@@ -5,7 +5,7 @@ from datetime import date, datetime
 from coalition.ledger.burns import void_hold, write_legs
 from coalition.ledger.commands import Expire, Request
 from coalition.ledger.state import BurnRow, Member, Posting, State
-from coalition.merchants.book import HOUSE_ID, Book
+from coalition.terms.book import HOUSE_ID, Book
 
 
 def lapse(member: Member, state: State, book: Book, now: datetime) -> tuple[int, int]:

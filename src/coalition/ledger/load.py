@@ -26,7 +26,7 @@ from coalition.ledger.commands import (
 )
 from coalition.ledger.rows import Keys
 from coalition.ledger.state import Account, BurnRow, Card, Lot, Member, Posting, Seen, State
-from coalition.merchants.book import Book, Window
+from coalition.terms.book import Book, Window
 
 _LOAD = "select * from load_group($1, $2, $3, $4, $5, $6)"
 

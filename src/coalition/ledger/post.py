@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.errors import Code
 from coalition.failures import in_full
 from coalition.ledger.commands import Outcome, Refused, Request
+from coalition.ledger.connection import KeptConnection
 from coalition.ledger.decide import decide
-from coalition.ledger.line import Line
 from coalition.ledger.load import load
 from coalition.ledger.save import save
-from coalition.merchants.book import Book
-from coalition.merchants.store import load_book
+from coalition.terms.book import Book
+from coalition.terms.store import load_book
 
 log = structlog.get_logger()
 
@@ -72,28 +72,30 @@ class Ledger:
         async with self.engine.begin() as connection:
             self._book = await load_book(connection)
 
-    async def post(self, requests: Sequence[Request], line: Line | None = None) -> list[Outcome]:
+    async def post(
+        self, requests: Sequence[Request], kept: KeptConnection | None = None
+    ) -> list[Outcome]:
         """Decide and store `requests` in order. Each succeeds or fails by itself.
 
         Outcomes are in the order of the requests. When this returns, everything that is Done is
-        durable. `line` is the connection of a caller that posts again and again. Raises what the
+        durable. `kept` is the connection of a caller that posts again and again. Raises what the
         database raised where it cannot be reached at all.
         """
         if not requests:
             return []
-        if line is not None:
-            return await self._post_apart(requests, line, LOCK_TIMEOUT_MS)
-        line = Line(self.engine)
+        if kept is not None:
+            return await self._post_apart(requests, kept, LOCK_TIMEOUT_MS)
+        kept = KeptConnection(self.engine)
         try:
-            return await self._post_apart(requests, line, LOCK_TIMEOUT_MS)
+            return await self._post_apart(requests, kept, LOCK_TIMEOUT_MS)
         finally:
-            await line.close()
+            await kept.close()
 
     async def _post_apart(
-        self, requests: Sequence[Request], line: Line, lock_timeout_ms: int
+        self, requests: Sequence[Request], kept: KeptConnection, lock_timeout_ms: int
     ) -> list[Outcome]:
         try:
-            return await self._post_together(requests, line, lock_timeout_ms)
+            return await self._post_together(requests, kept, lock_timeout_ms)
         except _REFUSED as error:
             if len(requests) == 1:
                 return [_refusal(error)]
@@ -103,16 +105,16 @@ class Ledger:
                 lock_timeout_ms = max(lock_timeout_ms // 2, LOCK_TIMEOUT_MS_MIN)
             # One of them is refused by the database itself: find it, and let the rest pass.
             middle = len(requests) // 2
-            first = await self._post_apart(requests[:middle], line, lock_timeout_ms)
-            return first + await self._post_apart(requests[middle:], line, lock_timeout_ms)
+            first = await self._post_apart(requests[:middle], kept, lock_timeout_ms)
+            return first + await self._post_apart(requests[middle:], kept, lock_timeout_ms)
 
     async def _post_together(
-        self, requests: Sequence[Request], line: Line, lock_timeout_ms: int
+        self, requests: Sequence[Request], kept: KeptConnection, lock_timeout_ms: int
     ) -> list[Outcome]:
         uniqueness_retried = False
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return await self._attempt(requests, line, lock_timeout_ms)
+                return await self._attempt(requests, kept, lock_timeout_ms)
             except _BookChangedError as changed:
                 # Read the book outside, or a writer would hold one connection and wait for another.
                 await self.refresh()
@@ -135,9 +137,9 @@ class Ledger:
         raise ConnectionLostError("the merchants' terms changed again and again meanwhile")
 
     async def _attempt(
-        self, requests: Sequence[Request], line: Line, lock_timeout_ms: int
+        self, requests: Sequence[Request], kept: KeptConnection, lock_timeout_ms: int
     ) -> list[Outcome]:
-        driver = await line.driver()
+        driver = await kept.driver()
         try:
             # One round trip for all; asyncpg's own transaction() would take one more.
             await driver.execute(_BEGIN.format(lock_timeout_ms=lock_timeout_ms))
@@ -145,9 +147,9 @@ class Ledger:
             await driver.execute("commit")
         except BaseException as error:
             if driver.is_closed() or not isinstance(error, Exception):
-                await line.drop()
+                await kept.drop()
             else:
-                await _roll_back(line, driver)
+                await _roll_back(kept, driver)
             if isinstance(error, asyncpg.DatatypeMismatchError):
                 raise SchemaChangedError("start this process again: " + str(error)) from error
             if driver.is_closed() and isinstance(error, Exception):
@@ -184,11 +186,11 @@ class ConnectionLostError(Exception):
     """The database went away in the middle of a group, and stayed away."""
 
 
-async def _roll_back(line: Line, driver: asyncpg.Connection) -> None:
+async def _roll_back(kept: KeptConnection, driver: asyncpg.Connection) -> None:
     try:
         await driver.execute("rollback")
     except Exception:
-        await line.drop()
+        await kept.drop()
 
 
 def _refusal(error: Exception) -> Refused:

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
 
 # Open lots, and lots that a hold has taken from, once for each such hold; a member without any of
 # them is one row.

@@ -6,7 +6,7 @@ from coalition.ledger.burns import put_back, write_legs
 from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
 from coalition.ledger.state import BurnRow, EarnRow, Lot, Member, Posting, State
 from coalition.ledger.take import give_back
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
 
 
 def reverse_burn(

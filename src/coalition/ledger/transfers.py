@@ -6,7 +6,7 @@ from coalition.ledger.burns import short, suspended, write_legs
 from coalition.ledger.commands import BALANCE_MAX, Done, Outcome, Refused, Request, Transfer
 from coalition.ledger.state import BurnRow, Lot, Member, Posting, State
 from coalition.ledger.take import Short, Taken, take_lots
-from coalition.merchants.book import Book
+from coalition.terms.book import Book
 
 
 def transfer(

@@ -4,9 +4,9 @@ import pytest
 from tests.coalition.api.conftest import PEPPER, World
 
 from coalition import database
-from coalition.api.access import Access
+from coalition.edge.access import Access
 from coalition.errors import CoalitionError, Code
-from coalition.merchants import key_store
+from coalition.keys import store as key_store
 
 
 async def test_a_mistyped_key_is_refused_without_a_look_up() -> None:

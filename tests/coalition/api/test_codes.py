@@ -14,11 +14,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tests.coalition.api.conftest import HOUSE, TERMS, Serve, World, terms
 
-from coalition.api.problems import STATUS
+from coalition.edge.problems import STATUS
 from coalition.errors import Code
+from coalition.keys.key import parse
 from coalition.members.card import make_card
-from coalition.merchants.keys import parse
-from coalition.merchants.store import sync
+from coalition.terms.store import sync
 
 NOBODY = str(make_card(5))
 

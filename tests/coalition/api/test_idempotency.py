@@ -10,7 +10,7 @@ from tests.coalition.api.conftest import HOUSE, TERMS, World
 from tests.coalition.api.test_codes import assert_problem
 
 from coalition.errors import Code
-from coalition.merchants.store import sync
+from coalition.terms.store import sync
 
 
 @pytest.fixture

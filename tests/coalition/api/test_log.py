@@ -14,7 +14,7 @@ from structlog.typing import EventDict
 from tests.coalition.api.conftest import World
 from tests.coalition.api.test_codes import _away, assert_problem
 
-from coalition.api import admission
+from coalition.edge import admission
 from coalition.errors import Code
 from coalition.failures import in_a_line, in_full
 
@@ -88,8 +88,8 @@ async def test_a_body_that_breaks_off_is_malformed_and_no_news(
 async def test_a_body_that_does_not_come_is_not_waited_for(
     world: World, logged: list[EventDict], path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("admission", "batches"):
-        monkeypatch.setattr(f"coalition.api.{module}.BODY_TIMEOUT_S", 0.01)
+    for module in ("edge.admission", "api.routes.batches"):
+        monkeypatch.setattr(f"coalition.{module}.BODY_TIMEOUT_S", 0.01)
     assert admission.BODY_TIMEOUT_S == 0.01
     assert await break_off(world, path, PIECE) == 400
     assert logged == []

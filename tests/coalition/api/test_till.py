@@ -12,11 +12,11 @@ from litestar.types import Receive, Scope, Send
 from tests.coalition.api.conftest import BASE, Serve, World
 from tests.coalition.batches.test_rows import CARD, TIMES
 
-from coalition.api.bodies import EarnBody
-from coalition.api.idempotency import canonical
-from coalition.api.syntax import check_syntax, decode, read_right
 from coalition.api.till import TillLane
 from coalition.errors import CoalitionError
+from coalition.wire.bodies import EarnBody
+from coalition.wire.keys import canonical
+from coalition.wire.syntax import check_syntax, decode, read_right
 
 # What sends a request through the routes: the till's way in does not look at packed bodies.
 BY_THE_ROUTES = {"Content-Encoding": "identity"}
@@ -142,7 +142,7 @@ async def alone(world: World) -> tuple[httpx.AsyncClient, _Routes]:
     """A client of the till's way in alone, and who is asked instead of the routes."""
     whole = _application(world)
     routes = _Routes()
-    lane = TillLane(whole.state["desk"], routes)
+    lane = TillLane(whole.state["services"], routes)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await lane(

@@ -19,15 +19,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.world import FIRST_DAY, HOUSE, merchant, noon
 
 from coalition.batches import posting, store
-from coalition.batches.desk import BatchDesk
 from coalition.batches.results import RowResult, unpack
+from coalition.batches.service import BatchService
 from coalition.batches.spool import Intake
 from coalition.batches.store import Batch
 from coalition.clearing.service import ensure_first_window
+from coalition.keys import store as key_store
 from coalition.ledger.post import Ledger
 from coalition.members.store import Enrolment, enrol
-from coalition.merchants import key_store
-from coalition.merchants.store import sync
+from coalition.terms.store import sync
 from coalition.verify import verify
 
 PEPPER = "a pepper of thirty-two bytes, yes"
@@ -58,13 +58,13 @@ def earns(members: list[int], rows: int) -> bytes:
     )
 
 
-async def admitted(desk: BatchDesk, content: bytes) -> UUID:
+async def admitted(service: BatchService, content: bytes) -> UUID:
     batch_id = uuid4()
-    with desk.create(batch_id) as file:
+    with service.create(batch_id) as file:
         intake = Intake(file)
         intake.write(content)
-        merchant_id = desk.ledger.book.ids["telecom"]
-        await desk.admit(batch_id, file, intake, "ndjson", merchant_id, frozenset({"earn"}))
+        merchant_id = service.ledger.book.ids["telecom"]
+        await service.admit(batch_id, file, intake, "ndjson", merchant_id, frozenset({"earn"}))
     return batch_id
 
 
@@ -100,7 +100,7 @@ async def test_a_file_that_was_stopped_is_read_on_and_no_row_is_posted_twice(
 ) -> None:
     monkeypatch.setattr(posting, "GROUP_ROWS", 100)
     engine, rows = ledger.engine, 2_000
-    first = BatchDesk(ledger, tmp_path, lambda: NOW)
+    first = BatchService(ledger, tmp_path, lambda: NOW)
     await first.start()
     batch_id = await admitted(first, earns(await cards(engine, 20), rows))
     first.wake()
@@ -108,7 +108,7 @@ async def test_a_file_that_was_stopped_is_read_on_and_no_row_is_posted_twice(
     await first.stop()
     left = await batch_when(engine, batch_id, lambda batch: True)
     assert (left.status, left.row_count < rows) == ("running", True)
-    second = BatchDesk(ledger, tmp_path, lambda: NOW)
+    second = BatchService(ledger, tmp_path, lambda: NOW)
     await second.start()
     batch = await batch_when(engine, batch_id, is_done)
     await second.stop()
@@ -125,30 +125,30 @@ async def test_two_processes_on_one_folder_share_files_and_never_one_file(
 ) -> None:
     monkeypatch.setattr(posting, "GROUP_ROWS", 100)
     engine = ledger.engine
-    desks = [BatchDesk(ledger, tmp_path, lambda: NOW) for _ in range(3)]
-    for desk in desks:
-        await desk.start()
+    services = [BatchService(ledger, tmp_path, lambda: NOW) for _ in range(3)]
+    for service in services:
+        await service.start()
     members = await cards(engine, 20)
     files = [earns(members, 800).replace(b'"key":"', b'"key":"%d-' % n) for n in range(6)]
-    batch_ids = [await admitted(desks[n % 3], file) for n, file in enumerate(files)]
-    for desk in desks:
-        desk.wake()
+    batch_ids = [await admitted(services[n % 3], file) for n, file in enumerate(files)]
+    for service in services:
+        service.wake()
     for batch_id in batch_ids:
         batch = await batch_when(engine, batch_id, is_done)
         assert (batch.status, batch.posted) == ("done", 800)
-    for desk in desks:
-        await desk.stop()
+    for service in services:
+        await service.stop()
 
 
 async def test_a_file_that_is_gone_fails_and_says_what_to_do(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    desk = BatchDesk(ledger, tmp_path, lambda: NOW)
-    batch_id = await admitted(desk, earns(await cards(ledger.engine, 1), 5))
+    service = BatchService(ledger, tmp_path, lambda: NOW)
+    batch_id = await admitted(service, earns(await cards(ledger.engine, 1), 5))
     (tmp_path / "batches" / batch_id.hex).unlink()
-    await desk.start()
+    await service.start()
     batch = await batch_when(ledger.engine, batch_id, is_done)
-    await desk.stop()
+    await service.stop()
     assert batch.status == "failed"
     assert batch.reason is not None
     assert "send it again" in batch.reason
@@ -157,7 +157,7 @@ async def test_a_file_that_is_gone_fails_and_says_what_to_do(
 async def test_a_file_in_another_machines_folder_is_left_alone(
     ledger: Ledger, tmp_path: Path
 ) -> None:
-    here, there = (BatchDesk(ledger, tmp_path / name, lambda: NOW) for name in ("a", "b"))
+    here, there = (BatchService(ledger, tmp_path / name, lambda: NOW) for name in ("a", "b"))
     batch_id = await admitted(there, earns(await cards(ledger.engine, 1), 5))
     own = await admitted(here, b"")
     await here.start()
@@ -167,8 +167,8 @@ async def test_a_file_in_another_machines_folder_is_left_alone(
 
 
 async def test_a_file_is_its_owners_to_read_on_disk(ledger: Ledger, tmp_path: Path) -> None:
-    desk = BatchDesk(ledger, tmp_path, lambda: NOW)
-    batch_id = await admitted(desk, b"")
+    service = BatchService(ledger, tmp_path, lambda: NOW)
+    batch_id = await admitted(service, b"")
     assert (tmp_path / "batches" / batch_id.hex).stat().st_mode & 0o777 == 0o600
 
 

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.clearing import service
-from coalition.earning.terms import HouseTerms, PairPrice, Prices, Terms
-from coalition.merchants.store import load_book, sync
+from coalition.terms.store import load_book, sync
+from coalition.terms.terms import HouseTerms, PairPrice, Prices, Terms
 from settlement.obligation import Result
 
 HOUSE = HouseTerms(

@@ -24,7 +24,7 @@ from tests.coalition.clearing.ledger_rows import (
 from coalition.clearing import service
 from coalition.clearing.statements import read_statement
 from coalition.errors import CoalitionError, Code
-from coalition.merchants.store import sync
+from coalition.terms.store import sync
 from settlement import money
 from settlement import service as settlement
 from settlement.documents import FORMATS, write_document

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.coalition import crowd
 from tests.coalition.commands.terminal import ALLIANCE
 
-from coalition import embedded_programs as programs
+from coalition.postgres import programs
 
 CLI = [sys.executable, "-m", "coalition.cli"]
 

@@ -17,10 +17,10 @@ from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 
-from coalition import embedded
-from coalition import embedded_programs as programs
 from coalition.cli import main
 from coalition.commands.listening import free_address
+from coalition.postgres import programs
+from coalition.postgres import server as embedded
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 ALLIANCE = Path("configs/merchants/alliance").absolute()

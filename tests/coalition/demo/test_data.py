@@ -10,7 +10,7 @@ import pytest
 from coalition.demo import data
 from coalition.demo.data import Frames, year
 from coalition.demo.events import ZONE, Cancel, Return, Reward, Sale, Year
-from coalition.ledger.commands import Item
+from coalition.earning.purchase import Item
 
 NOON = "2017-03-01 17:00:00"
 

@@ -21,13 +21,15 @@ from coalition.demo.figures import add_up, figures_of
 from coalition.demo.people import enrol
 from coalition.demo.replay import Tally, replay
 from coalition.demo.show import Coalition, show
-from coalition.earning.terms import HouseTerms, Prices, Rate, Terms, Validity
+from coalition.earning.purchase import Item
+from coalition.earning.rates import Rate
+from coalition.earning.validity import Validity
 from coalition.errors import Code
-from coalition.ledger.commands import Item
 from coalition.ledger.post import Ledger
 from coalition.members.card import parse_card
-from coalition.merchants.files import read_folder
-from coalition.merchants.store import sync
+from coalition.terms.folder import read_folder
+from coalition.terms.store import sync
+from coalition.terms.terms import HouseTerms, Prices, Terms
 
 HOUSE = HouseTerms(
     name="House",

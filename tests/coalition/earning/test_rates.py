@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalition.earning.rates import last_good_day, points_for
-from coalition.earning.terms import Rate, Terms, Validity
-from coalition.ledger.commands import Item
+from coalition.earning.purchase import Item
+from coalition.earning.rates import Rate, points_for
+from coalition.earning.validity import Validity, last_good_day
+from coalition.terms.terms import Terms
 
 CATEGORIES = ("data", "voice", "gift", "*")
 
@@ -41,29 +42,29 @@ def test_a_purchase_earns_by_category_and_is_floored_once(
     amount: int | None, items: list[tuple[str | None, int]], points: int
 ) -> None:
     parts = [Item(amount=spent, category=category) for category, spent in items]
-    assert points_for(TELECOM, amount, parts) == points
+    assert points_for(TELECOM.rates, amount, parts) == points
 
 
 def test_without_a_rate_for_the_rest_only_named_categories_earn() -> None:
     terms = terms_with(Rate("data", Decimal(2), 100))
-    assert points_for(terms, 1_000, [Item(100, "data"), Item(100, "voice")]) == 2
+    assert points_for(terms.rates, 1_000, [Item(100, "data"), Item(100, "voice")]) == 2
 
 
 def test_a_category_may_be_excluded_by_a_rate_of_nothing() -> None:
     terms = terms_with(Rate("gift", Decimal(0), 100), Rate("*", Decimal(1), 100))
-    assert points_for(terms, None, [Item(900, "gift"), Item(100, "voice")]) == 1
+    assert points_for(terms.rates, None, [Item(900, "gift"), Item(100, "voice")]) == 1
 
 
 def test_rates_of_different_steps_add_up_exactly() -> None:
     terms = terms_with(Rate("data", Decimal(1), 3), Rate("voice", Decimal("0.5"), 7))
     # 1/3 + 2/3 + 14/14: two points exactly, which no sum of rounded thirds comes to.
-    assert points_for(terms, None, [Item(1, "data"), Item(14, "voice"), Item(2, "data")]) == 2
-    assert points_for(terms, None, [Item(2, "data"), Item(14, "voice")]) == 1
+    assert points_for(terms.rates, None, [Item(1, "data"), Item(14, "voice"), Item(2, "data")]) == 2
+    assert points_for(terms.rates, None, [Item(2, "data"), Item(14, "voice")]) == 1
 
 
 def test_items_above_the_amount_are_refused_with_both_sums() -> None:
     with pytest.raises(ValueError, match=r"items add up to 301 .* amount 300"):
-        points_for(TELECOM, 300, [Item(200, "data"), Item(101)])
+        points_for(TELECOM.rates, 300, [Item(200, "data"), Item(101)])
 
 
 rates = st.lists(
@@ -99,14 +100,14 @@ def test_points_are_the_floor_of_the_exact_value(
     terms = terms_with(*some_rates)
     amount = sum(item.amount for item in parts) + rest
     value = exact(terms, rest, parts)
-    assert points_for(terms, amount, parts) == value.numerator // value.denominator
+    assert points_for(terms.rates, amount, parts) == value.numerator // value.denominator
 
 
 @given(rates, items, st.randoms(use_true_random=False))
 def test_the_order_of_items_does_not_matter(some_rates, parts, random) -> None:  # type: ignore[no-untyped-def]
     shuffled = random.sample(parts, len(parts))
     terms = terms_with(*some_rates)
-    assert points_for(terms, None, shuffled) == points_for(terms, None, parts)
+    assert points_for(terms.rates, None, shuffled) == points_for(terms.rates, None, parts)
 
 
 @given(rates, items, st.integers(0, 10**12), st.integers(0, 10**12))
@@ -115,7 +116,7 @@ def test_spending_more_never_earns_less(
 ) -> None:
     terms = terms_with(*some_rates)
     amount = sum(item.amount for item in parts) + rest
-    assert points_for(terms, amount, parts) <= points_for(terms, amount + more, parts)
+    assert points_for(terms.rates, amount, parts) <= points_for(terms.rates, amount + more, parts)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.world import FIRST_DAY, merchant
 
-from coalition.earning.terms import PairPrice, Prices, Terms, Validity
+from coalition.earning.validity import Validity
+from coalition.terms.terms import PairPrice, Prices, Terms
 
 NAMES = ["ann", "bob", "cyd"]
 CODES = ["telecom", "retail", "fuel"]

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tests.coalition.ledger.model_rows import Back, Burn, Earn, Leg, Lot, Member, Span
 
-from coalition.earning.terms import Terms
+from coalition.terms.terms import Terms
 
 HOUSE_ZONE = ZoneInfo("Asia/Shanghai")
 SHORT = "insufficient_points"

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tests.coalition.ledger.model import Model
 
-from coalition.earning.terms import PairPrice, Prices, Terms
+from coalition.terms.terms import PairPrice, Prices, Terms
 
 Price = TypeVar("Price", Prices, PairPrice)
 Balances = dict[str, int]

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.world import HOUSE, merchant
 
-from coalition.earning.terms import Rate
+from coalition.earning.rates import Rate
 from coalition.ledger.commands import Done, Earn, EarnAnswer, Refused, Request, ReverseEarn
 from coalition.ledger.decide import decide
 from coalition.ledger.state import Account, Card, EarnRow, Member, State
-from coalition.merchants.book import Book, Merchant, Window
+from coalition.terms.book import Book, Merchant, Window
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")

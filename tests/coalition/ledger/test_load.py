@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.world import World, done, merchant
 
-from coalition.earning.terms import Terms, Validity
+from coalition.earning.validity import Validity
 from coalition.ledger import commands as ask
-from coalition.ledger.line import Line
+from coalition.ledger.connection import KeptConnection
 from coalition.ledger.load import load
+from coalition.terms.terms import Terms
 
 CODES = ["quick", "slow", "never"]
 
@@ -47,13 +48,13 @@ async def _loaded(world: World, *points: int, take: ask.Take | None = None) -> l
 
 
 async def _loaded_by(world: World, *group: ask.Command) -> list[date | None]:
-    line = Line(world.engine)
-    driver = await line.driver()
+    kept = KeptConnection(world.engine)
+    driver = await kept.driver()
     await driver.execute("begin")
     requests = [world.request(command, "slow") for command in group]
     state, _ = await load(driver, requests, world.ledger.book)
     await driver.execute("rollback")
-    await line.close()
+    await kept.close()
     [member] = state.members.values()
     return [lot.expires_on for lot in member.lots_in_order()]
 

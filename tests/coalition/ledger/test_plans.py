@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.world import FIRST_DAY, World, merchant, noon
 
 from coalition.ledger import commands as ask
-from coalition.ledger.line import Line
+from coalition.ledger.connection import KeptConnection
 
 LARGE = ["card", "account", "posting", "lot", "burn", "leg"]
 # More than a plan is tried before it is kept.
@@ -14,8 +14,8 @@ GROUPS = 12
 HOLDS_ELSEWHERE = 5_000
 
 
-async def _scans(line: Line) -> dict[str, int]:
-    driver = await line.driver()
+async def _scans(kept: KeptConnection) -> dict[str, int]:
+    driver = await kept.driver()
     await driver.execute("select pg_stat_force_next_flush()")
     rows = await driver.fetch(
         "select relname, seq_scan from pg_stat_user_tables where relname = any($1::text[])", LARGE
@@ -28,9 +28,9 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
     await world.sync([merchant("one"), merchant("two")])
     for name in ("ann", "bob"):
         await world.enrol(name)
-    line = Line(engine)
+    kept = KeptConnection(engine)
     ann, bob = world.people["ann"], world.people["bob"]
-    before = await _scans(line)
+    before = await _scans(kept)
     for number in range(GROUPS):
         world.now = noon(FIRST_DAY) + timedelta(hours=number)
         group = [
@@ -41,7 +41,7 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
             ask.Transfer(ann.card, bob.card, 1),
         ]
         outcomes = await world.ledger.post(
-            [world.request(command, "one") for command in group], line
+            [world.request(command, "one") for command in group], kept
         )
         posted = [done.answer for done in outcomes if isinstance(done, ask.Done)]
         earned, _, burned, held, _ = posted
@@ -54,25 +54,25 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
             ask.Capture(held.member_id, held.burn_no, 4),
         ]
         again = [world.request(command, "one") for command in later]
-        for outcome in await world.ledger.post(again, line):
+        for outcome in await world.ledger.post(again, kept):
             assert isinstance(outcome, ask.Done), outcome
-        for outcome in await world.ledger.post(again, line):
+        for outcome in await world.ledger.post(again, kept):
             assert isinstance(outcome, ask.Done)
             assert outcome.replayed
-    assert await _scans(line) == before
-    await _hold_elsewhere(line)
-    read = await _index_entries_read(line)
+    assert await _scans(kept) == before
+    await _hold_elsewhere(kept)
+    read = await _index_entries_read(kept)
     [held] = await world.ledger.post(
-        [world.request(ask.Burn(bob.card, 1, world.now, hold_seconds=60), "one")], line
+        [world.request(ask.Burn(bob.card, 1, world.now, hold_seconds=60), "one")], kept
     )
     assert isinstance(held, ask.Done)
-    assert await _index_entries_read(line) - read < HOLDS_ELSEWHERE / 10
-    await line.close()
+    assert await _index_entries_read(kept) - read < HOLDS_ELSEWHERE / 10
+    await kept.close()
 
 
-async def _hold_elsewhere(line: Line) -> None:
+async def _hold_elsewhere(kept: KeptConnection) -> None:
     """Holds of many other members, of which a posting for one member reads nothing."""
-    driver = await line.driver()
+    driver = await kept.driver()
     await driver.execute("set session_replication_role = replica")
     await driver.execute(
         """insert into burn (member_id, burn_no, redeemer_id, kind, points, status, occurred_on,
@@ -84,8 +84,8 @@ async def _hold_elsewhere(line: Line) -> None:
     await driver.execute("reset session_replication_role")
 
 
-async def _index_entries_read(line: Line) -> int:
-    driver = await line.driver()
+async def _index_entries_read(kept: KeptConnection) -> int:
+    driver = await kept.driver()
     await driver.execute("select pg_stat_force_next_flush()")
     read = await driver.fetchval(
         "select sum(idx_tup_read) from pg_stat_user_indexes where relname = any($1::text[])", LARGE

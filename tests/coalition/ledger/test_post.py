@@ -17,7 +17,7 @@ from coalition.ledger.commands import Done, EarnAnswer, Expire, Outcome, Refused
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.load import NoOpenWindowError
 from coalition.ledger.post import ConnectionLostError, Ledger, SchemaChangedError
-from coalition.merchants.store import sync
+from coalition.terms.store import sync
 
 PATIENT_MS = crowd.WAIT_S_MAX * 1_000
 SESSIONS = """

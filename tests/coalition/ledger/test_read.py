@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.world import World, done, merchant
 
-from coalition.earning.terms import Terms, Validity
+from coalition.earning.validity import Validity
 from coalition.ledger import read
 from coalition.ledger.commands import BurnAnswer, EarnAnswer
+from coalition.terms.terms import Terms
 
 
 def _short_lived(code: str) -> Terms:

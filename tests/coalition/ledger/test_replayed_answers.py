@@ -4,7 +4,7 @@ from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.world import World, done, merchant
 
-from coalition.earning.terms import Validity
+from coalition.earning.validity import Validity
 from coalition.errors import Code
 from coalition.ledger.commands import (
     Answer,

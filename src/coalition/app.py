@@ -1,0 +1,162 @@
+"""The application: routes, exception handlers, and what starts and stops with the process."""
+
+import asyncio
+import contextlib
+import gc
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import structlog
+from litestar import Litestar, Router
+from litestar.exceptions import HTTPException
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition import logs
+from coalition.api.openapi.description import complete
+from coalition.api.openapi.head import KEY_SCHEME, openapi_config
+from coalition.api.routes import (
+    batches,
+    burns,
+    earns,
+    lots,
+    members,
+    operations,
+    settlement,
+    transfers,
+)
+from coalition.api.till import TillLane
+from coalition.batches.service import BatchService
+from coalition.database import create_engine
+from coalition.edge.access import Access
+from coalition.edge.admission import ApiRequest, admit
+from coalition.edge.meters import Meters
+from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
+from coalition.edge.services import Services
+from coalition.errors import CoalitionError
+from coalition.failures import in_a_line
+from coalition.ledger.group_commit import GroupCommit
+from coalition.ledger.post import Ledger
+from coalition.parent import leave_with_parent
+from coalition.settings import Settings, read_settings
+from coalition.wire.syntax import BODY_BYTES_MAX
+
+log = structlog.get_logger()
+
+# Terms that were synced and windows that another process closed are known here after so long.
+BOOK_REFRESH_S = 5.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def create_app(
+    settings: Settings,
+    engine: AsyncEngine,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    owns_engine: bool = False,
+) -> Litestar:
+    """The application on this database, which must be migrated and synced by the time it starts.
+
+    owns_engine: dispose of the engine when the application stops.
+    """
+    ledger = Ledger(engine)
+    group_commit = GroupCommit(ledger, queue_max=settings.queue_max, wait_s_max=settings.wait_s_max)
+    services = Services(
+        engine=engine,
+        ledger=ledger,
+        group_commit=group_commit,
+        access=Access(engine, settings.pepper, settings.requests_per_second_max),
+        meters=Meters(group_commit),
+        batches=BatchService(ledger, settings.data_folder, clock),
+        clock=clock,
+    )
+    app = Litestar(
+        route_handlers=[_version_1(), *operations.ROUTES],
+        exception_handlers={
+            CoalitionError: on_coalition_error,
+            HTTPException: on_http_error,
+            Exception: on_unexpected_error,
+        },
+        lifespan=[lambda _: _running(services, owns_engine=owns_engine)],
+        openapi_config=openapi_config(),
+        logging_config=None,
+    )
+    app.state["services"] = services
+    complete(app.openapi_schema)
+    # In front of everything, the framework's own routing included.
+    app.asgi_handler = TillLane(services, app.asgi_handler)
+    return app
+
+
+def _version_1() -> Router:
+    modules = (members, earns, burns, transfers, lots, batches, settlement)
+    return Router(
+        path="/v1",
+        route_handlers=[route for module in modules for route in module.ROUTES],
+        before_request=admit,
+        security=[{KEY_SCHEME: []}],
+        request_class=ApiRequest,
+        request_max_body_size=BODY_BYTES_MAX,
+    )
+
+
+def from_environment() -> Litestar:
+    """What a server calls in each worker: settings and database from the environment."""
+    logs.configure()
+    leave_with_parent()
+    settings = read_settings(os.environ)
+    if settings.database_url is None:
+        raise SystemExit(
+            "DATABASE_URL is missing: `coalition serve` starts a database of its own and sets it"
+        )
+    app = create_app(settings, create_engine(settings.database_url), owns_engine=True)
+    _collect_seldom()
+    return app
+
+
+def _collect_seldom() -> None:
+    """Let the collector pass over what lives as long as the process, and come less often.
+
+    By its own settings it looked through everything many times a second, and every request under
+    way waited for it: the slowest of a hundred took twice as long.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+
+
+@asynccontextmanager
+async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[None]:
+    try:
+        await services.ledger.start()
+        await services.group_commit.start()
+        await services.batches.start()
+        refreshing = asyncio.create_task(_keep_book_fresh(services.ledger))
+        log.info("api started", merchants=len(services.book.merchants))
+        try:
+            yield
+        finally:
+            refreshing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await refreshing
+            await services.batches.stop()
+            # What is queued is posted before the process leaves.
+            await services.group_commit.stop()
+            log.info("api stopped")
+    finally:
+        if owns_engine:
+            await services.engine.dispose()
+
+
+async def _keep_book_fresh(ledger: Ledger) -> None:
+    while True:
+        await asyncio.sleep(BOOK_REFRESH_S)
+        try:
+            await ledger.refresh()
+        except Exception as error:
+            # The database is away; the book in memory stays good until it is back.
+            log.warning("book not refreshed", error=in_a_line(error))

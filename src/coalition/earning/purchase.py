@@ -1,0 +1,14 @@
+"""What was bought, as a till says it, and the most points that one purchase may come to."""
+
+import msgspec
+
+POINTS_MAX = 1_000_000_000_000
+
+
+class Item(msgspec.Struct, frozen=True, gc=False):
+    """A part of a purchase. amount is in minor units, for all `quantity` pieces together."""
+
+    amount: int
+    category: str | None = None
+    sku: str | None = None
+    quantity: int = 1

@@ -1,0 +1,1 @@
+"""What every request passes, whatever answers it: who asks, whether it may, how it is refused."""

@@ -1,0 +1,150 @@
+"""Who is asking: API keys, their scopes and how fast they may ask.
+
+Keys are cached in the process for KEY_CACHE_S, so a revoked key dies within that time everywhere.
+How a key is spelt and stored is keys/key.py and keys/store.py.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition.errors import CoalitionError, Code
+from coalition.keys import key as keys
+from coalition.keys import store as key_store
+from coalition.terms.book import HOUSE_ID
+
+KEY_CACHE_S = 2.0
+# A guesser can spell any number of ids with right checksums; they must not fill the memory.
+_CACHED_MAX = 10_000
+# A scheme, one space, the key (RFC 6750, section 2.1).
+_SCHEME = "bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A merchant (or the house, id 0) and what its key may do.
+
+    over_rate_s: seconds until the key may ask again; 0 while it asks slowly enough.
+    """
+
+    merchant_id: int
+    code: str
+    scopes: frozenset[str]
+    over_rate_s: int = 0
+
+    @property
+    def is_house(self) -> bool:
+        return self.merchant_id == HOUSE_ID and "house" in self.scopes
+
+    def may(self, scope: str) -> bool:
+        return scope in self.scopes or "house" in self.scopes
+
+
+@dataclass(slots=True)
+class _Bucket:
+    """Tokens left of one key, as of at_s."""
+
+    tokens: float
+    at_s: float
+
+
+class Access:
+    """The keys this process has seen lately. requests_per_second_max 0: as fast as they like."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        pepper: bytes,
+        requests_per_second_max: int,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._pepper = pepper
+        self._rate_max = requests_per_second_max
+        self._monotonic_s = monotonic_s
+        self._found: dict[str, key_store.StoredKey | None] = {}
+        # Keys that were compared since the last look-up of all, and were right.
+        self._proved: dict[str, key_store.StoredKey] = {}
+        self._looking: dict[str, asyncio.Task[None]] = {}
+        self._fresh_until_s = -math.inf
+        self._buckets: dict[str, _Bucket] = {}
+
+    async def authenticate(self, authorization: str | None) -> Caller:
+        """Whose key this is. Raises unauthenticated; why exactly is told to nobody."""
+        if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
+            raise _unauthenticated("send Authorization: Bearer <key>")
+        text = authorization[len(_SCHEME) :].strip()
+        stored = self._proved.get(text) if self._is_fresh() else None
+        if stored is None:
+            stored = await self._prove(text)
+        over_rate_s = self._take_token(stored.key_id)
+        return Caller(stored.merchant_id, stored.merchant, stored.scopes, over_rate_s)
+
+    async def _prove(self, text: str) -> key_store.StoredKey:
+        parsed = keys.parse(text)
+        if parsed is None:
+            raise _unauthenticated("the key is mistyped: its checksum does not hold")
+        if not self._is_fresh():
+            await self._once("", self._look_up_all)
+        # Where all keys are looked up anew meanwhile, this proves nothing for what comes after.
+        proved = self._proved
+        stored = await self._find(parsed.key_id)
+        is_right = keys.is_match(self._pepper, parsed, stored.secret_hmac if stored else None)
+        if stored is None or not is_right or stored.is_live != parsed.is_live:
+            raise _unauthenticated("the key is unknown or revoked")
+        proved[text] = stored
+        return stored
+
+    def _is_fresh(self) -> bool:
+        return self._monotonic_s() < self._fresh_until_s
+
+    async def _find(self, key_id: str) -> key_store.StoredKey | None:
+        if key_id not in self._found:
+            await self._once(key_id, lambda: self._look_up([key_id]))
+        return self._found.get(key_id)
+
+    async def _once(self, name: str, look_up: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Look up once for all who wait for the same; whoever leaves takes nothing with it."""
+        task = self._looking.get(name)
+        if task is None:
+            task = self._looking[name] = asyncio.create_task(look_up())
+            task.add_done_callback(lambda _: self._looking.pop(name, None))
+        await asyncio.shield(task)
+
+    async def _look_up_all(self) -> None:
+        """Every key asked with lately, in one look-up: two hundred tills cost no more than one."""
+        looked_at_s = self._monotonic_s()
+        known = list(self._found)
+        if len(known) >= _CACHED_MAX:
+            known = []
+        self._found, self._proved = {}, {}
+        if known:
+            await self._look_up(known)
+        self._fresh_until_s = looked_at_s + KEY_CACHE_S
+
+    async def _look_up(self, key_ids: list[str]) -> None:
+        async with self._engine.connect() as connection:
+            found = await key_store.find_all(connection, key_ids)
+        self._found |= {key_id: found.get(key_id) for key_id in key_ids}
+
+    def _take_token(self, key_id: str) -> int:
+        """0, or the seconds until this key has a token again. A second's worth may come at once."""
+        if not self._rate_max:
+            return 0
+        now_s = self._monotonic_s()
+        bucket = self._buckets.setdefault(key_id, _Bucket(self._rate_max, now_s))
+        refilled = bucket.tokens + (now_s - bucket.at_s) * self._rate_max
+        bucket.tokens, bucket.at_s = min(float(self._rate_max), refilled), now_s
+        if bucket.tokens >= 1:
+            bucket.tokens -= 1
+            return 0
+        return max(1, math.ceil((1 - bucket.tokens) / self._rate_max))
+
+
+def _unauthenticated(detail: str) -> CoalitionError:
+    return CoalitionError(Code.UNAUTHENTICATED, detail)

@@ -1,0 +1,31 @@
+"""What the handlers work with: the database, the ledger, keys, meters, batches and the clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition.batches.service import BatchService
+from coalition.edge.access import Access
+from coalition.edge.meters import Meters
+from coalition.ledger.group_commit import GroupCommit
+from coalition.ledger.post import Ledger
+from coalition.terms.book import Book
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One a process. clock() is the only place where the API reads the time, in UTC."""
+
+    engine: AsyncEngine
+    ledger: Ledger
+    group_commit: GroupCommit
+    access: Access
+    meters: Meters
+    batches: BatchService
+    clock: Callable[[], datetime]
+
+    @property
+    def book(self) -> Book:
+        return self.ledger.book

@@ -1,1 +1,0 @@
-"""Merchants: their files, their rows, their keys."""

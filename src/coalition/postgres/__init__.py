@@ -1,0 +1,1 @@
+"""The embedded PostgreSQL: its programs, starting and stopping it, looking after it."""

@@ -1,0 +1,208 @@
+"""What a sync of merchants' files would change, or why it may not: decided over plain values.
+
+Pure. It keeps the rule that a closed window never changes: no price may reach back into one.
+Loading what is stored and storing what was decided is store.py.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from coalition.errors import CoalitionError, Code
+from coalition.terms.terms import HouseTerms, Terms
+
+
+class SyncRefusedError(CoalitionError):
+    """The files ask for what may not change. Nothing was changed; refusals holds every reason."""
+
+    def __init__(self, refusals: list[str]) -> None:
+        super().__init__(Code.INVALID, "\n".join(refusals))
+        self.refusals = refusals
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that a sync does. kept: in the database but without a file; it is left as it is."""
+
+    kind: Literal["added", "updated", "price", "kept"]
+    code: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PriceKey:
+    """Whose points, from which day on, burned where (redeemer "": wherever no pair price says)."""
+
+    origin: str
+    redeemer: str
+    effective_from: date
+
+    def __str__(self) -> str:
+        at = f" at {self.redeemer}" if self.redeemer else ""
+        return f"{self.origin}: the price{at} from {self.effective_from}"
+
+
+@dataclass(frozen=True, slots=True)
+class PointPrice:
+    """What a point costs, in major units, as Prices and PairPrice say."""
+
+    issue_price: Decimal
+    burn_price: Decimal
+    redeem_price: Decimal | None
+
+    def __str__(self) -> str:
+        redeem = "not stated" if self.redeem_price is None else f"{self.redeem_price.normalize():f}"
+        issue, burn = self.issue_price.normalize(), self.burn_price.normalize()
+        return f"issue {issue:f}, burn {burn:f}, redeem {redeem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the database holds now.
+
+    open_from is the house's day on which the open window begins; None while no window was ever
+    closed. settled_on is, for each party, the last business date from open_from on that a closed
+    window holds all the same: its close came after that day had begun.
+    """
+
+    parties: dict[str, Terms | HouseTerms]
+    prices: dict[PriceKey, PointPrice]
+    open_from: date | None
+    settled_on: dict[str, date]
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """added and updated are whole terms, in the order in which they get their ids."""
+
+    added: list[Terms | HouseTerms]
+    updated: list[Terms | HouseTerms]
+    prices: dict[PriceKey, PointPrice]
+    changes: list[Change]
+
+
+def decide_sync(stored: Stored, house: HouseTerms, terms: list[Terms], today: date) -> SyncPlan:
+    """What to add, update and append so that the database says what the files say.
+
+    today is the house's date: a stored price that is in force by then is never replaced. Raises
+    SyncRefusedError with every refusal.
+    """
+    filed: list[Terms | HouseTerms] = [house, *sorted(terms, key=lambda one: one.code)]
+    prices = {key: price for one in terms for key, price in prices_of(one).items()}
+    new_prices = {
+        key: prices[key] for key in sorted(prices) if stored.prices.get(key) != prices[key]
+    }
+    refusals = _currency_refusals(stored, filed)
+    refusals += _price_refusals(stored, new_prices, today)
+    refusals += _removal_refusals(stored, prices, {one.code for one in filed})
+    if refusals:
+        raise SyncRefusedError(refusals)
+    added = [one for one in filed if one.code not in stored.parties]
+    updated = [one for one in filed if stored.parties.get(one.code, one) != one]
+    return SyncPlan(added, updated, new_prices, _changes(stored, filed, new_prices))
+
+
+def prices_of(terms: Terms) -> dict[PriceKey, PointPrice]:
+    """A merchant's own prices and those agreed with a redeemer, by whom and when they are for."""
+    own = {
+        PriceKey(terms.code, "", one.effective_from): PointPrice(
+            one.issue_price, one.burn_price, one.redeem_price
+        )
+        for one in terms.prices
+    }
+    pairs = {
+        PriceKey(terms.code, one.redeemer, one.effective_from): PointPrice(
+            Decimal(0), one.burn_price, one.redeem_price
+        )
+        for one in terms.pair_prices
+    }
+    return own | pairs
+
+
+def earliest_day(stored: Stored, key: PriceKey) -> date | None:
+    """The first day a new price may start on; None: any, since nothing closed has its path.
+
+    A merchant that is only now added has no point and no burn in a closed window, so its prices,
+    and those of a pair that it is one of, may begin whenever they like.
+    """
+    parties = [code for code in (key.origin, key.redeemer) if code]
+    if stored.open_from is None or any(code not in stored.parties for code in parties):
+        return None
+    # A path's last settled day is no later than the earlier of its two ends' last ones.
+    settled = [stored.settled_on.get(code, date.min) for code in parties]
+    day_after = min(settled) + timedelta(days=1)
+    return max(stored.open_from, day_after)
+
+
+def _currency_refusals(stored: Stored, filed: list[Terms | HouseTerms]) -> list[str]:
+    refusals = []
+    for one in filed:
+        before = stored.parties.get(one.code)
+        if before is not None and before.currency != one.currency:
+            refusals.append(
+                f"{one.code}: currency is {before.currency} and cannot become {one.currency}; "
+                "add a merchant with a code of its own for the other currency"
+            )
+    return refusals
+
+
+def _price_refusals(
+    stored: Stored, new_prices: dict[PriceKey, PointPrice], today: date
+) -> list[str]:
+    refusals = []
+    for key, price in new_prices.items():
+        earliest = earliest_day(stored, key)
+        before = stored.prices.get(key)
+        if before is not None and key.effective_from <= today:
+            begin = max(today + timedelta(days=1), earliest or date.min)
+            refusals.append(
+                f"{key} is in force as {before} and cannot become {price}; "
+                f"leave it as it was and add one from {begin} or later"
+            )
+        elif earliest is not None and key.effective_from < earliest:
+            refusals.append(
+                f"{key} would reach into a closed window, and a closed window never changes; "
+                f"the earliest day possible is {earliest}"
+            )
+    return refusals
+
+
+def _removal_refusals(
+    stored: Stored, prices: dict[PriceKey, PointPrice], codes: set[str]
+) -> list[str]:
+    return [
+        f"{key} is stored as {stored.prices[key]} and cannot be taken away; "
+        "write it in the file again, and a later one after it where it is to end"
+        for key in sorted(stored.prices.keys() - prices.keys())
+        if key.origin in codes
+    ]
+
+
+def _changes(
+    stored: Stored, filed: list[Terms | HouseTerms], new_prices: dict[PriceKey, PointPrice]
+) -> list[Change]:
+    changes = []
+    for one in filed:
+        before = stored.parties.get(one.code)
+        if before is None:
+            changes.append(Change("added", one.code, f"added, {one.name}, {one.currency}"))
+        elif before != one:
+            changes.append(Change("updated", one.code, f"updated {_differing(before, one)}"))
+        changes += [
+            Change("price", one.code, f"{str(key).partition(': ')[2]}: {price}")
+            for key, price in new_prices.items()
+            if key.origin == one.code
+        ]
+    gone = sorted(stored.parties.keys() - {one.code for one in filed})
+    return changes + [Change("kept", code, "kept, no file") for code in gone]
+
+
+def _differing(before: Terms | HouseTerms, after: Terms | HouseTerms) -> str:
+    was, now = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
+    return ", ".join(name for name in now if was.get(name) != now[name])

@@ -1,0 +1,253 @@
+"""One merchant's file, or the house's, read into its terms. How files fit together is folder.py.
+
+Each part of a file is one function here. Further rules of earning get tables of their own under
+[earning], read beside earning.rates.
+"""
+
+import difflib
+import zoneinfo
+from datetime import date, datetime
+from decimal import Decimal
+from typing import cast, get_args
+
+from dateutil.rrule import rrulestr
+
+from coalition.earning.purchase import POINTS_MAX
+from coalition.earning.rates import Rate
+from coalition.earning.validity import Validity
+from coalition.terms.currencies import ISO_4217
+from coalition.terms.terms import Breakage, HouseTerms, PairPrice, Prices, Terms
+from coalition.toml.document import (
+    Section,
+    check_keys,
+    read_choice,
+    read_count,
+    read_date,
+    read_decimal,
+    read_flag,
+    read_money,
+    read_text,
+    sections,
+    subsection,
+)
+from settlement.money import PRICE_DIGITS_MAX
+
+# Any rule may use these parts of RFC 5545, 3.3.10. No COUNT or UNTIL: a calendar does not run out.
+# Nothing below a day: windows and payments have days, and their hour is local midnight.
+_RULE_PARTS = {"FREQ", "INTERVAL", "WKST", "BYSETPOS"} | {
+    f"BY{part}" for part in ("MONTH", "MONTHDAY", "YEARDAY", "WEEKNO", "DAY")
+}
+_RULE_FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
+_RULE_EXAMPLE = '"FREQ=MONTHLY;BYMONTHDAY=1"'
+# A rule without a day runs on to the last year there is, so it is tried on the last hundred only;
+# they hold every mix of weekday and leap year.
+_RULE_TRIED_FROM = datetime(9900, 1, 1)  # noqa: DTZ001 - rules are local days, without a zone
+
+_TERMS_KEYS = (
+    *("name", "currency", "time_zone", "joined_on", "suspended"),
+    *("earning", "validity", "burning", "prices", "pair_prices", "settlement", "calendar"),
+)
+_HOLD_SECONDS_DEFAULT = 604_800
+_HOLD_SECONDS_MAX = 366 * 86_400
+
+
+def read_terms(code: str, document: Section) -> Terms:
+    """A merchant's terms. What is missing or wrong is noted and left at a default."""
+    check_keys(document, _TERMS_KEYS)
+    currency = _currency(document)
+    joined_on = read_date(document, "joined_on")
+    earning = subsection(document, "earning")
+    check_keys(earning, ["rates", "outright", "points_per_earn_max"])
+    burning = subsection(document, "burning")
+    check_keys(burning, ["points_per_burn_max", "hold_seconds_max"])
+    settlement = subsection(document, "settlement")
+    check_keys(settlement, ["breakage", "settles_through", "minimum_payout"])
+    calendar = subsection(document, "calendar")
+    check_keys(calendar, ["payments"])
+    breakage = read_choice(settlement, "breakage", get_args(Breakage), "issuer")
+    return Terms(
+        code=code,
+        name=read_text(document, "name", required=True) or code,
+        currency=currency or "",
+        time_zone=_time_zone(document),
+        joined_on=joined_on or date.min,
+        rates=_rates(earning, currency),
+        validity=_validity(subsection(document, "validity")),
+        prices=_prices(document, joined_on),
+        pair_prices=_pair_prices(document),
+        suspended=read_flag(document, "suspended"),
+        points_outright=read_flag(earning, "outright"),
+        points_per_earn_max=read_count(earning, "points_per_earn_max", 1, POINTS_MAX),
+        points_per_burn_max=read_count(burning, "points_per_burn_max", 1, POINTS_MAX),
+        hold_seconds_max=read_count(burning, "hold_seconds_max", 1, _HOLD_SECONDS_MAX)
+        or _HOLD_SECONDS_DEFAULT,
+        breakage=cast(Breakage, breakage),
+        settles_through=read_text(settlement, "settles_through"),
+        minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
+        payment_rule=_rule(calendar, "payments"),
+    )
+
+
+def read_house(document: Section) -> HouseTerms:
+    """The house's terms, under the same rules as read_terms."""
+    check_keys(document, ["name", "currency", "time_zone", "calendar", "settlement"])
+    calendar = subsection(document, "calendar")
+    check_keys(calendar, ["windows", "first_window_on", "payments"])
+    settlement = subsection(document, "settlement")
+    check_keys(settlement, ["minimum_payout"])
+    currency = _currency(document)
+    return HouseTerms(
+        name=read_text(document, "name", required=True) or "",
+        currency=currency or "",
+        time_zone=_time_zone(document),
+        first_window_on=read_date(calendar, "first_window_on") or date.min,
+        window_rule=_rule(calendar, "windows", required=True) or "",
+        minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
+        payment_rule=_rule(calendar, "payments"),
+    )
+
+
+def _currency(document: Section) -> str | None:
+    currency = read_text(document, "currency", required=True)
+    if currency is None or currency in ISO_4217:
+        return currency
+    near = difflib.get_close_matches(currency.upper(), ISO_4217, n=1)
+    right = f'did you mean "{near[0]}"?' if near else 'write its three letters, such as "USD"'
+    document.note("currency", f'"{currency}" is not a currency of ISO 4217; {right}')
+    return None
+
+
+def _time_zone(document: Section) -> str:
+    zone = read_text(document, "time_zone", required=True)
+    if zone is None:
+        return ""
+    try:
+        zoneinfo.ZoneInfo(zone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        near = difflib.get_close_matches(zone, zoneinfo.available_timezones(), n=1)
+        right = f'did you mean "{near[0]}"?' if near else 'write it such as "America/New_York"'
+        document.note("time_zone", f'"{zone}" is not a time zone of the IANA database; {right}')
+    return zone
+
+
+def _rates(earning: Section, currency: str | None) -> tuple[Rate, ...]:
+    rates: dict[str, Rate] = {}
+    for section in sections(earning, "rates"):
+        check_keys(section, ["category", "points", "per"])
+        category = read_text(section, "category", required=True)
+        per = read_money(section, "per", currency, required=True)
+        if per == 0:
+            section.note("per", 'nothing can be earned per "0"; write it such as "1.00"')
+        if category in rates:
+            section.note("category", f'"{category}" has a rate above already; leave one of them')
+        elif category:
+            rates[category] = Rate(category, _points(section), per or 1)
+    return tuple(rates.values())
+
+
+def _points(rate: Section) -> Decimal:
+    """Points of a rate: a whole number, or a decimal string where it is not whole."""
+    value = rate.values.get("points")
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1_000_000:
+        return Decimal(value)
+    points = read_decimal(
+        rate, "points", digits_max=6, below=1_000_000, example="1.5", required=True
+    )
+    return points or Decimal(0)
+
+
+def _validity(section: Section) -> Validity:
+    check_keys(section, ["months", "days", "until_month_end", "grace_days"])
+    months = read_count(section, "months", 1, 1_200)
+    days = read_count(section, "days", 1, 36_500)
+    until_month_end = read_flag(section, "until_month_end")
+    grace_days = read_count(section, "grace_days", 0, 36_500)
+    if "months" in section.values and "days" in section.values:
+        section.note("days", "points live for months or for days, not both; leave out one")
+    if until_month_end and not {"months", "days"} & section.values.keys():
+        section.note("until_month_end", "there is no end to move; write months or days as well")
+    return Validity(months, days, until_month_end, 30 if grace_days is None else grace_days)
+
+
+def _prices(document: Section, joined_on: date | None) -> tuple[Prices, ...]:
+    by_day: dict[date, Prices] = {}
+    is_whole = True
+    for section in sections(document, "prices"):
+        check_keys(section, ["effective_from", "issue_price", "burn_price", "redeem_price"])
+        day = read_date(section, "effective_from")
+        prices = Prices(
+            effective_from=day or date.min,
+            issue_price=_price(section, "issue_price") or Decimal(0),
+            burn_price=_price(section, "burn_price") or Decimal(0),
+            redeem_price=_price(section, "redeem_price"),
+        )
+        if day is None:
+            is_whole = False
+        elif day in by_day:
+            section.note("effective_from", f"prices from {day} stand above already; leave one")
+        else:
+            by_day[day] = prices
+    if document.values.get("prices", []) == []:
+        document.note(None, "no prices; write [[prices]] with effective_from and burn_price")
+    elif by_day and is_whole and joined_on is not None and min(by_day) > joined_on:
+        document.note(
+            "joined_on",
+            f"{joined_on} is before the first prices, from {min(by_day)}; "
+            f"start them on {joined_on} or earlier, so that no point is without a price",
+        )
+    return tuple(by_day[day] for day in sorted(by_day))
+
+
+def _pair_prices(document: Section) -> tuple[PairPrice, ...]:
+    pairs: dict[tuple[str, date], PairPrice] = {}
+    for section in sections(document, "pair_prices"):
+        check_keys(section, ["redeemer", "effective_from", "burn_price", "redeem_price"])
+        redeemer = read_text(section, "redeemer", required=True)
+        day = read_date(section, "effective_from")
+        burn_price = _price(section, "burn_price", required=True)
+        redeem_price = _price(section, "redeem_price")
+        if redeemer is None or day is None:
+            continue
+        if (redeemer, day) in pairs:
+            section.note(
+                "effective_from", f"a price at {redeemer} from {day} stands above; leave one"
+            )
+        pairs[redeemer, day] = PairPrice(redeemer, day, burn_price or Decimal(0), redeem_price)
+    return tuple(pairs[key] for key in sorted(pairs))
+
+
+def _price(section: Section, key: str, *, required: bool = False) -> Decimal | None:
+    """A price a point, as numeric(12, 6) holds it."""
+    return read_decimal(
+        section,
+        key,
+        digits_max=PRICE_DIGITS_MAX,
+        below=1_000_000,
+        example="0.010",
+        required=required,
+    )
+
+
+def _rule(section: Section, key: str, *, required: bool = False) -> str | None:
+    rule = read_text(section, key, required=required)
+    if rule is None or (wrong := _wrong_with_rule(rule)) is None:
+        return rule
+    section.note(
+        key, f'"{rule}" is not a rule of days (RFC 5545): {wrong}; such as {_RULE_EXAMPLE}'
+    )
+    return None
+
+
+def _wrong_with_rule(rule: str) -> str | None:
+    parts = dict(part.partition("=")[::2] for part in rule.split(";"))
+    if unknown := sorted(parts.keys() - _RULE_PARTS):
+        return f"{unknown[0] or rule} is not a part that counts here"
+    if parts.get("FREQ") not in _RULE_FREQUENCIES:
+        return f"FREQ must be one of {', '.join(_RULE_FREQUENCIES)}"
+    if not parts.get("INTERVAL", "1").isdecimal() or int(parts.get("INTERVAL", "1")) == 0:
+        return "INTERVAL must be a whole number from 1"
+    try:
+        first = next(iter(rrulestr(rule, dtstart=_RULE_TRIED_FROM)), None)
+    except (ValueError, TypeError, OverflowError) as error:
+        return str(error)
+    return None if first else "it never comes"

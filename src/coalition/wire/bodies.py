@@ -1,0 +1,171 @@
+"""What a request's body may hold: one struct a route, with the bounds that one field can tell.
+
+Whether the fields fit together, and the merchant who sent them, is movements.py.
+"""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from coalition.earning.purchase import POINTS_MAX
+from coalition.ledger.commands import BALANCE_MAX
+
+# (?![\s\S]) is the end of the text in Python's and in OpenAPI's (ECMA-262) expressions alike.
+# PostgreSQL's text holds every character but NUL.
+_NO_NUL = r"^[^\x00]*(?![\s\S])"
+# A language tag in BCP 47's shape: zh, zh-CN, zh-Hans-CN.
+_LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}(?![\s\S])"
+_CODE = r"^[a-z][a-z0-9-]{0,62}(?![\s\S])"
+_CURRENCY = r"^[A-Z]{3}(?![\s\S])"
+_PHONE = r"^\+?[0-9 ()./-]{3,64}(?![\s\S])"
+# What a text that does not match is told.
+IN_WORDS = {
+    _NO_NUL: "text without a NUL character (\\u0000)",
+    _LOCALE: "a language tag, such as zh-CN",
+    _CODE: "a merchant's code in lower case, such as telecom",
+    _CURRENCY: "three capital letters (ISO 4217), such as CNY",
+    _PHONE: "3 to 64 digits, spaces and ( ) . / -, with or without a + in front",
+}
+
+Points = Annotated[
+    int, Meta(ge=1, le=POINTS_MAX, description="A whole number of points.", examples=[500])
+]
+Amount = Annotated[
+    int,
+    Meta(ge=0, le=BALANCE_MAX, description="Money in minor units (cents, fen).", examples=[12_500]),
+]
+CardText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="A card number: 16 digits with a Luhn check digit.",
+        examples=["9000000000000001"],
+    ),
+]
+Currency = Annotated[str, Meta(pattern=_CURRENCY, description="ISO 4217.", examples=["CNY"])]
+MerchantCode = Annotated[str, Meta(pattern=_CODE, examples=["telecom"])]
+Reference = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        pattern=_NO_NUL,
+        description="The merchant's own name for it, such as a receipt number.",
+        examples=["receipt-4711"],
+    ),
+]
+OccurredAt = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        description="When it happened at the till (RFC 3339 with an offset). Absent: now.",
+        examples=["2026-03-01T09:30:00+08:00"],
+    ),
+]
+_Short = Annotated[str, Meta(min_length=1, max_length=130, pattern=_NO_NUL)]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What every body shares: unknown fields are refused, and an absent field stays absent."""
+
+
+class NothingBody(Body, frozen=True):
+    """No fields: the body is {} or absent."""
+
+
+class ItemBody(Body, frozen=True):
+    """A part of a purchase. amount is for all `quantity` pieces together."""
+
+    amount: Amount
+    category: _Short | None = None
+    sku: _Short | None = None
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+
+
+class TakeBody(Body, frozen=True):
+    """Only one origin's points, or exactly so much of each origin. Exactly one of the two."""
+
+    only: MerchantCode | None = None
+    mix: Annotated[dict[MerchantCode, Points], Meta(min_length=1, max_length=100)] | None = None
+
+
+TakeText = Annotated[
+    Literal["oldest", "own_first"] | TakeBody,
+    Meta(
+        description="Which points to take: those that expire first, the redeemer's own first, "
+        "one origin's only, or an exact mix of origins."
+    ),
+]
+
+
+class EarnBody(Body, frozen=True):
+    """A purchase by amount or by items, or points outright where the merchant's terms allow it."""
+
+    card: CardText
+    amount: Amount | None = None
+    currency: Currency | None = None
+    items: Annotated[tuple[ItemBody, ...], Meta(max_length=500)] = ()
+    action: _Short | None = None
+    code: _Short | None = None
+    points: Points | None = None
+    occurred_at: OccurredAt | None = None
+    reference: Reference | None = None
+
+
+class BurnBody(Body, frozen=True):
+    """Points out. With hold, they are only reserved until a capture, a void or hold_seconds."""
+
+    card: CardText
+    points: Points | None = None
+    reward: _Short | None = None
+    take: TakeText = "oldest"
+    hold: bool = False
+    hold_seconds: Annotated[int, Meta(ge=1, le=31_536_000, examples=[900])] | None = None
+    occurred_at: OccurredAt | None = None
+    reference: Reference | None = None
+
+
+class PartBody(Body, frozen=True):
+    """How many points of a burn. Absent: all there are."""
+
+    points: Points | None = None
+
+
+class ReverseEarnBody(Body, frozen=True):
+    """How much of an earn: points, or the amount of the goods returned. Absent: all of it."""
+
+    points: Points | None = None
+    amount: Annotated[int, Meta(ge=1, le=BALANCE_MAX)] | None = None
+
+
+class TransferBody(Body, frozen=True):
+    """A gift from one member to another."""
+
+    from_card: CardText
+    to_card: CardText
+    points: Points
+    take: TakeText = "oldest"
+
+
+class EnrolBody(Body, frozen=True):
+    """A new member. Nothing is required."""
+
+    external_ref: Annotated[str, Meta(min_length=1, max_length=255, pattern=_NO_NUL)] | None = None
+    phone: Annotated[str, Meta(pattern=_PHONE)] | None = None
+    birthday: date | None = None
+    locale: Annotated[str, Meta(pattern=_LOCALE)] | None = None
+
+
+class CloseBody(Body, frozen=True):
+    """How to close a window. early: before its end. dry_run: compute, and change nothing.
+
+    prices, in a dry run only, are laid over the agreed ones: a merchant or a pair "a->b" to its
+    issue_price, burn_price, redeem_price as decimal strings, in major units a point.
+    """
+
+    dry_run: bool = False
+    early: bool = False
+    prices: dict[_Short, dict[_Short, _Short]] | None = None
