@@ -20,12 +20,14 @@ from litestar import Litestar
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition.api.app import create_app
+from coalition.app import create_app
 from coalition.clearing.service import ensure_first_window
-from coalition.earning.terms import HouseTerms, Prices, Rate, Terms, Validity
-from coalition.merchants import key_store
-from coalition.merchants.store import sync
+from coalition.earning.rates import Rate
+from coalition.earning.validity import Validity
+from coalition.keys import store as key_store
 from coalition.settings import Settings
+from coalition.terms.store import sync
+from coalition.terms.terms import HouseTerms, Prices, Terms
 
 PEPPER = b"a pepper of thirty-two bytes, yes"
 START = datetime(2017, 3, 10, 4, 0, tzinfo=UTC)
@@ -38,9 +40,9 @@ HOUSE = HouseTerms(
 )
 SETTINGS = Settings(
     database_url=None,
-    data_folder=Path("unused"),
+    data_folder=Path("/nonexistent"),
     pepper=PEPPER,
-    merchants_folder=Path("unused"),
+    merchants_folder=Path("/nonexistent"),
     host="127.0.0.1",
     port=0,
     queue_max=1000,
@@ -172,12 +174,14 @@ async def prepared(engine: AsyncEngine) -> AsyncEngine:
 
 
 @pytest.fixture
-async def serve(prepared: AsyncEngine) -> AsyncIterator[Serve]:
+async def serve(prepared: AsyncEngine, tmp_path: Path) -> AsyncIterator[Serve]:
     """Starts an application with changed settings; it is stopped after the test."""
     async with AsyncExitStack() as stack:
 
         async def start(**changes: Any) -> World:
-            return await stack.enter_async_context(_world(prepared, changes))
+            return await stack.enter_async_context(
+                _world(prepared, {"data_folder": tmp_path} | changes)
+            )
 
         yield start
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text
-from tests.coalition.api.conftest import Serve, Till, World
+from tests.coalition.api.conftest import Till, World
 from tests.coalition.api.test_codes import assert_problem
 
 from coalition.errors import Code
@@ -16,12 +16,6 @@ from coalition.verify import verify
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
 CSV = {"Content-Type": "text/csv"}
-
-
-@pytest.fixture
-async def world(serve: Serve, tmp_path: Path) -> World:
-    made: World = await serve(data_folder=tmp_path)
-    return made
 
 
 def ndjson(*rows: dict[str, Any]) -> bytes:
@@ -425,7 +419,7 @@ async def test_so_many_files_may_wait_and_no_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     till = world.till("telecom")
-    monkeypatch.setattr("coalition.api.batches.RUNNING_MAX", 0)
+    monkeypatch.setattr("coalition.api.routes.batches.RUNNING_MAX", 0)
     answer = await till.send("/v1/batches", b"", **NDJSON)
     assert_problem(answer, Code.TOO_MANY_REQUESTS)
     assert int(answer.headers["retry-after"]) > 0
