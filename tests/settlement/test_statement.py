@@ -64,8 +64,12 @@ def example() -> Result:
     return Result(tuple(paths), obligations, positions)
 
 
+def _asdicts(table):
+    return [row._asdict() for row in table]
+
+
 def _rows(table, *fields):
-    return {tuple(row[field] for field in fields) for row in table.to_dict(orient="records")}
+    return {tuple(row[field] for field in fields) for row in _asdicts(table)}
 
 
 def test_a_statement_shows_own_and_cross_paths_with_the_price_this_party_pays_or_gets():
@@ -92,10 +96,10 @@ def test_corrections_and_late_items_name_the_window_they_belong_to():
 def test_lines_and_corrections_add_up_to_receivable_and_payable(party):
     statement = build(example(), WINDOW, party, party.title())
     rows = [
-        *statement.lines.to_dict(orient="records"),
-        *statement.corrections.to_dict(orient="records"),
+        *_asdicts(statement.lines),
+        *_asdicts(statement.corrections),
     ]
-    (summary,) = statement.summary.to_dict(orient="records")
+    (summary,) = _asdicts(statement.summary)
     for direction, total in ((OWED_TO_YOU, "receivable"), (YOU_OWE, "payable")):
         amounts = [row["amount"] for row in rows if row["direction"] == direction]
         assert sum(amounts) == summary[total], direction
@@ -105,7 +109,7 @@ def test_lines_and_corrections_add_up_to_receivable_and_payable(party):
 
 
 def test_the_summary_chains_from_opening_to_closing():
-    (row,) = build(example(), WINDOW, "retail", "Retail").summary.to_dict(orient="records")
+    (row,) = _asdicts(build(example(), WINDOW, "retail", "Retail").summary)
     assert row == {
         "currency": "CNY", "opening": -500, "receivable": 2_400 + 350, "payable": 600 + 400,
         "net": 1_750, "instructed": 1_250, "closing": 0,
@@ -116,13 +120,13 @@ def test_the_summary_chains_from_opening_to_closing():
 def test_a_merchant_sees_nothing_of_what_others_do_among_themselves(party):
     statement = build(example(), WINDOW, party, party.title())
     for table in (statement.lines, statement.corrections, statement.matrix):
-        for row in table.to_dict(orient="records"):
+        for row in _asdicts(table):
             assert party in (row["origin"], row["redeemer"])
 
 
 def test_a_redeemer_does_not_see_what_the_origin_pays():
     telecom = build(example(), WINDOW, "telecom", "Telecom")
-    from_fuel = [row for row in telecom.lines.to_dict(orient="records") if row["origin"] == "fuel"]
+    from_fuel = [row for row in _asdicts(telecom.lines) if row["origin"] == "fuel"]
     assert [(row["price"], row["amount"]) for row in from_fuel] == [(Decimal("0.04"), 308)]
 
 
@@ -130,7 +134,7 @@ def test_a_price_too_small_to_owe_a_cent_stays_hidden_from_the_redeemer():
     path = PathLine(1, "fuel", "retail", "redemption", 1, Decimal("0.001"), 0, "CNY")
     result = Result((path,), (), ())
     prices = {
-        party: list(build(result, WINDOW, party, party).lines["price"])
+        party: [line.price for line in build(result, WINDOW, party, party).lines]
         for party in ("fuel", "retail", "house")
     }
     assert prices == {"fuel": [path.price], "retail": [None], "house": [path.price]}
