@@ -38,7 +38,7 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         lot_no=member.next_no(),
         earn_no=earn_no,
         origin_id=request.merchant_id,
-        kind="purchase" if command.points is None else "action",
+        kind="purchase" if command.points is None else "outright",
         points=points,
         remaining=points,
         earned_at=command.occurred_at,
