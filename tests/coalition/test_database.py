@@ -225,3 +225,17 @@ async def test_a_burn_may_take_more_lots_than_a_smallint_counts(engine: AsyncEng
             )
         )
     assert kind == "integer"
+
+
+async def test_what_was_granted_outright_before_keeps_its_points_under_its_own_kind(
+    engine: AsyncEngine,
+) -> None:
+    scripts = sorted(Path(database.__file__).parent.glob("migrations/versions/*.sql"))
+    before = [script.read_text() for script in scripts if script.name < "0003"]
+    [outright] = [script.read_text() for script in scripts if script.name.startswith("0003")]
+    async with engine.begin() as connection:
+        driver = await database.raw(connection)
+        await driver.execute("drop schema public cascade; create schema public;" + "".join(before))
+        await driver.execute(SEED.replace("'purchase'", "'action'"))
+        await driver.execute(outright)
+        assert await driver.fetchval("select kind::text from lot") == "outright"

@@ -143,7 +143,7 @@ class Model:
         until = day + timedelta(days=validity.days) if validity.days else None
         if until and until < self.day(now):
             return "nothing_earned"
-        kind = "action" if points is not None else "purchase"
+        kind = "outright" if points is not None else "purchase"
         lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
         member.lots.append(lot)
         paid = min(member.debts.get(at, 0), worth)

@@ -1,0 +1,127 @@
+"""How points leave lots and come back to them: burns that are posted at once, and every leg."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from coalition.ledger.state import BurnRow, Leg, Lot, Member, State
+from coalition.terms.book import Book
+
+
+def post_burn(
+    kind: str,
+    number: int,
+    redeemer_id: int,
+    taken: Sequence[tuple[Lot, int]],
+    on: date,
+    member: Member,
+    state: State,
+    *,
+    card: int | None = None,
+    about_window_id: int | None = None,
+) -> BurnRow:
+    """Write a burn of all that is `taken`, posted in the open window, with its legs.
+
+    The balance is the caller's to move, and the journal's line to write.
+    """
+    row = BurnRow(
+        member_id=member.account.member_id,
+        burn_no=number,
+        redeemer_id=redeemer_id,
+        kind=kind,
+        points=sum(points for _, points in taken),
+        returned=0,
+        status="posted",
+        occurred_on=on,
+        hold_expires_at=None,
+        window_id=state.window.window_id,
+        card=card,
+        legs=[],
+    )
+    state.record_burn(member, row)
+    write_legs(row, taken, number, about_window_id, member, state)
+    return row
+
+
+def write_legs(
+    row: BurnRow,
+    taken: Sequence[tuple[Lot, int]],
+    posting_no: int,
+    about_window_id: int | None,
+    member: Member,
+    state: State,
+) -> None:
+    """Write the legs of a burn that takes so much of each lot, in this order."""
+    for place, (lot, points) in enumerate(taken, start=1):
+        state.record_leg(
+            member,
+            row,
+            Leg(
+                member_id=row.member_id,
+                lot_no=lot.lot_no,
+                posting_no=posting_no,
+                burn_no=row.burn_no,
+                origin_id=lot.origin_id,
+                # Only a redemption goes somewhere; other points end where they came from.
+                redeemer_id=row.redeemer_id if row.kind == "redemption" else lot.origin_id,
+                kind=row.kind,
+                points=points,
+                occurred_on=row.occurred_on,
+                window_id=row.window_id,
+                about_window_id=about_window_id,
+                leg_no=place,
+            ),
+        )
+
+
+def put_back(
+    row: BurnRow,
+    returned: Sequence[tuple[Leg, int]],
+    posting_no: int,
+    member: Member,
+    state: State,
+    book: Book,
+    now: datetime,
+) -> None:
+    """Write legs that give points back into the lots they came from, with the first leg's price.
+
+    A held burn's returns have no window yet; a posted one's are in the open window and name the
+    window of the first leg where that is an earlier one.
+    """
+    today = book.today(now)
+    window_id = None if row.window_id is None else state.window.window_id
+    for place, (leg, points) in enumerate(returned, start=1):
+        about = leg.about_window_id if leg.window_id == window_id else leg.window_id
+        lot = member.lots[leg.lot_no]
+        state.record_leg(
+            member,
+            row,
+            Leg(
+                member_id=row.member_id,
+                lot_no=leg.lot_no,
+                posting_no=posting_no,
+                burn_no=row.burn_no,
+                origin_id=leg.origin_id,
+                redeemer_id=leg.redeemer_id,
+                kind=leg.kind,
+                points=-points,
+                occurred_on=leg.occurred_on,
+                window_id=window_id,
+                about_window_id=about,
+                leg_no=place,
+            ),
+        )
+        _revive(lot, leg.occurred_on, today, book)
+        member.note_expiry(lot.expires_on)
+
+
+def _revive(lot: Lot, taken_on: date, today: date, book: Book) -> None:
+    granted_until = lot.granted_until
+    if lot.expires_on is None or granted_until is None:
+        return
+    # Points whose day passed while they were taken come back with some days to live, though other
+    # points of their lot may have come back before them.
+    if lot.expires_on < today or taken_on <= granted_until < today:
+        origin = book.merchants.get(lot.origin_id)
+        grace_days = origin.terms.validity.grace_days if origin else 30
+        lot.expires_on = max(lot.expires_on, today + timedelta(days=grace_days))
+        lot.first_expires_on = granted_until
