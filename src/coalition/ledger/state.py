@@ -97,7 +97,10 @@ class BurnRow(msgspec.Struct, gc=False):
 
 
 class EarnRow(msgspec.Struct, gc=False):
-    """An earn as it was posted and what has been reversed of it. amount is in minor units."""
+    """An earn as it was posted and what has been reversed of it. amount is in minor units.
+
+    lapsed_left: points of its own lots that expired, and that no reversal has found gone yet.
+    """
 
     member_id: int
     earn_no: int
@@ -110,10 +113,14 @@ class EarnRow(msgspec.Struct, gc=False):
     about_window_id: int | None
     reversed_points: int
     reversed_amount: int
+    lapsed_left: int
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
-    """One line of the journal. change is signed: what it did to the available balance."""
+    """One line of the journal. change is signed: what it did to the available balance.
+
+    Of a reversed earn: owed could not be taken back, lapsed was gone and is not owed.
+    """
 
     member_id: int
     posting_no: int
@@ -132,6 +139,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     request_id: UUID | None = None
     body_hash: int | None = None
     reference: str | None = None
+    lapsed: int = 0
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ class Lot:
     window: int
     about: int | None = None
     own_day: date | None = None
+    # What expired of it and was not yet asked back.
+    lapsed: int = 0
 
     def __post_init__(self) -> None:
         self.own_day = self.good_until
