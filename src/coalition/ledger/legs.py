@@ -94,6 +94,7 @@ def _leg(
         window_id=row.window_id,
         about_window_id=about_window_id,
         leg_no=place,
+        good_until=lot.expires_on,
     )
 
 
@@ -169,19 +170,23 @@ def put_back(
                 leg_no=place,
             ),
         )
-        _revive(lot, leg.occurred_on, today, book)
+        _revive(lot, leg, today, book)
         member.note_expiry(lot.expires_on)
     come = [(member.lots[leg.lot_no], points) for leg, points in returned]
     return pay_debts(posting_no, come, member, state, after=len(come))
 
 
-def _revive(lot: Lot, taken_on: date, today: date, book: Book) -> None:
+def _revive(lot: Lot, taken: Leg, today: date, book: Book) -> None:
     granted_until = lot.granted_until
     if lot.expires_on is None or granted_until is None:
         return
-    # Points whose day passed while they were taken come back with some days to live, though other
-    # points of their lot may have come back before them.
-    if lot.expires_on < today or taken_on <= granted_until < today:
+    good_until = taken.good_until
+    if good_until is None:
+        # Taken before legs kept it: by the till's day, from the lot as it was granted or as it is.
+        good_until = granted_until if taken.occurred_on <= granted_until else lot.expires_on
+    # What counts is whether the day they had passed while they were away, by the house's date;
+    # other points of their lot may have come back before them.
+    if good_until < today:
         origin = book.merchants.get(lot.origin_id)
         grace_days = origin.terms.validity.grace_days if origin else 30
         lot.expires_on = max(lot.expires_on, today + timedelta(days=grace_days))

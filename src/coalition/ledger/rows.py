@@ -36,7 +36,7 @@ join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no
 """
 _LEGS = """
 select l.member_id, l.lot_no, l.posting_no, l.burn_no, l.origin_id, l.redeemer_id, l.kind::text,
-       l.points, l.occurred_on, l.window_id, l.about_window_id, l.leg_no
+       l.points, l.occurred_on, l.window_id, l.about_window_id, l.leg_no, l.good_until
 from unnest($1::bigint[], $2::int[]) as t (member_id, burn_no)
 join leg l on l.member_id = t.member_id and l.burn_no = t.burn_no
 order by l.member_id, l.posting_no, l.leg_no

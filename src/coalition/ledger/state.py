@@ -55,7 +55,10 @@ class Lot(msgspec.Struct, gc=False):
 
 
 class Leg(msgspec.Struct, gc=False):
-    """points of one lot taken by a burn; negative: given back. window_id None while only held."""
+    """points of one lot taken by a burn; negative: given back. window_id None while only held.
+
+    good_until is the lot's last good day when they were taken; None where they are given back.
+    """
 
     member_id: int
     lot_no: int
@@ -69,6 +72,7 @@ class Leg(msgspec.Struct, gc=False):
     window_id: int | None
     about_window_id: int | None
     leg_no: int
+    good_until: date | None = None
 
 
 class BurnRow(msgspec.Struct, gc=False):

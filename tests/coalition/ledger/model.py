@@ -72,7 +72,7 @@ class Model:
         window: int | None,
         about: int | None,
     ) -> list[Leg]:
-        legs = [Leg(lot, points, on, window, about) for lot, points in parts]
+        legs = [Leg(lot, points, on, window, about, lot.good_until) for lot, points in parts]
         for leg in legs:
             leg.lot.left -= leg.points
             burn.legs.append(leg)
@@ -93,10 +93,8 @@ class Model:
             legs += self._write(member, burn, [(first.lot, -part)], first.on, window, about)
             come.append((first.lot, part))
             lot, today = first.lot, self.day(at)
-            if lot.good_until is None or lot.own_day is None:
-                continue
-            # Their own day passed while they were taken, or the one they were given since.
-            if first.on <= lot.own_day < today or lot.good_until < today:
+            # The day they had when they were taken passed while they were away.
+            if lot.good_until and first.good_until and first.good_until < today:
                 grace = timedelta(days=self.terms[lot.origin].validity.grace_days)
                 lot.good_until = max(lot.good_until, today + grace)
         self._pay(member, come)

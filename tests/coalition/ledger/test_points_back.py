@@ -1,8 +1,11 @@
 """Points that come back: what they first pay, and how long they live. What lapsed is gone."""
 
+from datetime import date, timedelta
+
 import pytest
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.coalition import crowd
 from tests.world import Balance, World, done, merchant
 
 from coalition.earning.validity import Validity
@@ -13,7 +16,8 @@ from coalition.ledger.commands import BurnAnswer, EarnAnswer, ReversalAnswer
 async def world(engine: AsyncEngine) -> World:
     made = World(engine)
     telecom = replace(merchant("telecom"), validity=Validity(days=10))
-    await made.sync([telecom, merchant("retail"), merchant("fuel")])
+    island = replace(merchant("island"), time_zone="Pacific/Auckland")
+    await made.sync([telecom, merchant("retail"), merchant("fuel"), island])
     await made.enrol("ann")
     return made
 
@@ -158,3 +162,70 @@ async def test_points_pay_a_debt_in_a_later_window_as_a_correction_of_their_own(
     assert (paid.kind, paid.points, paid.window, paid.about) == ("clawback", 60, 2, 1)
     assert await world.balance("ann") == Balance(0, 0, 40)
     assert await world.breaches() == []
+
+
+# ---------------------------------------------------------------- how long they live
+
+
+async def last_day(world: World) -> date | None:
+    [lot] = await world.lots("ann")
+    return lot.expires_on
+
+
+async def test_points_whose_day_passed_while_held_live_their_days_after_others_came_back_first(
+    world: World,
+) -> None:
+    await earned(world, "telecom", 20)
+    world.pass_days(10)
+    first = await burned(world, 10)
+    held = await burned(world, 10, hold_seconds=30 * 86_400)
+    world.pass_days(1)
+    await world.reverse_burn(first)
+    captured = done(await world.capture(held))
+    assert isinstance(captured, BurnAnswer)
+    # The till's day of the capture lies after the lot's first last day, and before the one it has.
+    world.pass_days(20)
+    await world.reverse_burn(captured)
+    assert await last_day(world) == world.now.date() + timedelta(days=30)
+
+
+async def test_a_till_whose_date_is_already_tomorrow_takes_no_day_away(world: World) -> None:
+    await earned(world, "telecom", 20)
+    world.pass_days(10)
+    # 20:00 at the house is 01:00 of the next day at the island's till.
+    world.now += timedelta(hours=8)
+    early = await burned(world, 10, at="retail")
+    ahead = await burned(world, 10, at="island")
+    world.pass_days(1)
+    await world.reverse_burn(early)
+    world.pass_days(20)
+    await world.reverse_burn(ahead)
+    assert await last_day(world) == world.now.date() + timedelta(days=30)
+
+
+async def test_a_late_burn_of_points_that_had_days_left_gains_none_by_its_reversal(
+    world: World,
+) -> None:
+    await earned(world, "telecom", 20)
+    world.pass_days(9)
+    long_ago = world.now
+    burn = await burned(world, 20)
+    world.pass_days(5)
+    await world.reverse_burn(burn)
+    until = await last_day(world)
+    assert until == world.now.date() + timedelta(days=30)
+    late = done(await world.burn("ann", "retail", 20, on=long_ago))
+    assert isinstance(late, BurnAnswer)
+    world.pass_days(5)
+    await world.reverse_burn(late)
+    assert await last_day(world) == until
+
+
+async def test_a_leg_from_before_its_last_day_was_kept_goes_by_its_lot(world: World) -> None:
+    await earned(world, "telecom", 20)
+    world.pass_days(9)
+    burn = await burned(world, 20)
+    await crowd.change(world.engine, "update leg set good_until = null")
+    world.pass_days(5)
+    await world.reverse_burn(burn)
+    assert await last_day(world) == world.now.date() + timedelta(days=30)

@@ -11,3 +11,9 @@ alter table posting add column lapsed bigint not null default 0 check (lapsed >=
 -- it: as legs of two burns.
 alter table leg drop constraint leg_pkey,
     add primary key (member_id, lot_no, posting_no, burn_no);
+
+-- The last good day that points had when they were taken: where it passes while they are away, they
+-- come back with days to live. Null: they never expire; they are given back; or taken before this.
+alter table leg add column good_until date;
+create trigger leg_good_until_is_history before update of good_until on leg
+    for each statement execute function refuse_change();
