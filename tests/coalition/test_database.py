@@ -47,6 +47,7 @@ REFUSED = {
     "a posting is deleted": ("delete from posting", "history is appended to"),
     "a leg is deleted": ("delete from leg", "history is appended to"),
     "a leg's points are changed": ("update leg set points = 1", "history is appended to"),
+    "a leg's last good day is changed": ("update leg set good_until = null", "appended to"),
     "a leg is moved to another window": (
         f"{CLOSE} update leg set window_id = 2",
         "is in window 1 and stays there",

@@ -108,8 +108,10 @@ def capture(
         )
     number = member.next_no()
     returned = row.points - points
+    paid = 0
     if returned:
-        put_back(row, give_back(row.taken(), returned), number, member, state, book, request.now)
+        parts = give_back(row.taken(), returned)
+        paid = put_back(row, parts, number, member, state, book, request.now)
     # A held burn is redeemed when it is captured: that day's price and window count.
     row.occurred_on = book.business_date(row.redeemer_id, request.now)
     row.window_id = state.window.window_id
@@ -119,8 +121,8 @@ def capture(
     state.captured.append(row)
     state.record_burn_change(row)
     member.account.held -= points + returned
-    member.account.available += returned
-    posting = _about_burn("capture", returned, number, request, member, row, state)
+    member.account.available += returned - paid
+    posting = _about_burn("capture", returned - paid, number, request, member, row, state)
     return Done(burn_answer(posting, row, state.window.label))
 
 
@@ -140,12 +142,12 @@ def void_hold(
     at: when the points came back, from which they have days to live where their own are over.
     """
     number = member.next_no()
-    put_back(row, give_back(row.taken(), row.points), number, member, state, book, at)
+    paid = put_back(row, give_back(row.taken(), row.points), number, member, state, book, at)
     row.status, row.returned = "voided", row.points
     state.record_burn_change(row)
     member.account.held -= row.points
-    member.account.available += row.points
-    return _about_burn("void", row.points, number, request, member, row, state)
+    member.account.available += row.points - paid
+    return _about_burn("void", row.points - paid, number, request, member, row, state)
 
 
 def _about_burn(

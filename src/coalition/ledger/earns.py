@@ -8,7 +8,7 @@ from coalition.ledger import journal
 from coalition.ledger.answer import earn_answer
 from coalition.ledger.checks import before_joining, suspended, window_about
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
-from coalition.ledger.legs import post_burn
+from coalition.ledger.legs import pay_debts
 from coalition.ledger.state import Lot, Member, State
 from coalition.terms.book import Book, Merchant
 
@@ -50,7 +50,7 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         about_window_id=window_about(command.occurred_at, state, book),
     )
     state.record_lot(member, lot)
-    paid = _pay_debt(earn_no, lot, member, state)
+    paid = pay_debts(earn_no, [(lot, points)], member, state)
     account.available += points - paid
     amount = command.amount
     if amount is None and command.items:
@@ -104,22 +104,3 @@ def _limits(points: int, merchant: Merchant, member: Member) -> Refused | None:
     if member.account.available + member.account.held + points > BALANCE_MAX:
         return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")
     return None
-
-
-def _pay_debt(earn_no: int, lot: Lot, member: Member, state: State) -> int:
-    """Take what the member still owes this origin out of the new lot first; how much that was."""
-    paid = min(member.debts.get(lot.origin_id, 0), lot.points)
-    if not paid:
-        return 0
-    post_burn(
-        "clawback",
-        earn_no,
-        lot.origin_id,
-        [(lot, paid)],
-        lot.earned_on,
-        member,
-        state,
-        about_window_id=lot.about_window_id,
-    )
-    state.record_debt(member, lot.origin_id, member.debts[lot.origin_id] - paid)
-    return paid

@@ -18,6 +18,7 @@ def write(
     card: int | None,
     occurred_at: datetime | None = None,
     owed: int = 0,
+    lapsed: int = 0,
     target_no: int | None = None,
     amount: int | None = None,
     peer_member_id: int | None = None,
@@ -47,6 +48,7 @@ def write(
         request_id=request.request_id if is_keyed else None,
         body_hash=request.body_hash if is_keyed else None,
         reference=reference,
+        lapsed=lapsed,
     )
     state.record_posting(member, posting)
     return posting

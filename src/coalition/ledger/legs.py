@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from coalition.ledger.state import BurnRow, Leg, Lot, Member, State
-from coalition.terms.book import Book
+from coalition.terms.book import HOUSE_ID, Book
 
 
 def post_burn(
@@ -23,6 +23,22 @@ def post_burn(
 
     The balance is the caller's to move, and the journal's line to write.
     """
+    row = _posted(kind, number, redeemer_id, taken, on, member, state, card=card)
+    write_legs(row, taken, number, about_window_id, member, state)
+    return row
+
+
+def _posted(
+    kind: str,
+    number: int,
+    redeemer_id: int,
+    taken: Sequence[tuple[Lot, int]],
+    on: date,
+    member: Member,
+    state: State,
+    *,
+    card: int | None = None,
+) -> BurnRow:
     row = BurnRow(
         member_id=member.account.member_id,
         burn_no=number,
@@ -38,7 +54,6 @@ def post_burn(
         legs=[],
     )
     state.record_burn(member, row)
-    write_legs(row, taken, number, about_window_id, member, state)
     return row
 
 
@@ -52,25 +67,68 @@ def write_legs(
 ) -> None:
     """Write the legs of a burn that takes so much of each lot, in this order."""
     for place, (lot, points) in enumerate(taken, start=1):
-        state.record_leg(
-            member,
-            row,
-            Leg(
-                member_id=row.member_id,
-                lot_no=lot.lot_no,
-                posting_no=posting_no,
-                burn_no=row.burn_no,
-                origin_id=lot.origin_id,
-                # Only a redemption goes somewhere; other points end where they came from.
-                redeemer_id=row.redeemer_id if row.kind == "redemption" else lot.origin_id,
-                kind=row.kind,
-                points=points,
-                occurred_on=row.occurred_on,
-                window_id=row.window_id,
-                about_window_id=about_window_id,
-                leg_no=place,
-            ),
-        )
+        leg = _leg(row, lot, points, posting_no, place, row.occurred_on, about_window_id)
+        state.record_leg(member, row, leg)
+
+
+def _leg(
+    row: BurnRow,
+    lot: Lot,
+    points: int,
+    posting_no: int,
+    place: int,
+    on: date,
+    about_window_id: int | None,
+) -> Leg:
+    return Leg(
+        member_id=row.member_id,
+        lot_no=lot.lot_no,
+        posting_no=posting_no,
+        burn_no=row.burn_no,
+        origin_id=lot.origin_id,
+        # Only a redemption goes somewhere; other points end where they came from.
+        redeemer_id=row.redeemer_id if row.kind == "redemption" else lot.origin_id,
+        kind=row.kind,
+        points=points,
+        occurred_on=on,
+        window_id=row.window_id,
+        about_window_id=about_window_id,
+        leg_no=place,
+        good_until=lot.expires_on,
+    )
+
+
+def pay_debts(
+    number: int, come: Sequence[tuple[Lot, int]], member: Member, state: State, *, after: int = 0
+) -> int:
+    """Take what the member owes their origins out of points that come in; how many that were.
+
+    number is the posting they come by, after how many legs that has already. What is paid is priced
+    on the day on which its lot was earned, as if its own earn were reversed.
+    """
+    paid: list[tuple[Lot, int]] = []
+    for lot, points in come:
+        part = min(member.debts.get(lot.origin_id, 0), points)
+        if part:
+            state.record_debt(member, lot.origin_id, member.debts[lot.origin_id] - part)
+            paid.append((lot, part))
+    if not paid:
+        return 0
+    origins = {lot.origin_id for lot, _ in paid}
+    row = _posted(
+        "clawback",
+        number,
+        origins.pop() if len(origins) == 1 else HOUSE_ID,
+        paid,
+        paid[0][0].earned_on,
+        member,
+        state,
+    )
+    for place, (lot, points) in enumerate(paid, start=after + 1):
+        is_earlier = lot.window_id != state.window.window_id
+        about = lot.window_id if is_earlier else lot.about_window_id
+        state.record_leg(member, row, _leg(row, lot, points, number, place, lot.earned_on, about))
+    return row.points
 
 
 def put_back(
@@ -81,8 +139,10 @@ def put_back(
     state: State,
     book: Book,
     now: datetime,
-) -> None:
+) -> int:
     """Write legs that give points back into the lots they came from, with the first leg's price.
+
+    They first pay what the member owes their origins. Answers how many points that took.
 
     A held burn's returns have no window yet; a posted one's are in the open window and name the
     window of the first leg where that is an earlier one.
@@ -110,17 +170,23 @@ def put_back(
                 leg_no=place,
             ),
         )
-        _revive(lot, leg.occurred_on, today, book)
+        _revive(lot, leg, today, book)
         member.note_expiry(lot.expires_on)
+    come = [(member.lots[leg.lot_no], points) for leg, points in returned]
+    return pay_debts(posting_no, come, member, state, after=len(come))
 
 
-def _revive(lot: Lot, taken_on: date, today: date, book: Book) -> None:
+def _revive(lot: Lot, taken: Leg, today: date, book: Book) -> None:
     granted_until = lot.granted_until
     if lot.expires_on is None or granted_until is None:
         return
-    # Points whose day passed while they were taken come back with some days to live, though other
-    # points of their lot may have come back before them.
-    if lot.expires_on < today or taken_on <= granted_until < today:
+    good_until = taken.good_until
+    if good_until is None:
+        # Taken before legs kept it: by the till's day, from the lot as it was granted or as it is.
+        good_until = granted_until if taken.occurred_on <= granted_until else lot.expires_on
+    # What counts is whether the day they had passed while they were away, by the house's date;
+    # other points of their lot may have come back before them.
+    if good_until < today:
         origin = book.merchants.get(lot.origin_id)
         grace_days = origin.terms.validity.grace_days if origin else 30
         lot.expires_on = max(lot.expires_on, today + timedelta(days=grace_days))

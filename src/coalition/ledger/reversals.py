@@ -25,15 +25,15 @@ def reverse_burn(
     if left == 0 or points > left:
         return Refused(Code.ALREADY_REVERSED, _left(left, row.points, points))
     number = member.next_no()
-    first_new = len(state.new_legs)
-    put_back(row, give_back(row.taken(), points), number, member, state, book, request.now)
+    returned = give_back(row.taken(), points)
+    paid = put_back(row, returned, number, member, state, book, request.now)
     row.returned += points
     state.record_burn_change(row)
-    member.account.available += points
+    member.account.available += points - paid
     posting = journal.write(
         "reverse_burn",
         number,
-        points,
+        points - paid,
         request,
         member,
         state,
@@ -42,7 +42,8 @@ def reverse_burn(
         card=row.card,
         target_no=row.burn_no,
     )
-    return Done(reversal_answer(posting, state.new_legs[first_new:], state.window.label))
+    legs = [leg for leg in row.legs if leg.posting_no == number]
+    return Done(reversal_answer(posting, legs, state.window.label))
 
 
 def reverse_earn(
@@ -53,7 +54,11 @@ def reverse_earn(
     state: State,
     book: Book,
 ) -> Outcome:
-    """Take points of an earn back: from its own lots, then the origin's others, then as a debt."""
+    """Take points of an earn back: from its own lots, then the origin's others, then as a debt.
+
+    Expired is not spent: what lapsed of its own lots is gone first, and nothing is taken or owed
+    for it. Since that much is counted once, parts end as the whole would.
+    """
     points = _to_reverse(command, earned)
     if isinstance(points, Refused):
         return points
@@ -61,7 +66,9 @@ def reverse_earn(
     earned.reversed_amount += command.amount or 0
     number = member.next_no()
     first_new = len(state.new_legs)
-    taken = _lots_to_claw(member, earned, points)
+    lapsed = min(points, earned.lapsed_left)
+    earned.lapsed_left -= lapsed
+    taken = _lots_to_claw(member, earned, points - lapsed)
     moved = sum(part for _, part in taken)
     if taken:
         is_earlier = earned.window_id != state.window.window_id
@@ -76,7 +83,7 @@ def reverse_earn(
             state,
             about_window_id=earned.window_id if is_earlier else earned.about_window_id,
         )
-    owed = points - moved
+    owed = points - lapsed - moved
     if owed:
         already = member.debts.get(earned.merchant_id, 0)
         state.record_debt(member, earned.merchant_id, already + owed)
@@ -93,6 +100,7 @@ def reverse_earn(
         merchant_id=earned.merchant_id,
         card=earned.card,
         owed=owed,
+        lapsed=lapsed,
         target_no=earned.earn_no,
         amount=command.amount,
     )

@@ -1,4 +1,4 @@
-"""Points granted outright are a kind of their own, as the .sql file beside this one says it."""
+"""Points outright and points that come back, as the .sql file beside this one says it."""
 
 from pathlib import Path
 
