@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from settlement.window import CalendarError, label_for, midnight, next_end, payment_due
+from settlement.rule import CalendarError
+from settlement.window import label_for, midnight, next_end, payment_due
 
 MONTHLY = "FREQ=MONTHLY;BYMONTHDAY=1"
 
@@ -94,6 +95,20 @@ def test_a_payment_is_due_in_the_window_in_which_a_named_day_begins(rule, opens,
     berlin = ZoneInfo("Europe/Berlin")
     span = [midnight(date.fromisoformat(day), berlin) for day in (opens, closes)]
     assert payment_due(rule, berlin, *span) is due
+
+
+@pytest.mark.parametrize("year", [1997, 1999, 2000, 2003])
+def test_a_payment_is_due_in_years_before_2000_as_after(year):
+    zone = ZoneInfo("Asia/Shanghai")
+    spans = [
+        (midnight(date(year, month, 1), zone), midnight(date(year, month + 1, 1), zone))
+        for month in range(1, 12)
+    ]
+    due = [payment_due("FREQ=MONTHLY;BYMONTHDAY=20", zone, *span) for span in spans]
+    assert due == [True] * 11
+    # Counted from January 2000, backwards too.
+    due = [payment_due("FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=20", zone, *span) for span in spans]
+    assert due == [month % 2 == 1 for month in range(1, 12)]
 
 
 def test_a_window_that_opens_after_midnight_does_not_hold_that_day():

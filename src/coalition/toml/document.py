@@ -27,15 +27,19 @@ MONEY_MAX = 10**18
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is wrong in a file and what would be right. line None: it is about the whole file."""
+    """What is wrong in a file and what would be right. line None: it is about the whole file.
+
+    A warning is no mistake, but what is written may not be what was meant.
+    """
 
     file: str
     line: int | None
     message: str
+    is_warning: bool = False
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{where}: {self.message}"
+        return f"{where}: {'warning: ' if self.is_warning else ''}{self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,17 @@ class Section:
 
     def note(self, key: str | None, message: str) -> None:
         """Note a mistake at a key of this table (None: at the table itself)."""
+        self._note(key, message, is_warning=False)
+
+    def warn(self, key: str, message: str) -> None:
+        """Note what is allowed at a key of this table, and may not be what was meant."""
+        self._note(key, message, is_warning=True)
+
+    def _note(self, key: str | None, message: str, *, is_warning: bool) -> None:
         path = self.path if key is None else (*self.path, key)
         line = line_of(self.lines, path) if path else None
         where = f"{_dotted(path)}: " if path else ""
-        self.mistakes.append(Mistake(self.file, line, where + message))
+        self.mistakes.append(Mistake(self.file, line, where + message, is_warning))
 
 
 def parse_document(file: str, content: bytes) -> Section:

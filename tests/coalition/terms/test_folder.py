@@ -169,8 +169,10 @@ ONE_MISTAKE = [
     ('"12.50"', '"12.505"', 41, "more than 2 digits after the point"),
     ("=MONTHLY;", "=MONTHLI;", 44, "FREQ must be one of YEARLY, MONTHLY, WEEKLY, DAILY"),
     ("=MONTHLY;", "=HOURLY;", 44, "FREQ must be one of"),
-    ("MONTHDAY=-1", "MONTHDAY=x", 44, "invalid 'BYMONTHDAY': X; such as"),
-    ("MONTHDAY=-1", "MONTHDAY=31;BYMONTH=2", 44, "it never comes"),
+    ("MONTHDAY=-1", "MONTHDAY=x", 44, "BYMONTHDAY must be numbers from 1 to 31"),
+    ("MONTHDAY=-1", "MONTHDAY=31;BYMONTH=2", 44, "names no day in the 100 years"),
+    ("MONTHDAY=-1", "MONTHDAY=0", 44, "0 is none"),
+    ("MONTHDAY=-1", "MONTHDAY=1;BYMONTHDAY=2", 44, "BYMONTHDAY stands twice"),
     ("MONTHDAY=-1", "MONTHDAY=1;COUNT=3", 44, "COUNT is not a part that counts here"),
     ("MONTHDAY=-1", "MONTHDAY=1;INTERVAL=0", 44, "INTERVAL must be a whole number from 1"),
     ("FREQ=MONTHLY;BYMONTHDAY=-1", "monthly", 44, "monthly is not a part"),
@@ -306,6 +308,41 @@ def test_a_folder_needs_a_house(tmp_path: Path) -> None:
     assert "no such folder" in str(check_folder(tmp_path / "none")[0])
     with pytest.raises(MerchantFilesError):
         read_folder(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("FREQ=MONTHLY;BYMONTHDAY=0", "0 is none"),
+        ("FREQ=WEEKLY;BYDAY=1MO", "without a number"),
+        ("FREQ=DAILY\\nEXDATE:20170102", "in one line"),
+        ("FREQ=DAILY;INTERVAL=100000000", "names no day in the 100 years after 2017-01-01"),
+    ],
+)
+def test_a_rule_of_windows_that_would_run_as_something_else_is_refused(
+    tmp_path: Path, rule: str, says: str
+) -> None:
+    write(tmp_path, house=HOUSE.replace("FREQ=MONTHLY;BYMONTHDAY=1", rule))
+    (mistake,) = mistakes_in(tmp_path)
+    assert mistake.startswith("house.toml:6: calendar.windows: ")
+    assert says in mistake
+
+
+def test_a_rule_that_passes_over_months_is_warned_of_and_read(tmp_path: Path) -> None:
+    write(tmp_path, house=HOUSE.replace("BYMONTHDAY=1", "BYMONTHDAY=31"))
+    (warning,) = mistakes_in(tmp_path)
+    assert warning == (
+        'house.toml:6: warning: calendar.windows: "FREQ=MONTHLY;BYMONTHDAY=31": it passes over '
+        "February, April, June, September and November; "
+        "BYMONTHDAY=-1 is the last day of every month"
+    )
+    assert read_folder(tmp_path)[0].window_rule == "FREQ=MONTHLY;BYMONTHDAY=31"
+
+
+def test_a_first_window_of_long_ago_is_a_mistake(tmp_path: Path) -> None:
+    write(tmp_path, house=HOUSE.replace("2017-01-01", "0001-01-01"))
+    (mistake,) = mistakes_in(tmp_path)
+    assert "0001-01-01 is too early; write a day from 1900-01-01 on" in mistake
 
 
 def test_text_that_is_not_utf_8_is_reported_with_its_line(tmp_path: Path) -> None:
