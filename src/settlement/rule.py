@@ -223,9 +223,8 @@ def left_out(rule: str, first_on: date = PAYMENT_RULE_COUNTS_FROM) -> str | None
     byday = parts.get("BYDAY", "").split(",")
     is_monthly = parts["FREQ"] == "MONTHLY" or "BYMONTH" in parts
     if is_monthly and all(re.fullmatch("[+-]?5[A-Z]+", one) for one in byday):
-        return (
-            f"it passes over months with four {byday[0][-2:]} only; write BYDAY=-1{byday[0][-2:]}"
-        )
+        weekday = byday[0][-2:]
+        return f"it passes over months with four {weekday} only; BYDAY=-1{weekday} is the last"
     days = _month_days(parts, first_on)
     months = [month for month in _months(parts, first_on) if not _has_one(month, days)]
     if not months:

@@ -13,7 +13,7 @@ from typing import cast, get_args
 from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
-from coalition.terms.currencies import ISO_4217
+from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.terms import Breakage, HouseTerms, PairPrice, Prices, Terms
 from coalition.toml.document import (
     Section,
@@ -104,7 +104,8 @@ def _currency(document: Section) -> str | None:
     currency = read_text(document, "currency", required=True)
     if currency is None or currency in ISO_4217:
         return currency
-    near = difflib.get_close_matches(currency.upper(), ISO_4217, n=1)
+    meant = MEANT.get(currency.strip().upper())
+    near = [meant] if meant else difflib.get_close_matches(currency.upper(), ISO_4217, n=1)
     right = f'did you mean "{near[0]}"?' if near else 'write its three letters, such as "USD"'
     document.note("currency", f'"{currency}" is not a currency of ISO 4217; {right}')
     return None
