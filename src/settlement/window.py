@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo
 
 from settlement.rule import CalendarError, day_after, payment_day_after
 
+_MONTH_DAYS_MAX = 31
+_WEEK_DAYS = 7
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -60,15 +63,34 @@ def next_end(rule: str, zone: ZoneInfo, first_on: date, after: datetime) -> date
     return midnight(named, zone)
 
 
-def label_for(closes_at: datetime, zone: ZoneInfo, taken: Collection[str]) -> str:
-    """What to call a window: the month of its last local day, else that day, else day-2, -3, ..."""
-    last_day = (closes_at - timedelta(microseconds=1)).astimezone(zone).date()
-    month, day = f"{last_day:%Y-%m}", last_day.isoformat()
-    if month not in taken:
-        return month
-    if day not in taken:
-        return day
-    return next(label for n in count(2) if (label := f"{day}-{n}") not in taken)
+def label_for(
+    opens_at: datetime, closes_at: datetime, zone: ZoneInfo, taken: Collection[str]
+) -> str:
+    """What to call a window: 2026-12 (a whole month), 2026-W49 (a whole ISO week), 2026-12-01 (a
+    day), else its first and last local day, 2026-12-10..2026-12-31.
+
+    Where that is taken (the rest of a day after an early close, say), -2, -3, ... follows.
+    """
+    first = opens_at.astimezone(zone).date()
+    last = (closes_at - timedelta(microseconds=1)).astimezone(zone).date()
+    span = f"{first}..{last}" if first < last else f"{first}"
+    names = [span, *_whole(first, last + timedelta(days=1))]
+    if (midnight(first, zone), midnight(last + timedelta(days=1), zone)) != (opens_at, closes_at):
+        names = [span]
+    for name in reversed(names):
+        if name not in taken:
+            return name
+    return next(label for n in count(2) if (label := f"{span}-{n}") not in taken)
+
+
+def _whole(first: date, after: date) -> list[str]:
+    """What the days from first until before `after` are called where they are a month or a week."""
+    if first.day == 1 and after.day == 1 and (after - first).days <= _MONTH_DAYS_MAX:
+        return [f"{first:%Y-%m}"]
+    if first.isoweekday() == 1 and (after - first).days == _WEEK_DAYS:
+        year, week, _ = first.isocalendar()
+        return [f"{year}-W{week:02d}"]
+    return []
 
 
 def payment_due(rule: str | None, zone: ZoneInfo, opens_at: datetime, closes_at: datetime) -> bool:
