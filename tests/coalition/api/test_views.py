@@ -219,6 +219,22 @@ async def test_a_statement_comes_in_every_format_and_never_changes(world: World)
         assert_problem(await telecom.get(path + suffix), Code.NOT_FOUND)
 
 
+async def test_a_label_of_first_and_last_day_is_an_address_like_any_other(world: World) -> None:
+    telecom, house = world.till("telecom"), world.till("house")
+    await telecom.earn(await telecom.enrol(), 1_200)
+    for _ in range(2):
+        label = (await house.get("/v1/windows")).json()["items"][0]["window"]
+        closed = await house.post(f"/v1/windows/{label}/close", {"early": True})
+        assert closed.json()["window"] == label
+        world.clock.pass_(days=1)
+    assert ".." in label
+    assert (await house.get(f"/v1/windows/{label}/positions")).status_code == 200
+    answer = await telecom.get(f"/v1/windows/{label}/statements/telecom.csv")
+    assert answer.headers["content-disposition"].endswith(f'filename="{label}-telecom.csv"')
+    for folder in ("..", "...", ".", "%2e%2e", "..%2f.."):
+        assert (await house.get(f"/v1/windows/{folder}/positions")).status_code == 404
+
+
 async def test_a_dry_run_may_try_other_prices(world: World) -> None:
     telecom, house = world.till("telecom"), world.till("house")
     card = await telecom.enrol()
