@@ -170,6 +170,55 @@ async def test_a_line_of_the_history_names_what_it_is_about(world: World) -> Non
     assert hold["id"] == captured["id"] == held["burn_id"]
 
 
+async def test_a_burn_shows_each_leg_with_its_window_also_when_it_went_back_later(
+    world: World,
+) -> None:
+    telecom, retail = world.till("telecom"), world.till("retail")
+    card = await telecom.enrol()
+    await telecom.earn(card, 100)
+    held = await retail.burn(card, 60, hold=True)
+    path = f"/v1/burns/{held['burn_id']}"
+    [leg] = (await retail.get(path)).json()["history"]
+    assert (leg["movement"], leg["points"], leg["window"]) == ("hold", 60, None)
+    await retail.post(f"{path}/capture", {"points": 50})
+    world.clock.pass_(days=30)
+    assert (await world.till("house").post("/v1/windows/2017-03/close")).status_code == 200
+    await retail.post(f"{path}/reverse")
+    view = (await retail.get(path)).json()
+    assert (view["points"], view["returned"], view["legs"]) == (50, 50, [])
+    history = [
+        (leg["movement"], leg["points"], leg["business_date"], leg["window"], leg["about"])
+        for leg in view["history"]
+    ]
+    assert history == [
+        ("hold", 60, "2017-03-10", "2017-03", None),
+        ("capture", -10, "2017-03-10", "2017-03", None),
+        ("reverse_burn", -50, "2017-03-10", "2017-04", "2017-03"),
+    ]
+    [line] = [
+        line
+        for line in (await retail.get("/v1/windows/2017-03/paths")).json()["items"]
+        if line["redeemer"] == "retail"
+    ]
+    assert line["points"] == sum(points for _, points, _, at, _ in history if at == "2017-03")
+
+
+async def test_a_gift_says_which_lots_it_made_of_which(world: World) -> None:
+    telecom = world.till("telecom")
+    card, other = await telecom.enrol(), await telecom.enrol()
+    earned = await telecom.earn(card, 100)
+    body = {"from_card": card, "to_card": other, "points": 60}
+    given = (await telecom.post("/v1/transfers", body)).json()
+    [lot] = given["lots"]
+    assert lot == {
+        "lot_id": lot["lot_id"], "origin": "telecom", "points": 60, "expires_on": "2019-03-10",
+        "from_lot": earned["lots"][0]["lot_id"],
+    }  # fmt: skip
+    made = (await telecom.get(f"/v1/lots/{lot['lot_id']}")).json()
+    assert (made["kind"], made["points"]) == ("transfer", 60)
+    assert made["earned_at"] == earned["occurred_at"]
+
+
 async def test_a_lost_card_is_replaced_and_the_points_stay(world: World) -> None:
     telecom = world.till("telecom")
     card = await telecom.enrol()
