@@ -203,6 +203,16 @@ async def test_a_burn_shows_each_leg_with_its_window_also_when_it_went_back_late
     assert line["points"] == sum(points for _, points, _, at, _ in history if at == "2017-03")
 
 
+async def test_enrolling_under_a_known_reference_answers_the_first_member(world: World) -> None:
+    telecom, retail = world.till("telecom"), world.till("retail")
+    first, again, elsewhere = [
+        await till.post("/v1/members", {"external_ref": "customer-17"})
+        for till in (telecom, telecom, retail)
+    ]
+    assert [answer.status_code for answer in (first, again, elsewhere)] == [201, 200, 201]
+    assert first.json() == again.json() != elsewhere.json()
+
+
 async def test_a_gift_says_which_lots_it_made_of_which(world: World) -> None:
     telecom = world.till("telecom")
     card, other = await telecom.enrol(), await telecom.enrol()
