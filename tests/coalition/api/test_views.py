@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from typing import Any
 
 import openpyxl
@@ -325,7 +326,7 @@ async def test_the_schema_is_openapi_with_examples_keys_and_problems(world: Worl
             if not path.startswith("/v1/"):
                 assert "security" not in operation, where
                 continue
-            assert operation["security"] == [{"merchant_key": []}], where
+            assert all(len(one["merchant_key"]) == 1 for one in operation["security"]), where
             assert operation["description"], where
             assert "401" in operation["responses"], where
             assert list(operation["responses"]["422"]["content"]) == ["application/problem+json"]
@@ -335,6 +336,34 @@ async def test_the_schema_is_openapi_with_examples_keys_and_problems(world: Worl
     for name, schema in document["components"]["schemas"].items():
         if name.endswith("Body"):
             assert schema["additionalProperties"] is False, name
+
+
+async def test_the_schema_says_which_scope_an_operation_needs(world: World) -> None:
+    document = (await world.client.get("/schema/openapi.json")).json()
+    scopes = {
+        path: [scope for one in item["get"]["security"] for scope in one["merchant_key"]]
+        for path, item in document["paths"].items()
+        if path.startswith("/v1/") and "get" in item
+    }
+    assert scopes["/v1/burns/{burn_id}"] == ["burn"]
+    assert scopes["/v1/lots/{lot_id}"] == ["earn", "burn"]
+    assert scopes["/v1/windows"] == ["statements"]
+    assert all(scopes.values())
+
+
+async def test_who_asks_for_html_gets_pages_that_load_nothing_from_elsewhere(world: World) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    front = await world.client.get("/", headers=browser)
+    schema = await world.client.get("/schema", headers=browser)
+    for answer in (front, schema):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert not re.search(r"https?:|src=|<script|<link", answer.text)
+        assert "openapi.json" in answer.text
+        assert "openapi.yaml" in answer.text
+    assert "POST /v1/burns/{burn_id}/capture" in schema.text
+    assert "Scope: <code>earn</code> or <code>burn</code>" in schema.text
+    assert 'href="/schema"' in front.text
 
 
 # Whose bodies have a field that must be sent, and which move no points.
