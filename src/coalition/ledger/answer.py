@@ -59,7 +59,7 @@ def burn_answer(posting: Posting, burn: BurnRow, window: str) -> BurnAnswer:
 
 
 def reversal_answer(posting: Posting, legs: Sequence[Leg], window: str) -> ReversalAnswer:
-    """`legs`: those the reversal wrote."""
+    """`legs`: those the reversal wrote of the burn it gives back, or by which it takes an earn."""
     return ReversalAnswer(
         kind="earn" if posting.kind == "reverse_earn" else "burn",
         member_id=posting.member_id,
@@ -67,7 +67,8 @@ def reversal_answer(posting: Posting, legs: Sequence[Leg], window: str) -> Rever
         target_no=posting.target_no or 0,
         card=posting.card or 0,
         merchant_id=posting.merchant_id,
-        points=abs(posting.change) + posting.owed,
+        # Not the change of the balance: points that came back may have paid a debt at once.
+        points=sum(abs(leg.points) for leg in legs) + posting.owed,
         legs=tuple(TakenLeg(leg.lot_no, leg.origin_id, abs(leg.points)) for leg in legs),
         owed=posting.owed,
         available=posting.available_after,

@@ -55,14 +55,15 @@ join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no
 """
 _LEGS = """
 select l.member_id, l.lot_no, l.posting_no, l.burn_no, l.origin_id, l.redeemer_id, l.kind::text,
-       l.points, l.occurred_on, l.window_id, l.about_window_id, l.leg_no
+       l.points, l.occurred_on, l.window_id, l.about_window_id, l.leg_no, l.good_until
 from unnest($1::bigint[], $2::int[]) as t (member_id, burn_no)
 join leg l on l.member_id = t.member_id and l.burn_no = t.burn_no
 order by l.member_id, l.posting_no, l.leg_no
 """
 _EARNS = """
 select p.member_id, p.posting_no, p.merchant_id, p.card_number, made.points, p.amount,
-       made.earned_on, p.window_id, made.about_window_id, back.points, back.amount
+       made.earned_on, p.window_id, made.about_window_id, back.points, back.amount,
+       gone.points - back.lapsed
 from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
 join posting p on p.member_id = t.member_id and p.posting_no = t.earn_no and p.kind = 'earn'
 cross join lateral (
@@ -70,10 +71,15 @@ cross join lateral (
            min(about_window_id) as about_window_id from lot
     where lot.member_id = p.member_id and lot.earn_no = p.posting_no) made
 cross join lateral (
-    select coalesce(sum(r.owed - r.change), 0)::bigint as points,
+    select coalesce(sum(r.owed + r.lapsed - r.change), 0)::bigint as points,
+           coalesce(sum(r.lapsed), 0)::bigint as lapsed,
            coalesce(sum(r.amount), 0)::bigint as amount from posting r
     where r.member_id = p.member_id and r.target_no = p.posting_no
       and r.kind = 'reverse_earn') back
+cross join lateral (
+    select coalesce(sum(l.points), 0)::bigint as points
+    from lot join leg l on l.member_id = lot.member_id and l.lot_no = lot.lot_no
+    where lot.member_id = p.member_id and lot.earn_no = p.posting_no and l.kind = 'expiry') gone
 """
 _DEBTS = "select member_id, origin_id, points from debt where member_id = any($1::bigint[])"
 

@@ -1,10 +1,12 @@
 """Deciding a gift from one member to another: each leg taken becomes a lot of the same origin."""
 
 from coalition.errors import Code
+from coalition.ledger import journal
 from coalition.ledger.answer import transfer_answer
-from coalition.ledger.burns import short, suspended, write_legs
+from coalition.ledger.checks import short, suspended
 from coalition.ledger.commands import BALANCE_MAX, Done, Outcome, Refused, Request, Transfer
-from coalition.ledger.state import BurnRow, Lot, Member, Posting, State
+from coalition.ledger.legs import post_burn
+from coalition.ledger.state import Lot, Member, Posting, State
 from coalition.ledger.take import Short, Taken, take_lots
 from coalition.terms.book import Book
 
@@ -37,41 +39,24 @@ def _give(
     state: State,
     book: Book,
 ) -> Posting:
-    row = BurnRow(
-        member_id=giver.account.member_id,
-        burn_no=giver.next_no(),
-        redeemer_id=request.merchant_id,
-        kind="transfer",
-        points=command.points,
-        returned=0,
-        status="posted",
-        occurred_on=book.business_date(request.merchant_id, request.now),
-        hold_expires_at=None,
-        window_id=state.window.window_id,
-        card=command.from_card,
-        legs=[],
+    number = giver.next_no()
+    on = book.business_date(request.merchant_id, request.now)
+    post_burn(
+        "transfer", number, request.merchant_id, taken, on, giver, state, card=command.from_card
     )
-    state.record_burn(giver, row)
-    write_legs(row, taken, row.burn_no, None, giver, state)
     giver.account.available -= command.points
     giver.tighten_expiry()
-    posting = Posting(
-        member_id=giver.account.member_id,
-        posting_no=row.burn_no,
-        kind="transfer_out",
+    return journal.write(
+        "transfer_out",
+        number,
+        -command.points,
+        request,
+        giver,
+        state,
         merchant_id=request.merchant_id,
         card=command.from_card,
-        change=-command.points,
-        available_after=giver.account.available,
-        occurred_at=request.now,
-        recorded_at=request.now,
-        window_id=state.window.window_id,
         peer_member_id=taker.account.member_id,
-        request_id=request.request_id,
-        body_hash=request.body_hash,
     )
-    state.record_posting(giver, posting)
-    return posting
 
 
 def _receive(
@@ -103,20 +88,16 @@ def _receive(
     for lot in lots:
         state.record_lot(taker, lot)
     taker.account.available += command.points
-    state.record_posting(
+    journal.write(
+        "transfer_in",
+        number,
+        command.points,
+        request,
         taker,
-        Posting(
-            member_id=taker.account.member_id,
-            posting_no=number,
-            kind="transfer_in",
-            merchant_id=request.merchant_id,
-            card=command.to_card,
-            change=command.points,
-            available_after=taker.account.available,
-            occurred_at=request.now,
-            recorded_at=request.now,
-            window_id=state.window.window_id,
-            peer_member_id=giver.account.member_id,
-        ),
+        state,
+        merchant_id=request.merchant_id,
+        card=command.to_card,
+        peer_member_id=giver.account.member_id,
+        is_keyed=False,
     )
     return lots
