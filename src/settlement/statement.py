@@ -14,11 +14,16 @@ from typing import NamedTuple
 
 from settlement.netting import THROUGH
 from settlement.obligation import CLAWBACK, HOUSE, REDEEM, Obligation, PathLine, Position, Result
+from settlement.rounding import Rounding, roundings
 from settlement.window import Window
 
 YOU_OWE = "you owe"
 OWED_TO_YOU = "owed to you"
 NOTHING_OWED = "nothing owed"
+# Of a line that says what is in the amounts of others already.
+INCLUDED = "included"
+# Windows netted by an earlier rule were never rounded side by side, and their bytes stay.
+_ROUNDS_EACH_SIDE_FROM = 2
 
 
 class SummaryRow(NamedTuple):
@@ -36,7 +41,8 @@ class SummaryRow(NamedTuple):
 class LineRow(NamedTuple):
     """What one path, kind and price came to for a party: quantity x price = amount (minor units).
 
-    quantity and price are None for a net that is passed through.
+    quantity and price are None for a net that is passed through, and for what rounding left with
+    the house, which is in the amounts of that path's lines already.
     """
 
     path: str
@@ -97,6 +103,8 @@ class Statement:
 def build(result: Result, window: Window, party: str, name: str) -> Statement:
     """The statement of `party` (a code; name is what it is called on paper) for a netted window."""
     lines = list(_lines(result, party))
+    if party == HOUSE and (window.rule_version or 0) >= _ROUNDS_EACH_SIDE_FROM:
+        lines += map(_rounding_line, roundings(result))
     return Statement(
         window=window,
         party=party,
@@ -173,6 +181,16 @@ def _path_line(line: PathLine, due: Obligation | None, party: str) -> LineRow:
     return LineRow(
         _seen_as(line, party), line.kind, line.origin, line.redeemer, quantity, line.price, amount,
         line.currency, direction,
+    )  # fmt: skip
+
+
+def _rounding_line(left: Rounding) -> tuple[_About | None, LineRow]:
+    """What rounding left with the house; negative where it cost the house something."""
+    what = "given back" if left.is_given_back else "late"
+    about = None if left.about is None else (left.about, what)
+    return about, LineRow(
+        "rounding", left.kind, left.origin, left.redeemer, None, None, left.amount, left.currency,
+        INCLUDED,
     )  # fmt: skip
 
 

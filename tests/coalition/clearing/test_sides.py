@@ -102,6 +102,32 @@ async def test_a_redeemer_reads_its_own_price_and_currency_where_a_line_comes_to
     assert statement.matrix == (("alfa", "tokyo", 51, 0, 50, "JPY"),)
 
 
+async def test_the_house_reads_what_the_roundings_of_both_sides_left_with_it(engine: AsyncEngine):
+    rows = Rows(engine)
+    gets = [
+        Prices(day, burn_price=Decimal(0), redeem_price=Decimal(price))
+        for day, price in ((START, "0.0075"), (MID, "0.0175"))
+    ]
+    await rows.start(ALFA, terms("char", prices=tuple(gets)))
+    lot = await rows.lot("alfa", 10)
+    await rows.burn("char", {lot: 2})
+    await rows.burn("char", {lot: 2}, on=MID)
+    march = await service.close_window(engine, "2017-03", MARCH_END)
+    # Exactly 5 and 1.5 + 3.5; rounded 5 and 2 + 4.
+    assert nets(march) == {"alfa": -5, "char": 6, "house": -1}
+    async with engine.connect() as connection:
+        shown = {
+            party: [
+                (row.kind, row.origin, row.redeemer, row.amount, row.direction)
+                for row in (await read_statement(connection, "2017-03", party)).lines
+                if row.path == "rounding"
+            ]
+            for party in ("house", "alfa", "char")
+        }
+    left = ("redemption", "alfa", "char", -1, "included")
+    assert shown == {"house": [left], "alfa": [], "char": []}
+
+
 # The tables as they were before migration 0004, with what the window came to by rule 1.
 _BEFORE = """
 set session_replication_role = replica;
@@ -137,8 +163,7 @@ async def test_a_window_closed_by_the_earlier_rule_keeps_its_lines_and_is_verifi
     engine: AsyncEngine,
 ):
     rows = await _two_and_two(engine)
-    async with engine.begin() as connection:
-        lot = next(iter(rows.lots))
+    lot = next(iter(rows.lots))
     await rows.burn("alfa", {lot: 3})
     await service.close_window(engine, "2017-03", MARCH_END)
     script = Path(database.__file__).parent / "migrations" / "versions" / "0004_sides.sql"
