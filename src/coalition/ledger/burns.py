@@ -13,17 +13,21 @@ from coalition.ledger.take import Short, give_back, take_lots
 from coalition.terms.book import Book, Merchant
 
 
-def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
-    """Take points at the asker's till: posted at once, or held (hold_seconds) to be captured."""
+def against_terms(request: Request, command: Burn, book: Book) -> Refused | None:
+    """The refusal of a burn that the merchant's terms call invalid, whosever card it is."""
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant redeems points; use a merchant's key.")
-    refusal = (
-        before_joining(command.occurred_at, merchant, book)
-        or _hold_limit(command, merchant)
-        or _limits(command, merchant)
-        or suspended(merchant)
-    )
+    return before_joining(command.occurred_at, merchant, book) or _hold_limit(command, merchant)
+
+
+def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
+    """Take points at the asker's till: posted at once, or held (hold_seconds) to be captured.
+
+    What against_terms() refuses is not asked again.
+    """
+    merchant = book.merchants[request.merchant_id]
+    refusal = _limits(command, merchant) or suspended(merchant)
     if refusal is not None:
         return refusal
     taken = take_lots(member.lots_in_order(), command.points, command.take, request.merchant_id)

@@ -1,7 +1,7 @@
 """Deciding an earn: what a purchase is worth, the lot it makes, and the debt it first pays."""
 
 from coalition.earning.purchase import POINTS_MAX
-from coalition.earning.rates import points_for
+from coalition.earning.rates import check_purchase, points_for
 from coalition.earning.validity import last_good_day
 from coalition.errors import Code
 from coalition.ledger import journal
@@ -13,14 +13,34 @@ from coalition.ledger.state import Lot, Member, State
 from coalition.terms.book import Book, Merchant
 
 
-def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
-    """Grant the points of one purchase as one lot of the merchant's origin."""
+def against_terms(request: Request, command: Earn, book: Book) -> Refused | None:
+    """The refusal of an earn that the merchant's terms call invalid, whosever card it is."""
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant issues points; use a merchant's key.")
     early = before_joining(command.occurred_at, merchant, book)
     if early is not None:
         return early
+    terms = merchant.terms
+    if command.points is not None and not terms.points_outright:
+        return Refused(
+            Code.INVALID,
+            f"The terms of {terms.code} do not let it grant points outright; send the "
+            "purchase's amount instead.",
+        )
+    try:
+        check_purchase(command.amount, command.items)
+    except ValueError as error:
+        return Refused(Code.INVALID, str(error))
+    return None
+
+
+def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
+    """Grant the points of one purchase as one lot of the merchant's origin.
+
+    What against_terms() refuses is not asked again.
+    """
+    merchant = book.merchants[request.merchant_id]
     points = _worth(command, merchant)
     if isinstance(points, Refused):
         return points
@@ -73,17 +93,8 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
 
 def _worth(command: Earn, merchant: Merchant) -> int | Refused:
     if command.points is not None:
-        if not merchant.terms.points_outright:
-            return Refused(
-                Code.INVALID,
-                f"The terms of {merchant.terms.code} do not let it grant points outright; send the "
-                "purchase's amount instead.",
-            )
         return command.points
-    try:
-        points = points_for(merchant.terms.rates, command.amount, command.items)
-    except ValueError as error:
-        return Refused(Code.INVALID, str(error))
+    points = points_for(merchant.terms.rates, command.amount, command.items)
     if points == 0:
         return Refused(
             Code.NOTHING_EARNED,
