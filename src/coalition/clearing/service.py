@@ -7,6 +7,7 @@ close. Two closers at once make no difference: a lock lets one work, and the oth
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -77,15 +78,16 @@ async def close_window(
 ) -> Result:
     """Close the window called so and answer what it came to; closed before: the first answer.
 
-    early closes it before its end: it ends now. dry_run stores nothing, and may be asked with
-    prices to try. CoalitionError not_found, invalid (not yet due, or prices without dry_run), busy.
+    early closes it before its end: it ends now, in a dry run too. dry_run stores nothing, and may
+    be asked with prices to try. CoalitionError not_found, invalid (not yet due, or prices without
+    dry_run), busy.
     """
     if prices is not None and not dry_run:
         raise CoalitionError(
             Code.INVALID, "prices may be tried with dry_run only; send dry_run: true with them"
         )
     if dry_run:
-        return await _dry_run(engine, label, prices)
+        return await _dry_run(engine, label, now, prices, early=early)
     async with engine.connect() as connection:
         window = await windows.window_called(connection, label)
     if window is None:
@@ -182,7 +184,9 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     return True
 
 
-async def _dry_run(engine: AsyncEngine, label: str, prices: WhatIf | None) -> Result:
+async def _dry_run(
+    engine: AsyncEngine, label: str, now: datetime, prices: WhatIf | None, *, early: bool
+) -> Result:
     async with engine.connect() as plain:
         # One snapshot for all reads, since an open window goes on changing.
         connection = await plain.execution_options(
@@ -193,6 +197,10 @@ async def _dry_run(engine: AsyncEngine, label: str, prices: WhatIf | None) -> Re
             raise unknown_window(label)
         if window.netted_at is not None and prices is None:
             return await lines.result_of(connection, window.window_id)
+        if early and window.is_open and now < window.closes_at:
+            # What is due by then may be less than at its end: payments fall on days.
+            _check_end(window, now, early=True)
+            window = replace(window, closes_at=now)
         found = await list_windows(connection)
         if any(before.netted_at is None for before in found if before.window_id < window.window_id):
             raise CoalitionError(
