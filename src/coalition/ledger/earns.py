@@ -8,7 +8,8 @@ from coalition.ledger.answer import earn_answer
 from coalition.ledger.burns import before_joining, suspended, window_about
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
 from coalition.ledger.state import BurnRow, Leg, Lot, Member, Posting, State
-from coalition.terms.book import Book, Merchant
+from coalition.terms.book import Book
+from coalition.terms.terms import Terms
 
 
 def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
@@ -19,14 +20,17 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     early = before_joining(command.occurred_at, merchant, book)
     if early is not None:
         return early
-    points = _worth(command, merchant)
+    on = book.business_date(request.merchant_id, command.occurred_at)
+    terms = merchant.on(on)
+    points = _worth(command, terms)
     if isinstance(points, Refused):
         return points
-    refusal = _limits(points, merchant, member) or suspended(merchant)
+    refusal = _limits(points, book.terms_today(merchant, request.now), member) or suspended(
+        merchant
+    )
     if refusal is not None:
         return refusal
-    on = book.business_date(request.merchant_id, command.occurred_at)
-    expires_on = last_good_day(merchant.terms.validity, on)
+    expires_on = last_good_day(terms.validity, on)
     if expires_on is not None and expires_on < book.today(request.now):
         return Refused(
             Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
@@ -73,35 +77,35 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     return Done(earn_answer(posting, [lot], state.window.label))
 
 
-def _worth(command: Earn, merchant: Merchant) -> int | Refused:
+def _worth(command: Earn, terms: Terms) -> int | Refused:
     if command.points is not None:
-        if not merchant.terms.points_outright:
+        if not terms.points_outright:
             return Refused(
                 Code.INVALID,
-                f"The terms of {merchant.terms.code} do not let it grant points outright; send the "
+                f"The terms of {terms.code} do not let it grant points outright; send the "
                 "purchase's amount instead.",
             )
         return command.points
     try:
-        points = points_for(merchant.terms.rates, command.amount, command.items)
+        points = points_for(terms.rates, command.amount, command.items)
     except ValueError as error:
         return Refused(Code.INVALID, str(error))
     if points == 0:
         return Refused(
             Code.NOTHING_EARNED,
-            f"This purchase comes to 0 points under the terms of {merchant.terms.code}.",
+            f"This purchase comes to 0 points under the terms of {terms.code}.",
         )
     if points > POINTS_MAX:
         return Refused(Code.LIMIT_REACHED, f"{points} points in one earn; at most {POINTS_MAX}.")
     return points
 
 
-def _limits(points: int, merchant: Merchant, member: Member) -> Refused | None:
-    most = merchant.terms.points_per_earn_max
+def _limits(points: int, terms: Terms, member: Member) -> Refused | None:
+    most = terms.points_per_earn_max
     if most is not None and points > most:
         return Refused(
             Code.LIMIT_REACHED,
-            f"{points} points in one earn; the terms of {merchant.terms.code} allow {most}.",
+            f"{points} points in one earn; the terms of {terms.code} allow {most}.",
         )
     if member.account.available + member.account.held + points > BALANCE_MAX:
         return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")
