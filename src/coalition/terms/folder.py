@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from coalition.errors import CoalitionError, Code
 from coalition.terms.dating import AT_ONCE
 from coalition.terms.reading import read_house, read_terms
@@ -73,8 +71,8 @@ def _read(folder: Path) -> tuple[HouseTerms | None, list[Terms], list[Mistake]]:
         if path.stem == HOUSE and is_toml:
             house = read_house(document)
         elif is_toml and (day := _day_of(path)):
-            terms = replace(read_terms(path.stem.partition(".")[0], document), filed_for=day)
-            dated.append(_File(terms, document))
+            code = path.stem.partition(".")[0]
+            dated.append(_File(read_terms(code, document, day), document))
         elif is_toml:
             files[path.stem] = _File(read_terms(path.stem, document), document)
         if path.stem == HOUSE or not is_toml:
