@@ -52,7 +52,10 @@ _HOLD_SECONDS_MAX = 366 * 86_400
 
 
 def read_terms(code: str, document: Section, filed_for: date | None = None) -> Terms:
-    """A merchant's terms, of the day in the file's name if there is one. What is missing or wrong is noted and left at a default."""
+    """A merchant's terms; filed_for is the day in the file's name, if there is one.
+
+    What is missing or wrong is noted and left at a default.
+    """
     check_keys(document, _TERMS_KEYS)
     currency = _currency(document)
     joined_on = read_date(document, "joined_on")

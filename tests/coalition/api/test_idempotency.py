@@ -142,8 +142,9 @@ async def test_a_replay_answers_the_first_answer_under_new_terms_too(world: Worl
         TERMS[0], points_outright=False, hold_seconds_max=60, joined_on=date(2017, 3, 10)
     )
     async with world.engine.begin() as connection:
-        # In force since today: terms that were synced yesterday.
-        await sync(connection, HOUSE, [changed, *TERMS[1:]], world.clock.now - timedelta(days=1))
+        await sync(connection, HOUSE, [changed, *TERMS[1:]], world.clock.now)
+    # They are in force from the next day on.
+    world.clock.now += timedelta(days=1)
     # The first to ask for something new makes the process read the new terms.
     assert_problem(await telecom.post("/v1/earns", {"card": card, "points": 1}), Code.INVALID)
     for number, (path, body) in enumerate(posts):
