@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.clearing import lines, store
-from coalition.clearing.policy import policy_of
+from coalition.clearing.policy import policy_of, terms_at_end
 from coalition.clearing.price import RULE_VERSION
 from coalition.clearing.price_sql import write_lines
 from coalition.clearing.rebuild import (
@@ -166,7 +166,9 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     # A rebuild reads the prices recorded until netted_at, so that must not lie before any of them,
     # not even where the clock of whoever recorded one ran ahead.
     latest = await store.prices_recorded_until(connection)
-    policy = policy_of(book, again)
+    dated = terms_at_end(book, again)
+    policy = policy_of(book, again, dated)
+    await store.write_terms(connection, again.window_id, dated)
     await write_lines(connection, again.window_id, table, policy, book.ids)
     # The window before left this one its opening balances: closing(n) = opening(n + 1).
     openings = await results.closings(connection, again.window_id - 1)
