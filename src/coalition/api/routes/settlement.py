@@ -24,7 +24,8 @@ from settlement.obligation import Result
 
 _OPT = {"scopes": ("statements",)}
 _TAGS = ["Settlement"]
-_LABEL = re.compile(r"[0-9A-Za-z.-]{1,32}")
+# Begins with a digit, so that it is never a folder such as "..", wherever it comes to stand.
+_LABEL = re.compile(r"[0-9][0-9A-Za-z.-]{0,31}")
 _TRY = Example(
     summary="What would it come to, with another price?",
     value={"dry_run": True, "prices": {"telecom->retail": {"burn_price": "0.012"}}},
