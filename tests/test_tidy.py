@@ -31,7 +31,19 @@ DOMAIN = (
 )
 NOT_DOMAIN = {
     *("answer", "body", "change", "connection", "done", "enrolled", "enrolment", "error", "format"),
-    *("line", "plan", "policy", "refused", "request", "result", "row", "seen", "short", "state"),
+    *(
+        "line",
+        "lines",
+        "plan",
+        "policy",
+        "refused",
+        "request",
+        "result",
+        "row",
+        "seen",
+        "short",
+        "state",
+    ),
     *("stored",),
 }
 PLACES = (
