@@ -55,6 +55,16 @@ async def close_open(
     raise WindowBusyError("postings hold the open window; try to close it again in a minute")
 
 
+async def flip_due(engine: AsyncEngine, calendar: Calendar, now: datetime) -> None:
+    """Flip every window whose end has come, the oldest first. WindowBusyError as close_open."""
+    while True:
+        async with engine.connect() as connection:
+            window = (await store.list_windows(connection))[-1]
+        if not window.is_open or now < window.closes_at:
+            return
+        await close_open(engine, calendar, window.window_id, now)
+
+
 async def labels_due(connection: AsyncConnection, calendar: Calendar, now: datetime) -> list[str]:
     """What closing everything that is due would close, the oldest first; stores nothing."""
     windows = await store.list_windows(connection)
