@@ -19,7 +19,10 @@ _WEEK_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A settlement window as stored: open, then closed, netted (its results written), settled."""
+    """A settlement window as stored: open, then closed, netted (its results written), settled.
+
+    rule_version is that of the rule that it was netted by; None before.
+    """
 
     window_id: int
     label: str
@@ -27,6 +30,7 @@ class Window:
     closes_at: datetime
     status: str
     netted_at: datetime | None = None
+    rule_version: int | None = None
 
     @property
     def is_open(self) -> bool:

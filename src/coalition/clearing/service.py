@@ -13,8 +13,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from coalition.clearing import store
+from coalition.clearing import lines, store
 from coalition.clearing.policy import policy_of
+from coalition.clearing.price import RULE_VERSION
 from coalition.clearing.price_sql import write_lines
 from coalition.clearing.rebuild import (
     compute,
@@ -112,7 +113,7 @@ async def close_window(
 async def read_result(connection: AsyncConnection, label: str) -> Result:
     """What a closed window came to, as stored. CoalitionError not_found: unknown, or no result."""
     window = await netted_window(connection, label)
-    return await results.result_of(connection, window.window_id)
+    return await lines.result_of(connection, window.window_id)
 
 
 def _check_end(window: Window, now: datetime, *, early: bool) -> None:
@@ -182,13 +183,13 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     obligations, positions = net(
         debts,
         openings,
-        seen=await results.bystanders(connection, again.window_id),
+        seen=await lines.bystanders(connection, again.window_id),
         through=policy.through,
         minimum_due=policy.minimum_due,
     )
     passed = obligations[len(debts) :]
     await results.write_positions(connection, again, passed, positions, names_of(book))
-    await windows.mark_netted(connection, again.window_id, max(now, latest or now))
+    await windows.mark_netted(connection, again.window_id, max(now, latest or now), RULE_VERSION)
     return True
 
 
@@ -204,7 +205,7 @@ async def _dry_run(
         if window is None:
             raise unknown_window(label)
         if window.netted_at is not None and prices is None:
-            return await results.result_of(connection, window.window_id)
+            return await lines.result_of(connection, window.window_id)
         if early and window.is_open and now < window.closes_at:
             # What is due by then may be less than at its end: payments fall on days.
             _check_end(window, now, early=True)

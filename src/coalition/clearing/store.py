@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.clearing.price import ISSUE, DatedPrice, PriceTable, Tally, price_table
+from coalition.clearing.kinds import ISSUE
+from coalition.clearing.price import DatedPrice, PriceTable, Tally, price_table
 
 # One pass over the window, whatever its size: prices change on few days, so points are added up by
 # the span of days between two changes (the epoch) and priced afterwards, once a line. Grouped by
