@@ -302,6 +302,19 @@ RULES = (
         """,
     ),
     Rule(
+        "a window that is netted after one that keeps its terms keeps its own, of every merchant",
+        """
+        select format('window %s: the terms that merchant %s was netted by are not kept',
+                      w.label, before.merchant_id)
+        from settlement_window w
+        join (select merchant_id, min(window_id) as first_id from window_terms group by 1) before
+            on before.first_id < w.window_id
+        left join window_terms t
+            on t.window_id = w.window_id and t.merchant_id = before.merchant_id
+        where w.netted_at is not null and t.window_id is null
+        """,
+    ),
+    Rule(
         "every path of a closed window holds the points of its legs",
         f"""
         select format('window %s: paths hold %s points of burns, but its legs hold %s',

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.clearing import lines, store
-from coalition.clearing.policy import Policy, policy_of, policy_then
+from coalition.clearing.policy import Policy, policy_of, policy_then, terms_at_end
 from coalition.clearing.price import RULE_VERSION, PriceTable, Tally, price
 from coalition.errors import CoalitionError, Code
 from coalition.terms.book import Book
@@ -23,13 +23,14 @@ from settlement.window import Window
 async def compute(
     connection: AsyncConnection, book: Book, window: Window, table: PriceTable
 ) -> Result:
-    """What a window comes to by today's terms, from its legs and lots. Writes nothing."""
+    """What a window comes to by the terms of its last day, from its rows. Writes nothing."""
     rows = await store.tallies(connection, window.window_id, table, book.codes)
-    return await _net(connection, window, rows, table, policy_of(book, window))
+    policy = policy_of(book, window, terms_at_end(book, window))
+    return await _net(connection, window, rows, table, policy)
 
 
 async def rebuild(connection: AsyncConnection, label: str) -> Result:
-    """A netted window computed again from legs, lots and the prices its netting knew.
+    """A netted window computed again from legs, lots, and the prices and terms of its netting.
 
     CoalitionError not_found where there is no such window, or it has no result yet.
     """
@@ -41,9 +42,13 @@ async def _rebuild(connection: AsyncConnection, window: Window, stored: Result) 
     book = await load_book(connection)
     table = await store.read_prices(connection, _known_at(window))
     rows = await store.tallies(connection, window.window_id, table, book.codes)
+    kept = await store.read_terms(connection, window.window_id)
+    # A merchant without kept terms joined after the close, and has no row in the window.
+    then = policy_of(book, window, terms_at_end(book, window) | kept)
+    if not kept:
+        then = policy_then(then, stored, rows, table)
     # By the rule of its own time: a later one must not change what is closed.
     version = window.rule_version or RULE_VERSION
-    then = policy_then(policy_of(book, window), stored, rows, table)
     return await _net(connection, window, rows, table, then, version)
 
 

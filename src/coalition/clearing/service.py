@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.clearing import lines, store
-from coalition.clearing.policy import policy_of
+from coalition.clearing.policy import policy_of, terms_at_end
 from coalition.clearing.price import RULE_VERSION
 from coalition.clearing.price_sql import write_lines
 from coalition.clearing.rebuild import (
@@ -39,8 +39,8 @@ from settlement.store import list_windows
 from settlement.window import Calendar, Window
 
 __all__ = [
-    "close_due", "close_window", "differs", "ensure_first_window", "list_windows", "read_result",
-    "rebuild",
+    "close_due", "close_window", "differs", "due_labels", "ensure_first_window", "list_windows",
+    "read_result", "rebuild",
 ]  # fmt: skip
 
 # Told the label, how many windows this call has closed so far, and how many it knows it must.
@@ -65,6 +65,15 @@ async def close_due(
     while (window := await _open_window(engine)) is not None and window.closes_at <= now:
         await _flip(engine, window, now)
     return await _net_pending(engine, now, on_progress)
+
+
+async def due_labels(engine: AsyncEngine, now: datetime) -> list[str]:
+    """The windows that close_due would close now, the oldest first."""
+    async with engine.connect() as connection:
+        if not await list_windows(connection):
+            return []
+        book = await load_book(connection)
+        return await settlement.labels_due(connection, _calendar(book.house), now)
 
 
 async def close_window(
@@ -166,7 +175,9 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     # A rebuild reads the prices recorded until netted_at, so that must not lie before any of them,
     # not even where the clock of whoever recorded one ran ahead.
     latest = await store.prices_recorded_until(connection)
-    policy = policy_of(book, again)
+    dated = terms_at_end(book, again)
+    policy = policy_of(book, again, dated)
+    await store.write_terms(connection, again.window_id, dated)
     await write_lines(connection, again.window_id, table, policy, book.ids)
     # The window before left this one its opening balances: closing(n) = opening(n + 1).
     openings = await results.closings(connection, again.window_id - 1)

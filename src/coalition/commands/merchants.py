@@ -68,6 +68,7 @@ async def sync_folder(folder: Path | None, dry_run: bool) -> None:
     # What has no file any more is shown, and stays as it is.
     count = sum(change.kind != "kept" for change in changes)
     things = "1 thing" if count == 1 else f"{count} things"
-    merchants_filed = "1 merchant" if len(terms) == 1 else f"{len(terms)} merchants"
+    filed = len({one.code for one in terms})
+    merchants_filed = "1 merchant" if filed == 1 else f"{filed} merchants"
     verb = "would change" if dry_run else "changed"
     click.echo(f"{merchants_filed} and the house: {things} {verb}.")

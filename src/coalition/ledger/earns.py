@@ -10,7 +10,8 @@ from coalition.ledger.checks import before_joining, suspended, window_about
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
 from coalition.ledger.legs import pay_debts
 from coalition.ledger.state import Lot, Member, State
-from coalition.terms.book import Book, Merchant
+from coalition.terms.book import Book
+from coalition.terms.terms import Terms
 
 
 def against_terms(request: Request, command: Earn, book: Book) -> Refused | None:
@@ -21,7 +22,7 @@ def against_terms(request: Request, command: Earn, book: Book) -> Refused | None
     early = before_joining(command.occurred_at, merchant, book)
     if early is not None:
         return early
-    terms = merchant.terms
+    terms = merchant.on(book.business_date(request.merchant_id, command.occurred_at))
     if command.points is not None and not terms.points_outright:
         return Refused(
             Code.INVALID,
@@ -41,14 +42,17 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     What against_terms() refuses is not asked again.
     """
     merchant = book.merchants[request.merchant_id]
-    points = _worth(command, merchant)
+    on = book.business_date(request.merchant_id, command.occurred_at)
+    terms = merchant.on(on)
+    points = _worth(command, terms)
     if isinstance(points, Refused):
         return points
-    refusal = _limits(points, merchant, member) or suspended(merchant)
+    refusal = _limits(points, book.terms_today(merchant, request.now), member) or suspended(
+        merchant
+    )
     if refusal is not None:
         return refusal
-    on = book.business_date(request.merchant_id, command.occurred_at)
-    expires_on = last_good_day(merchant.terms.validity, on)
+    expires_on = last_good_day(terms.validity, on)
     if expires_on is not None and expires_on < book.today(request.now):
         return Refused(
             Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
@@ -91,26 +95,26 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     return Done(earn_answer(posting, [lot], state.window.label))
 
 
-def _worth(command: Earn, merchant: Merchant) -> int | Refused:
+def _worth(command: Earn, terms: Terms) -> int | Refused:
     if command.points is not None:
         return command.points
-    points = points_for(merchant.terms.rates, command.amount, command.items)
+    points = points_for(terms.rates, command.amount, command.items)
     if points == 0:
         return Refused(
             Code.NOTHING_EARNED,
-            f"This purchase comes to 0 points under the terms of {merchant.terms.code}.",
+            f"This purchase comes to 0 points under the terms of {terms.code}.",
         )
     if points > POINTS_MAX:
         return Refused(Code.LIMIT_REACHED, f"{points} points in one earn; at most {POINTS_MAX}.")
     return points
 
 
-def _limits(points: int, merchant: Merchant, member: Member) -> Refused | None:
-    most = merchant.terms.points_per_earn_max
+def _limits(points: int, terms: Terms, member: Member) -> Refused | None:
+    most = terms.points_per_earn_max
     if most is not None and points > most:
         return Refused(
             Code.LIMIT_REACHED,
-            f"{points} points in one earn; the terms of {merchant.terms.code} allow {most}.",
+            f"{points} points in one earn; the terms of {terms.code} allow {most}.",
         )
     if member.account.available + member.account.held + points > BALANCE_MAX:
         return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")

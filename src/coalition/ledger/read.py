@@ -226,7 +226,7 @@ def _give_back(lot: _Lot, points: int, over_on: date, book: Book) -> None:
     """What a hold that ended on the day over_on gives back, as ledger/lapses.py will write it."""
     if lot.expires_on is not None and lot.expires_on < over_on:
         origin = book.merchants.get(lot.origin_id)
-        grace = origin.terms.validity.grace_days if origin else 30
+        grace = origin.on(over_on).validity.grace_days if origin else 30
         # What was free of the lot had expired by then; what was held lives on.
         lot.points, lot.expires_on = 0, over_on + timedelta(days=grace)
     lot.points += points

@@ -43,8 +43,11 @@ _HOLD_SECONDS_DEFAULT = 604_800
 _HOLD_SECONDS_MAX = 366 * 86_400
 
 
-def read_terms(code: str, document: Section) -> Terms:
-    """A merchant's terms. What is missing or wrong is noted and left at a default."""
+def read_terms(code: str, document: Section, filed_for: date | None = None) -> Terms:
+    """A merchant's terms; filed_for is the day in the file's name, if there is one.
+
+    What is missing or wrong is noted and left at a default.
+    """
     check_keys(document, _TERMS_KEYS)
     currency = _currency(document)
     joined_on = read_date(document, "joined_on")
@@ -65,7 +68,8 @@ def read_terms(code: str, document: Section) -> Terms:
         joined_on=joined_on or date.min,
         rates=_rates(earning, currency),
         validity=_validity(subsection(document, "validity")),
-        prices=_prices(document, joined_on),
+        # Prices have days of their own: they all stand in the file without a date.
+        prices=() if filed_for else _prices(document, joined_on),
         pair_prices=_pair_prices(document),
         suspended=read_flag(document, "suspended"),
         points_outright=read_flag(earning, "outright"),
@@ -77,6 +81,7 @@ def read_terms(code: str, document: Section) -> Terms:
         settles_through=read_text(settlement, "settles_through"),
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
         payment_rule=_rule(calendar, "payments"),
+        filed_for=filed_for,
     )
 
 

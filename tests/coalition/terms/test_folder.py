@@ -373,3 +373,35 @@ def test_the_demo_has_a_coalition_of_ten_with_every_kind_of_contract() -> None:
     assert {one.breakage for one in terms} == {"issuer", "house", "pool"}
     assert all(one.joined_on <= date(2017, 1, 1) for one in terms)
     assert all((one.validity.months or 99) <= 6 for one in terms)
+
+
+def test_terms_from_a_day_are_a_file_of_their_own(tmp_path: Path) -> None:
+    dated = RETAIL.partition("[[prices]]")[0]
+    write(tmp_path, **{"retail.2026-12-01": dated})
+    _, (retail, telecom, from_december) = read_folder(tmp_path)
+    assert (retail.filed_for, telecom.filed_for) == (None, None)
+    assert (from_december.code, from_december.filed_for) == ("retail", date(2026, 12, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mistake"),
+    [
+        ("retail.20261201", "", '"20261201" is not a date; name the file like'),
+        ("retail.2026-02-30", "", '"2026-02-30" is not a date; name the file like'),
+        ("house.2026-12-01", "", "terms of house have no dates; write them in house.toml"),
+        ("shop.2026-12-01", "", "there is no shop.toml; the merchant's own file comes first"),
+        ("retail.2017-01-01", "", "the merchant joined on 2017-01-01; date it later"),
+        ("retail.2026-12-01", "suspended = true\n", "suspended: must be as in retail.toml"),
+        (
+            "retail.2026-12-01",
+            "[[prices]]\neffective_from = 2026-12-01\n",
+            "prices: prices have days of their own; write them in retail.toml",
+        ),
+    ],
+)
+def test_a_file_with_a_date_goes_with_the_file_without(
+    tmp_path: Path, name: str, content: str, mistake: str
+) -> None:
+    write(tmp_path, **{name: RETAIL.partition("[[prices]]")[0] + content})
+    found = [one for one in mistakes_in(tmp_path) if one.startswith(f"{name}.toml")]
+    assert any(mistake in one for one in found), found
