@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.clearing.kinds import ISSUE, REDEMPTIONS, listed
 from coalition.clearing.service import differs
+from settlement.obligation import REDEEM
 
 BREACHES_MAX = 100
 
@@ -114,11 +116,11 @@ RULES = (
     ),
     Rule(
         "a leg has its lot's origin and its burn's kind and redeemer",
-        """
+        f"""
         select format('leg (member %s, lot %s, posting %s)', g.member_id, g.lot_no, g.posting_no)
         from leg g join lot l using (member_id, lot_no) join burn b using (member_id, burn_no)
         where g.origin_id <> l.origin_id or g.kind <> b.kind
-           or g.redeemer_id <> case when b.kind in ('redemption', 'cash_out', 'donation')
+           or g.redeemer_id <> case when b.kind in {listed(REDEMPTIONS)}
                                     then b.redeemer_id else g.origin_id end
         """,
     ),
@@ -154,7 +156,7 @@ RULES = (
         """,
     ),
     Rule(
-        "what a member owes an origin is what reversed earns left owing, less what earns have paid",
+        "what a member owes an origin is what reversed earns left owing, less what was paid since",
         """
         select format('member %s: origin %s is owed %s, but reversals and earns come to %s',
                       member_id, origin_id, sum(debt), sum(owed))
@@ -164,7 +166,7 @@ RULES = (
               union all
               select g.member_id, g.origin_id, 0, -g.points
               from leg g join posting p using (member_id, posting_no)
-              where g.kind = 'clawback' and p.kind = 'earn') sides
+              where g.kind = 'clawback' and p.kind <> 'reverse_earn') sides
         group by member_id, origin_id having sum(debt) <> sum(owed)
         """,
     ),
@@ -190,11 +192,25 @@ RULES = (
         """
         select format('earn %s of member %s: %s of %s points reversed', r.target_no, r.member_id,
                       r.points, l.points)
-        from (select member_id, target_no, sum(owed - change) as points from posting
+        from (select member_id, target_no, sum(owed + lapsed - change) as points from posting
               where kind = 'reverse_earn' group by 1, 2) r
         join (select member_id, earn_no, sum(points) as points from lot group by 1, 2) l
             on l.member_id = r.member_id and l.earn_no = r.target_no
         where r.points > l.points
+        """,
+    ),
+    Rule(
+        "no reversal of an earn finds more lapsed than expired of its lots",
+        """
+        select format('earn %s of member %s: %s points found lapsed, but %s expired',
+                      r.target_no, r.member_id, r.points, coalesce(x.points, 0))
+        from (select member_id, target_no, sum(lapsed) as points from posting
+              where lapsed <> 0 group by 1, 2) r
+        left join (select l.member_id, l.earn_no, sum(g.points) as points
+                   from lot l join leg g using (member_id, lot_no)
+                   where g.kind = 'expiry' group by 1, 2) x
+            on x.member_id = r.member_id and x.earn_no = r.target_no
+        where r.points > coalesce(x.points, 0)
         """,
     ),
     Rule(
@@ -300,12 +316,12 @@ RULES = (
     ),
     Rule(
         "every path of a closed window holds the points of its legs",
-        """
+        f"""
         select format('window %s: paths hold %s points of burns, but its legs hold %s',
                       w.label, coalesce(p.points, 0), coalesce(g.points, 0))
         from settlement_window w
-        left join (select window_id, sum(points) as points from path where kind <> 'issue'
-                   group by 1) p using (window_id)
+        left join (select window_id, sum(points) as points from path
+                   where kind <> '{ISSUE}' and reason <> '{REDEEM}' group by 1) p using (window_id)
         left join (select window_id, sum(points) as points from leg group by 1) g
             using (window_id)
         where w.netted_at is not null and coalesce(p.points, 0) <> coalesce(g.points, 0)

@@ -31,7 +31,7 @@ async def open_first(connection: AsyncConnection, calendar: Calendar) -> None:
         return
     opens_at = midnight(calendar.first_on, calendar.zone)
     closes_at = next_end(calendar.rule, calendar.zone, calendar.first_on, opens_at)
-    label = label_for(closes_at, calendar.zone, ())
+    label = label_for(opens_at, closes_at, calendar.zone, ())
     await store.insert_window(connection, label, opens_at, closes_at)
 
 
@@ -71,7 +71,7 @@ async def _close_open(
         if ends_early
         else next_end(calendar.rule, calendar.zone, calendar.first_on, window.closes_at)
     )
-    label = label_for(next_ends_at, calendar.zone, {window.label for window in windows})
+    label = label_for(ends_at, next_ends_at, calendar.zone, {one.label for one in windows})
     # The old one first: at no moment may two windows be open.
     await store.flip(connection, window.window_id, ends_at, now)
     await store.insert_window(connection, label, ends_at, next_ends_at)

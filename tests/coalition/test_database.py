@@ -47,6 +47,7 @@ REFUSED = {
     "a posting is deleted": ("delete from posting", "history is appended to"),
     "a leg is deleted": ("delete from leg", "history is appended to"),
     "a leg's points are changed": ("update leg set points = 1", "history is appended to"),
+    "a leg's last good day is changed": ("update leg set good_until = null", "appended to"),
     "a leg is moved to another window": (
         f"{CLOSE} update leg set window_id = 2",
         "is in window 1 and stays there",
@@ -225,3 +226,17 @@ async def test_a_burn_may_take_more_lots_than_a_smallint_counts(engine: AsyncEng
             )
         )
     assert kind == "integer"
+
+
+async def test_what_was_granted_outright_before_keeps_its_points_under_its_own_kind(
+    engine: AsyncEngine,
+) -> None:
+    scripts = sorted(Path(database.__file__).parent.glob("migrations/versions/*.sql"))
+    before = [script.read_text() for script in scripts if script.name < "0003"]
+    [outright] = [script.read_text() for script in scripts if script.name.startswith("0003")]
+    async with engine.begin() as connection:
+        driver = await database.raw(connection)
+        await driver.execute("drop schema public cascade; create schema public;" + "".join(before))
+        await driver.execute(SEED.replace("'purchase'", "'action'"))
+        await driver.execute(outright)
+        assert await driver.fetchval("select kind::text from lot") == "outright"

@@ -23,7 +23,7 @@ from coalition.verify import BREACHES_MAX, RULES, Breach, verify
 
 FEBRUARY = datetime(2017, 2, 10, tzinfo=UTC)
 CHANGE = "a posting's change is the lots it made less the legs it wrote"
-DEBTS = "what a member owes an origin is what reversed earns left owing, less what earns have paid"
+DEBTS = "what a member owes an origin is what reversed earns left owing, less what was paid since"
 JANUARY_REBUILT = "window 2017-01 is what its ledger rows come to"
 
 
@@ -138,6 +138,11 @@ CASES = (
         ("update posting set owed = 90 where member_id = 1 and posting_no = 10",),
         "earn 6 of member 1: 110 of 100 points reversed",
         also=DEBTS,
+    ),
+    Case(
+        "no reversal of an earn finds more lapsed than expired of its lots",
+        ("update posting set lapsed = 1 where member_id = 1 and posting_no = 10",),
+        "earn 6 of member 1: 1 points found lapsed, but 0 expired",
     ),
     Case(
         "what one member gave, another received, with the same origins",

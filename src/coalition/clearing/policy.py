@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
 
+from coalition.clearing.kinds import EXPIRY
 from coalition.clearing.price import Party, PriceTable, Tally, price
 from coalition.terms.book import HOUSE_ID, POOL_ID, Book, DatedTerms
 from coalition.terms.terms import Breakage
@@ -69,7 +70,7 @@ def policy_then(now: Policy, stored: Result, tallies: Sequence[Tally], table: Pr
             through[party] = line.creditor if line.debtor == party else line.debtor
     expired: dict[str, list[Tally]] = {}
     for tally in tallies:
-        if tally.kind == "expiry":
+        if tally.kind == EXPIRY:
             expired.setdefault(tally.origin, []).append(tally)
     lines = _breakage_lines(stored)
     parties = dict(now.parties)
@@ -87,7 +88,7 @@ def _breakage_lines(result: Result) -> dict[str, Counter[tuple[object, ...]]]:
     owed: dict[int | None, Obligation] = {line.path_no: line for line in result.obligations}
     lines: dict[str, Counter[tuple[object, ...]]] = {}
     for path in result.paths:
-        if path.kind == "expiry":
+        if path.kind == EXPIRY:
             due = owed.get(path.path_no)
             side = (due.debtor, due.creditor) if due else None
             seen = (path.redeemer, path.about, path.quantity, path.price, path.amount, side)
@@ -106,7 +107,8 @@ def _breakage_then(
     candidates = [party, *(replace(party, breakage=rule) for rule in get_args(Breakage))]
     parties = {tally.redeemer: party for tally in tallies}
     for candidate in candidates:
-        paths, obligations = price(tallies, table, {**parties, origin: candidate})
-        if _breakage_lines(Result(paths, obligations, ())).get(origin, Counter()) == stored:
+        lines = price(tallies, table, {**parties, origin: candidate})
+        found = Result(tuple(lines.paths), tuple(lines.obligations), ())
+        if _breakage_lines(found).get(origin, Counter()) == stored:
             return candidate
     return party

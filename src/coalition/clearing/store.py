@@ -13,7 +13,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.clearing.price import ISSUE, DatedPrice, PriceTable, Tally, price_table
+from coalition.clearing.kinds import ISSUE
+from coalition.clearing.price import DatedPrice, PriceTable, Tally, price_table
 from coalition.terms.book import DatedTerms
 from coalition.terms.terms import Terms
 

@@ -26,10 +26,16 @@ def merchants() -> None:
 @merchants.command(epilog=example("coalition merchants check configs/merchants/alliance"))
 @click.argument("folder", type=FOLDER)
 def check(folder: Path) -> None:
-    """Report every mistake in FOLDER, with file and line; change nothing."""
+    """Report every mistake in FOLDER, with file and line; change nothing.
+
+    A warning is told as well, and refuses nothing.
+    """
     mistakes = check_folder(folder)
-    if mistakes:
-        fail("\n".join(str(mistake) for mistake in mistakes))
+    told = "\n".join(str(mistake) for mistake in mistakes)
+    if not all(mistake.is_warning for mistake in mistakes):
+        fail(told)
+    if told:
+        click.echo(told, err=True)
     click.echo(f"{folder}: all files are right.")
 
 

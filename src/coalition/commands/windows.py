@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.clearing.service import close_due, close_window, list_windows
 from coalition.clearing.statements import read_statement
 from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
-from settlement.documents import FORMATS, Format, write_document
+from settlement.documents import FORMATS, write_document
 from settlement.money import format_amount
 from settlement.obligation import Result
 
@@ -104,7 +104,7 @@ def _show(result: Result) -> None:
 )
 @click.argument("label")
 @click.argument("merchant")
-@click.option("--format", "kind", type=click.Choice(FORMATS), default="csv", show_default=True)
+@click.option("--format", "kind", type=click.Choice([*FORMATS]), default="csv", show_default=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -112,7 +112,7 @@ def _show(result: Result) -> None:
     help="A file to write.",
 )
 @runs
-async def statement(label: str, merchant: str, kind: Format, out: Path | None) -> None:
+async def statement(label: str, merchant: str, kind: str, out: Path | None) -> None:
     """Write MERCHANT's statement of the closed window LABEL."""
     if out is None and kind == "xlsx":
         raise click.UsageError("An XLSX file needs a place: --out telecom.xlsx")

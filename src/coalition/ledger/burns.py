@@ -1,29 +1,37 @@
-"""Deciding a burn, a hold, its capture and its void, and how legs are written for all of them."""
+"""Deciding a burn, a hold, its capture and its void."""
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from coalition.errors import Code
+from coalition.ledger import journal
 from coalition.ledger.answer import burn_answer
+from coalition.ledger.checks import before_joining, short, suspended, window_about
 from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Request
-from coalition.ledger.state import BurnRow, Leg, Lot, Member, Posting, State
+from coalition.ledger.legs import put_back, write_legs
+from coalition.ledger.state import BurnRow, Member, Posting, State
 from coalition.ledger.take import Short, give_back, take_lots
-from coalition.terms.book import Book, Merchant
+from coalition.terms.book import Book
 from coalition.terms.terms import Terms
 
 
-def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
-    """Take points at the asker's till: posted at once, or held (hold_seconds) to be captured."""
+def against_terms(request: Request, command: Burn, book: Book) -> Refused | None:
+    """The refusal of a burn that the merchant's terms call invalid, whosever card it is."""
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant redeems points; use a merchant's key.")
-    terms = book.terms_today(merchant, request.now)
-    refusal = (
-        before_joining(command.occurred_at, merchant, book)
-        or _hold_limit(command, terms)
-        or _limits(command, terms)
-        or suspended(merchant)
+    return before_joining(command.occurred_at, merchant, book) or _hold_limit(
+        command, book.terms_today(merchant, request.now)
     )
+
+
+def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
+    """Take points at the asker's till: posted at once, or held (hold_seconds) to be captured.
+
+    What against_terms() refuses is not asked again.
+    """
+    merchant = book.merchants[request.merchant_id]
+    terms = book.terms_today(merchant, request.now)
+    refusal = _limits(command, terms) or suspended(merchant)
     if refusal is not None:
         return refusal
     taken = take_lots(member.lots_in_order(), command.points, command.take, request.merchant_id)
@@ -39,22 +47,18 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     if row.status == "held":
         account.held += command.points
     member.tighten_expiry()
-    posting = Posting(
-        member_id=account.member_id,
-        posting_no=row.burn_no,
-        kind="hold" if row.status == "held" else "burn",
+    posting = journal.write(
+        "hold" if row.status == "held" else "burn",
+        row.burn_no,
+        -command.points,
+        request,
+        member,
+        state,
         merchant_id=request.merchant_id,
         card=command.card,
-        change=-command.points,
-        available_after=account.available,
         occurred_at=command.occurred_at,
-        recorded_at=request.now,
-        window_id=state.window.window_id,
-        request_id=request.request_id,
-        body_hash=request.body_hash,
         reference=command.reference,
     )
-    state.record_posting(member, posting)
     return Done(burn_answer(posting, row, state.window.label))
 
 
@@ -110,8 +114,10 @@ def capture(
         )
     number = member.next_no()
     returned = row.points - points
+    paid = 0
     if returned:
-        put_back(row, give_back(row.taken(), returned), number, member, state, book, request.now)
+        parts = give_back(row.taken(), returned)
+        paid = put_back(row, parts, number, member, state, book, request.now)
     # A held burn is redeemed when it is captured: that day's price and window count.
     row.occurred_on = book.business_date(row.redeemer_id, request.now)
     row.window_id = state.window.window_id
@@ -121,8 +127,8 @@ def capture(
     state.captured.append(row)
     state.record_burn_change(row)
     member.account.held -= points + returned
-    member.account.available += returned
-    posting = _about_burn("capture", returned, number, request, member, row, state)
+    member.account.available += returned - paid
+    posting = _about_burn("capture", returned - paid, number, request, member, row, state)
     return Done(burn_answer(posting, row, state.window.label))
 
 
@@ -142,12 +148,12 @@ def void_hold(
     at: when the points came back, from which they have days to live where their own are over.
     """
     number = member.next_no()
-    put_back(row, give_back(row.taken(), row.points), number, member, state, book, at)
+    paid = put_back(row, give_back(row.taken(), row.points), number, member, state, book, at)
     row.status, row.returned = "voided", row.points
     state.record_burn_change(row)
     member.account.held -= row.points
-    member.account.available += row.points
-    return _about_burn("void", row.points, number, request, member, row, state)
+    member.account.available += row.points - paid
+    return _about_burn("void", row.points - paid, number, request, member, row, state)
 
 
 def _about_burn(
@@ -159,146 +165,15 @@ def _about_burn(
     row: BurnRow,
     state: State,
 ) -> Posting:
-    posting = Posting(
-        member_id=row.member_id,
-        posting_no=number,
-        kind=kind,
+    return journal.write(
+        kind,
+        number,
+        change,
+        request,
+        member,
+        state,
         # Its redeemer's, also where the house asked for it: it stands in that merchant's history.
         merchant_id=row.redeemer_id,
         card=row.card,
-        change=change,
-        available_after=member.account.available,
-        occurred_at=request.now,
-        recorded_at=request.now,
-        window_id=state.window.window_id,
         target_no=row.burn_no,
-        request_id=request.request_id,
-        body_hash=request.body_hash,
     )
-    state.record_posting(member, posting)
-    return posting
-
-
-def write_legs(
-    row: BurnRow,
-    taken: Sequence[tuple[Lot, int]],
-    posting_no: int,
-    about_window_id: int | None,
-    member: Member,
-    state: State,
-) -> None:
-    """Write the legs of a burn that takes so much of each lot, in this order."""
-    for place, (lot, points) in enumerate(taken, start=1):
-        state.record_leg(
-            member,
-            row,
-            Leg(
-                member_id=row.member_id,
-                lot_no=lot.lot_no,
-                posting_no=posting_no,
-                burn_no=row.burn_no,
-                origin_id=lot.origin_id,
-                # Only a redemption goes somewhere; other points end where they came from.
-                redeemer_id=row.redeemer_id if row.kind == "redemption" else lot.origin_id,
-                kind=row.kind,
-                points=points,
-                occurred_on=row.occurred_on,
-                window_id=row.window_id,
-                about_window_id=about_window_id,
-                leg_no=place,
-            ),
-        )
-
-
-def put_back(
-    row: BurnRow,
-    returned: Sequence[tuple[Leg, int]],
-    posting_no: int,
-    member: Member,
-    state: State,
-    book: Book,
-    now: datetime,
-) -> None:
-    """Write legs that give points back into the lots they came from, with the first leg's price.
-
-    A held burn's returns have no window yet; a posted one's are in the open window and name the
-    window of the first leg where that is an earlier one.
-    """
-    today = book.today(now)
-    window_id = None if row.window_id is None else state.window.window_id
-    for place, (leg, points) in enumerate(returned, start=1):
-        about = leg.about_window_id if leg.window_id == window_id else leg.window_id
-        lot = member.lots[leg.lot_no]
-        state.record_leg(
-            member,
-            row,
-            Leg(
-                member_id=row.member_id,
-                lot_no=leg.lot_no,
-                posting_no=posting_no,
-                burn_no=row.burn_no,
-                origin_id=leg.origin_id,
-                redeemer_id=leg.redeemer_id,
-                kind=leg.kind,
-                points=-points,
-                occurred_on=leg.occurred_on,
-                window_id=window_id,
-                about_window_id=about,
-                leg_no=place,
-            ),
-        )
-        _revive(lot, leg.occurred_on, today, book)
-        member.note_expiry(lot.expires_on)
-
-
-def _revive(lot: Lot, taken_on: date, today: date, book: Book) -> None:
-    granted_until = lot.granted_until
-    if lot.expires_on is None or granted_until is None:
-        return
-    # Points whose day passed while they were taken come back with some days to live, though other
-    # points of their lot may have come back before them.
-    if lot.expires_on < today or taken_on <= granted_until < today:
-        origin = book.merchants.get(lot.origin_id)
-        grace_days = origin.on(today).validity.grace_days if origin else 30
-        lot.expires_on = max(lot.expires_on, today + timedelta(days=grace_days))
-        lot.first_expires_on = granted_until
-
-
-def before_joining(at: datetime, merchant: Merchant, book: Book) -> Refused | None:
-    """A refusal of what happened before the merchant was a member of the coalition."""
-    if book.business_date(merchant.merchant_id, at) < merchant.terms.joined_on:
-        return Refused(
-            Code.INVALID,
-            f"occurred_at: {at.isoformat()} is before {merchant.terms.code} joined on "
-            f"{merchant.terms.joined_on}.",
-        )
-    return None
-
-
-def suspended(merchant: Merchant) -> Refused | None:
-    """A refusal where the merchant may not earn or burn for now."""
-    if merchant.terms.suspended:
-        return Refused(
-            Code.MERCHANT_SUSPENDED,
-            f"{merchant.terms.code} is suspended: it may reverse, capture and void, nothing else.",
-        )
-    return None
-
-
-def short(missing: Short, book: Book) -> Refused:
-    """A refusal that says how many points were asked of whom, and how many are there."""
-    origin = "" if missing.origin_id is None else f" of {book.codes[missing.origin_id]}"
-    return Refused(
-        Code.INSUFFICIENT_POINTS,
-        f"{missing.asked} points{origin} were asked; {missing.there} are available.",
-    )
-
-
-def window_about(occurred_at: datetime, state: State, book: Book) -> int | None:
-    """The earlier window that a late item belongs to by its own time; None when it is not late."""
-    if occurred_at >= state.window.opens_at:
-        return None
-    window = book.window_at(occurred_at)
-    if window is None or window.window_id >= state.window.window_id:
-        return None
-    return window.window_id

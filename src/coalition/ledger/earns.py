@@ -1,33 +1,54 @@
 """Deciding an earn: what a purchase is worth, the lot it makes, and the debt it first pays."""
 
 from coalition.earning.purchase import POINTS_MAX
-from coalition.earning.rates import points_for
+from coalition.earning.rates import check_purchase, points_for
 from coalition.earning.validity import last_good_day
 from coalition.errors import Code
+from coalition.ledger import journal
 from coalition.ledger.answer import earn_answer
-from coalition.ledger.burns import before_joining, suspended, window_about
+from coalition.ledger.checks import before_joining, suspended, window_about
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
-from coalition.ledger.state import BurnRow, Leg, Lot, Member, Posting, State
+from coalition.ledger.legs import pay_debts
+from coalition.ledger.state import Lot, Member, State
 from coalition.terms.book import Book
 from coalition.terms.terms import Terms
 
 
-def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
-    """Grant the points of one purchase as one lot of the merchant's origin."""
+def against_terms(request: Request, command: Earn, book: Book) -> Refused | None:
+    """The refusal of an earn that the merchant's terms call invalid, whosever card it is."""
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant issues points; use a merchant's key.")
     early = before_joining(command.occurred_at, merchant, book)
     if early is not None:
         return early
+    terms = merchant.on(book.business_date(request.merchant_id, command.occurred_at))
+    if command.points is not None and not terms.points_outright:
+        return Refused(
+            Code.INVALID,
+            f"The terms of {terms.code} do not let it grant points outright; send the "
+            "purchase's amount instead.",
+        )
+    try:
+        check_purchase(command.amount, command.items)
+    except ValueError as error:
+        return Refused(Code.INVALID, str(error))
+    return None
+
+
+def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
+    """Grant the points of one purchase as one lot of the merchant's origin.
+
+    What against_terms() refuses is not asked again.
+    """
+    merchant = book.merchants[request.merchant_id]
     on = book.business_date(request.merchant_id, command.occurred_at)
     terms = merchant.on(on)
     points = _worth(command, terms)
     if isinstance(points, Refused):
         return points
-    refusal = _limits(points, book.terms_today(merchant, request.now), member) or suspended(
-        merchant
-    )
+    today = book.terms_today(merchant, request.now)
+    refusal = _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal
     expires_on = last_good_day(terms.validity, on)
@@ -42,7 +63,7 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         lot_no=member.next_no(),
         earn_no=earn_no,
         origin_id=request.merchant_id,
-        kind="purchase" if command.points is None else "action",
+        kind="purchase" if command.points is None else "outright",
         points=points,
         remaining=points,
         earned_at=command.occurred_at,
@@ -52,44 +73,31 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         about_window_id=window_about(command.occurred_at, state, book),
     )
     state.record_lot(member, lot)
-    paid = _pay_debt(earn_no, lot, member, state)
+    paid = pay_debts(earn_no, [(lot, points)], member, state)
     account.available += points - paid
     amount = command.amount
     if amount is None and command.items:
         amount = sum(item.amount for item in command.items)
-    posting = Posting(
-        member_id=account.member_id,
-        posting_no=earn_no,
-        kind="earn",
+    posting = journal.write(
+        "earn",
+        earn_no,
+        points - paid,
+        request,
+        member,
+        state,
         merchant_id=request.merchant_id,
         card=command.card,
-        change=points - paid,
-        available_after=account.available,
         occurred_at=command.occurred_at,
-        recorded_at=request.now,
-        window_id=state.window.window_id,
         amount=amount,
-        request_id=request.request_id,
-        body_hash=request.body_hash,
         reference=command.reference,
     )
-    state.record_posting(member, posting)
     return Done(earn_answer(posting, [lot], state.window.label))
 
 
 def _worth(command: Earn, terms: Terms) -> int | Refused:
     if command.points is not None:
-        if not terms.points_outright:
-            return Refused(
-                Code.INVALID,
-                f"The terms of {terms.code} do not let it grant points outright; send the "
-                "purchase's amount instead.",
-            )
         return command.points
-    try:
-        points = points_for(terms.rates, command.amount, command.items)
-    except ValueError as error:
-        return Refused(Code.INVALID, str(error))
+    points = points_for(terms.rates, command.amount, command.items)
     if points == 0:
         return Refused(
             Code.NOTHING_EARNED,
@@ -110,45 +118,3 @@ def _limits(points: int, terms: Terms, member: Member) -> Refused | None:
     if member.account.available + member.account.held + points > BALANCE_MAX:
         return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")
     return None
-
-
-def _pay_debt(earn_no: int, lot: Lot, member: Member, state: State) -> int:
-    """Take what the member still owes this origin out of the new lot first; how much that was."""
-    paid = min(member.debts.get(lot.origin_id, 0), lot.points)
-    if not paid:
-        return 0
-    clawback = BurnRow(
-        member_id=lot.member_id,
-        burn_no=earn_no,
-        redeemer_id=lot.origin_id,
-        kind="clawback",
-        points=paid,
-        returned=0,
-        status="posted",
-        occurred_on=lot.earned_on,
-        hold_expires_at=None,
-        window_id=state.window.window_id,
-        card=None,
-        legs=[],
-    )
-    state.record_burn(member, clawback)
-    state.record_leg(
-        member,
-        clawback,
-        Leg(
-            member_id=lot.member_id,
-            lot_no=lot.lot_no,
-            posting_no=earn_no,
-            burn_no=earn_no,
-            origin_id=lot.origin_id,
-            redeemer_id=lot.origin_id,
-            kind="clawback",
-            points=paid,
-            occurred_on=lot.earned_on,
-            window_id=state.window.window_id,
-            about_window_id=lot.about_window_id,
-            leg_no=1,
-        ),
-    )
-    state.record_debt(member, lot.origin_id, member.debts[lot.origin_id] - paid)
-    return paid

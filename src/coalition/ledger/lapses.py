@@ -2,9 +2,11 @@
 
 from datetime import date, datetime
 
-from coalition.ledger.burns import void_hold, write_legs
+from coalition.ledger import journal
+from coalition.ledger.burns import void_hold
 from coalition.ledger.commands import Expire, Request
-from coalition.ledger.state import BurnRow, Member, Posting, State
+from coalition.ledger.legs import post_burn
+from coalition.ledger.state import BurnRow, Member, State
 from coalition.terms.book import HOUSE_ID, Book
 
 
@@ -42,37 +44,16 @@ def _expire_lots(member: Member, state: State, book: Book, day: date, now: datet
     dead = [lot for lot in member.lots_in_order() if lot.expires_on and lot.expires_on < day]
     points = sum(lot.remaining for lot in dead)
     if points:
-        row = BurnRow(
-            member_id=account.member_id,
-            burn_no=member.next_no(),
-            redeemer_id=HOUSE_ID,
-            kind="expiry",
-            points=points,
-            returned=0,
-            status="posted",
-            occurred_on=book.today(now),
-            hold_expires_at=None,
-            window_id=state.window.window_id,
-            card=None,
-            legs=[],
-        )
-        state.record_burn(member, row)
-        write_legs(row, [(lot, lot.remaining) for lot in dead], row.burn_no, None, member, state)
+        number = member.next_no()
+        taken = [(lot, lot.remaining) for lot in dead]
+        for lot in dead:
+            if (earned := member.earns.get(lot.earn_no)) is not None:
+                earned.lapsed_left += lot.remaining
+        post_burn("expiry", number, HOUSE_ID, taken, book.today(now), member, state)
         account.available -= points
-        state.record_posting(
-            member,
-            Posting(
-                member_id=account.member_id,
-                posting_no=row.burn_no,
-                kind="expire",
-                merchant_id=HOUSE_ID,
-                card=None,
-                change=-points,
-                available_after=account.available,
-                occurred_at=now,
-                recorded_at=now,
-                window_id=state.window.window_id,
-            ),
+        request = Request(Expire(account.member_id), HOUSE_ID, now)
+        journal.write(
+            "expire", number, -points, request, member, state, merchant_id=HOUSE_ID, card=None
         )
     member.tighten_expiry()
     return points

@@ -1,10 +1,11 @@
 """Deciding reversals: a burn's points go back into their lots, an earn's are taken back."""
 
 from coalition.errors import Code
+from coalition.ledger import journal
 from coalition.ledger.answer import reversal_answer
-from coalition.ledger.burns import put_back, write_legs
 from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
-from coalition.ledger.state import BurnRow, EarnRow, Lot, Member, Posting, State
+from coalition.ledger.legs import post_burn, put_back
+from coalition.ledger.state import BurnRow, EarnRow, Lot, Member, State
 from coalition.ledger.take import give_back
 from coalition.terms.book import Book
 
@@ -24,24 +25,25 @@ def reverse_burn(
     if left == 0 or points > left:
         return Refused(Code.ALREADY_REVERSED, _left(left, row.points, points))
     number = member.next_no()
-    first_new = len(state.new_legs)
-    put_back(row, give_back(row.taken(), points), number, member, state, book, request.now)
+    returned = give_back(row.taken(), points)
+    paid = put_back(row, returned, number, member, state, book, request.now)
     row.returned += points
     state.record_burn_change(row)
-    member.account.available += points
-    posting = _posting(
+    member.account.available += points - paid
+    posting = journal.write(
         "reverse_burn",
-        points,
-        0,
         number,
-        row.burn_no,
-        row.card,
-        row.redeemer_id,
+        points - paid,
         request,
         member,
         state,
+        # Whose burn it is, also where the house asked: it stands in that one's history.
+        merchant_id=row.redeemer_id,
+        card=row.card,
+        target_no=row.burn_no,
     )
-    return Done(reversal_answer(posting, state.new_legs[first_new:], state.window.label))
+    legs = [leg for leg in row.legs if leg.posting_no == number]
+    return Done(reversal_answer(posting, legs, state.window.label))
 
 
 def reverse_earn(
@@ -52,7 +54,11 @@ def reverse_earn(
     state: State,
     book: Book,
 ) -> Outcome:
-    """Take points of an earn back: from its own lots, then the origin's others, then as a debt."""
+    """Take points of an earn back: from its own lots, then the origin's others, then as a debt.
+
+    Expired is not spent: what lapsed of its own lots is gone first, and nothing is taken or owed
+    for it. Since that much is counted once, parts end as the whole would.
+    """
     points = _to_reverse(command, earned)
     if isinstance(points, Refused):
         return points
@@ -60,31 +66,42 @@ def reverse_earn(
     earned.reversed_amount += command.amount or 0
     number = member.next_no()
     first_new = len(state.new_legs)
-    taken = _lots_to_claw(member, earned, points)
+    lapsed = min(points, earned.lapsed_left)
+    earned.lapsed_left -= lapsed
+    taken = _lots_to_claw(member, earned, points - lapsed)
     moved = sum(part for _, part in taken)
     if taken:
-        row = _clawback(number, moved, earned, request, state, book)
-        state.record_burn(member, row)
         is_earlier = earned.window_id != state.window.window_id
-        about = earned.window_id if is_earlier else earned.about_window_id
-        write_legs(row, taken, number, about, member, state)
-    owed = points - moved
+        post_burn(
+            "clawback",
+            number,
+            earned.merchant_id,
+            taken,
+            # The earn's own day, so that an issue price given back is the one that was paid.
+            earned.occurred_on,
+            member,
+            state,
+            about_window_id=earned.window_id if is_earlier else earned.about_window_id,
+        )
+    owed = points - lapsed - moved
     if owed:
         already = member.debts.get(earned.merchant_id, 0)
         state.record_debt(member, earned.merchant_id, already + owed)
     member.account.available -= moved
     member.tighten_expiry()
-    posting = _posting(
+    posting = journal.write(
         "reverse_earn",
-        -moved,
-        owed,
         number,
-        earned.earn_no,
-        earned.card,
-        earned.merchant_id,
+        -moved,
         request,
         member,
         state,
+        # Whose earn it is, also where the house asked: it stands in that one's history.
+        merchant_id=earned.merchant_id,
+        card=earned.card,
+        owed=owed,
+        lapsed=lapsed,
+        target_no=earned.earn_no,
         amount=command.amount,
     )
     return Done(reversal_answer(posting, state.new_legs[first_new:], state.window.label))
@@ -129,62 +146,6 @@ def _lots_to_claw(member: Member, earned: EarnRow, points: int) -> list[tuple[Lo
             taken.append((lot, part))
             points -= part
     return taken
-
-
-def _clawback(
-    number: int, points: int, earned: EarnRow, request: Request, state: State, book: Book
-) -> BurnRow:
-    return BurnRow(
-        member_id=earned.member_id,
-        burn_no=number,
-        redeemer_id=earned.merchant_id,
-        kind="clawback",
-        points=points,
-        returned=0,
-        status="posted",
-        # The earn's own day, so that an issue price given back is the one that was paid.
-        occurred_on=earned.occurred_on,
-        hold_expires_at=None,
-        window_id=state.window.window_id,
-        card=None,
-        legs=[],
-    )
-
-
-def _posting(
-    kind: str,
-    change: int,
-    owed: int,
-    number: int,
-    target_no: int,
-    card: int | None,
-    merchant_id: int,
-    request: Request,
-    member: Member,
-    state: State,
-    *,
-    amount: int | None = None,
-) -> Posting:
-    posting = Posting(
-        member_id=member.account.member_id,
-        posting_no=number,
-        kind=kind,
-        # Whose earn or burn it is, also where the house asked: it stands in that one's history.
-        merchant_id=merchant_id,
-        card=card,
-        change=change,
-        available_after=member.account.available,
-        occurred_at=request.now,
-        recorded_at=request.now,
-        window_id=state.window.window_id,
-        owed=owed,
-        target_no=target_no,
-        amount=amount,
-        request_id=request.request_id,
-        body_hash=request.body_hash,
-    )
-    state.record_posting(member, posting)
-    return posting
 
 
 def _left(left: int, whole: int, asked: int) -> str:

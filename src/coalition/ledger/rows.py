@@ -13,8 +13,9 @@ from coalition.ledger.state import BurnRow, EarnRow, Leg, Lot
 Keys = set[tuple[int, int]]
 
 _LOT_COLUMNS = """
-lot.member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
-expires_on, window_id, about_window_id, first_expires_on
+lot.member_id, lot.lot_no, lot.earn_no, lot.origin_id, lot.kind::text, lot.points, lot.remaining,
+lot.earned_at, lot.earned_on, lot.expires_on, lot.window_id, lot.about_window_id,
+lot.first_expires_on
 """
 _LOTS = f"""
 select {_LOT_COLUMNS} from lot
@@ -23,6 +24,24 @@ where (member_id, lot_no) in (select * from unnest($1::bigint[], $2::int[]))
 _LOTS_OF_EARNS = f"""
 select {_LOT_COLUMNS} from lot
 where (member_id, earn_no) in (select * from unnest($1::bigint[], $2::int[])) order by lot_no
+"""
+# Giver and taker are locked together, so that one's gifts to the other are numbered in the same
+# order on both sides: the giver's third to this taker is the taker's third from this giver.
+_LOTS_OF_GIFTS = f"""
+select t.member_id, t.posting_no, {_LOT_COLUMNS}
+from unnest($1::bigint[], $2::int[]) as t (member_id, posting_no)
+join posting p on p.member_id = t.member_id and p.posting_no = t.posting_no
+cross join lateral (
+    select count(*) as before from posting o
+    where o.member_id = p.member_id and o.posting_no < p.posting_no and o.kind = 'transfer_out'
+      and o.peer_member_id = p.peer_member_id) given
+cross join lateral (
+    select i.member_id, i.posting_no from posting i
+    where i.member_id = p.peer_member_id and i.kind = 'transfer_in'
+      and i.peer_member_id = p.member_id
+    order by i.posting_no offset given.before limit 1) got
+join lot on lot.member_id = got.member_id and lot.earn_no = got.posting_no
+order by lot.lot_no
 """
 _HELD = """
 select member_id, burn_no from burn where status = 'held' and member_id = any($1::bigint[])
@@ -36,14 +55,15 @@ join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no
 """
 _LEGS = """
 select l.member_id, l.lot_no, l.posting_no, l.burn_no, l.origin_id, l.redeemer_id, l.kind::text,
-       l.points, l.occurred_on, l.window_id, l.about_window_id, l.leg_no
+       l.points, l.occurred_on, l.window_id, l.about_window_id, l.leg_no, l.good_until
 from unnest($1::bigint[], $2::int[]) as t (member_id, burn_no)
 join leg l on l.member_id = t.member_id and l.burn_no = t.burn_no
 order by l.member_id, l.posting_no, l.leg_no
 """
 _EARNS = """
 select p.member_id, p.posting_no, p.merchant_id, p.card_number, made.points, p.amount,
-       made.earned_on, p.window_id, made.about_window_id, back.points, back.amount
+       made.earned_on, p.window_id, made.about_window_id, back.points, back.amount,
+       gone.points - back.lapsed
 from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
 join posting p on p.member_id = t.member_id and p.posting_no = t.earn_no and p.kind = 'earn'
 cross join lateral (
@@ -51,10 +71,15 @@ cross join lateral (
            min(about_window_id) as about_window_id from lot
     where lot.member_id = p.member_id and lot.earn_no = p.posting_no) made
 cross join lateral (
-    select coalesce(sum(r.owed - r.change), 0)::bigint as points,
+    select coalesce(sum(r.owed + r.lapsed - r.change), 0)::bigint as points,
+           coalesce(sum(r.lapsed), 0)::bigint as lapsed,
            coalesce(sum(r.amount), 0)::bigint as amount from posting r
     where r.member_id = p.member_id and r.target_no = p.posting_no
       and r.kind = 'reverse_earn') back
+cross join lateral (
+    select coalesce(sum(l.points), 0)::bigint as points
+    from lot join leg l on l.member_id = lot.member_id and l.lot_no = lot.lot_no
+    where lot.member_id = p.member_id and lot.earn_no = p.posting_no and l.kind = 'expiry') gone
 """
 _DEBTS = "select member_id, origin_id, points from debt where member_id = any($1::bigint[])"
 
@@ -72,6 +97,17 @@ async def lots_of_earns(
     if wanted:
         for row in await connection.fetch(_LOTS_OF_EARNS, *_columns(wanted)):
             lots[(row[0], row[2])].append(Lot(*row))
+    return lots
+
+
+async def lots_of_gifts(
+    connection: asyncpg.Connection, wanted: Keys
+) -> dict[tuple[int, int], list[Lot]]:
+    """The taker's lots that each transfer made, by the giver's (member_id, posting_no)."""
+    lots: dict[tuple[int, int], list[Lot]] = defaultdict(list)
+    if wanted:
+        for row in await connection.fetch(_LOTS_OF_GIFTS, *_columns(wanted)):
+            lots[(row[0], row[1])].append(Lot(*row[2:]))
     return lots
 
 

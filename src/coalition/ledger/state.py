@@ -55,7 +55,10 @@ class Lot(msgspec.Struct, gc=False):
 
 
 class Leg(msgspec.Struct, gc=False):
-    """points of one lot taken by a burn; negative: given back. window_id None while only held."""
+    """points of one lot taken by a burn; negative: given back. window_id None while only held.
+
+    good_until is the lot's last good day when they were taken; None where they are given back.
+    """
 
     member_id: int
     lot_no: int
@@ -69,6 +72,7 @@ class Leg(msgspec.Struct, gc=False):
     window_id: int | None
     about_window_id: int | None
     leg_no: int
+    good_until: date | None = None
 
 
 class BurnRow(msgspec.Struct, gc=False):
@@ -97,7 +101,10 @@ class BurnRow(msgspec.Struct, gc=False):
 
 
 class EarnRow(msgspec.Struct, gc=False):
-    """An earn as it was posted and what has been reversed of it. amount is in minor units."""
+    """An earn as it was posted and what has been reversed of it. amount is in minor units.
+
+    lapsed_left: points of its own lots that expired, and that no reversal has found gone yet.
+    """
 
     member_id: int
     earn_no: int
@@ -110,10 +117,14 @@ class EarnRow(msgspec.Struct, gc=False):
     about_window_id: int | None
     reversed_points: int
     reversed_amount: int
+    lapsed_left: int
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
-    """One line of the journal. change is signed: what it did to the available balance."""
+    """One line of the journal. change is signed: what it did to the available balance.
+
+    Of a reversed earn: owed could not be taken back, lapsed was gone and is not owed.
+    """
 
     member_id: int
     posting_no: int
@@ -132,6 +143,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     request_id: UUID | None = None
     body_hash: int | None = None
     reference: str | None = None
+    lapsed: int = 0
 
 
 @dataclass(slots=True)

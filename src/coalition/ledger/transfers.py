@@ -1,10 +1,12 @@
 """Deciding a gift from one member to another: each leg taken becomes a lot of the same origin."""
 
 from coalition.errors import Code
+from coalition.ledger import journal
 from coalition.ledger.answer import transfer_answer
-from coalition.ledger.burns import short, suspended, write_legs
+from coalition.ledger.checks import short, suspended
 from coalition.ledger.commands import BALANCE_MAX, Done, Outcome, Refused, Request, Transfer
-from coalition.ledger.state import BurnRow, Lot, Member, Posting, State
+from coalition.ledger.legs import post_burn
+from coalition.ledger.state import Lot, Member, Posting, State
 from coalition.ledger.take import Short, Taken, take_lots
 from coalition.terms.book import Book
 
@@ -24,8 +26,8 @@ def transfer(
     first_new = len(state.new_legs)
     posting = _give(request, command, taken, giver, taker, state, book)
     legs = state.new_legs[first_new:]
-    _receive(request, command, taken, giver, taker, state, book)
-    return Done(transfer_answer(posting, legs, command.to_card, state.window.label))
+    lots = _receive(request, command, taken, giver, taker, state)
+    return Done(transfer_answer(posting, legs, lots, command.to_card, state.window.label))
 
 
 def _give(
@@ -37,41 +39,24 @@ def _give(
     state: State,
     book: Book,
 ) -> Posting:
-    row = BurnRow(
-        member_id=giver.account.member_id,
-        burn_no=giver.next_no(),
-        redeemer_id=request.merchant_id,
-        kind="transfer",
-        points=command.points,
-        returned=0,
-        status="posted",
-        occurred_on=book.business_date(request.merchant_id, request.now),
-        hold_expires_at=None,
-        window_id=state.window.window_id,
-        card=command.from_card,
-        legs=[],
+    number = giver.next_no()
+    on = book.business_date(request.merchant_id, request.now)
+    post_burn(
+        "transfer", number, request.merchant_id, taken, on, giver, state, card=command.from_card
     )
-    state.record_burn(giver, row)
-    write_legs(row, taken, row.burn_no, None, giver, state)
     giver.account.available -= command.points
     giver.tighten_expiry()
-    posting = Posting(
-        member_id=giver.account.member_id,
-        posting_no=row.burn_no,
-        kind="transfer_out",
+    return journal.write(
+        "transfer_out",
+        number,
+        -command.points,
+        request,
+        giver,
+        state,
         merchant_id=request.merchant_id,
         card=command.from_card,
-        change=-command.points,
-        available_after=giver.account.available,
-        occurred_at=request.now,
-        recorded_at=request.now,
-        window_id=state.window.window_id,
         peer_member_id=taker.account.member_id,
-        request_id=request.request_id,
-        body_hash=request.body_hash,
     )
-    state.record_posting(giver, posting)
-    return posting
 
 
 def _receive(
@@ -81,40 +66,38 @@ def _receive(
     giver: Member,
     taker: Member,
     state: State,
-    book: Book,
-) -> None:
+) -> list[Lot]:
     number = taker.next_no()
-    for lot, points in taken:
-        state.record_lot(
-            taker,
-            Lot(
-                member_id=taker.account.member_id,
-                lot_no=taker.next_no(),
-                earn_no=number,
-                origin_id=lot.origin_id,
-                kind="transfer",
-                points=points,
-                remaining=points,
-                earned_at=request.now,
-                earned_on=book.business_date(request.merchant_id, request.now),
-                expires_on=lot.expires_on,
-                window_id=state.window.window_id,
-            ),
-        )
-    taker.account.available += command.points
-    state.record_posting(
-        taker,
-        Posting(
+    lots = [
+        Lot(
             member_id=taker.account.member_id,
-            posting_no=number,
-            kind="transfer_in",
-            merchant_id=request.merchant_id,
-            card=command.to_card,
-            change=command.points,
-            available_after=taker.account.available,
-            occurred_at=request.now,
-            recorded_at=request.now,
+            lot_no=taker.next_no(),
+            earn_no=number,
+            origin_id=lot.origin_id,
+            kind="transfer",
+            points=points,
+            remaining=points,
+            # Points are as old as when they were first earned, whoever has them now.
+            earned_at=lot.earned_at,
+            earned_on=lot.earned_on,
+            expires_on=lot.expires_on,
             window_id=state.window.window_id,
-            peer_member_id=giver.account.member_id,
-        ),
+        )
+        for lot, points in taken
+    ]
+    for lot in lots:
+        state.record_lot(taker, lot)
+    taker.account.available += command.points
+    journal.write(
+        "transfer_in",
+        number,
+        command.points,
+        request,
+        taker,
+        state,
+        merchant_id=request.merchant_id,
+        card=command.to_card,
+        peer_member_id=giver.account.member_id,
+        is_keyed=False,
     )
+    return lots

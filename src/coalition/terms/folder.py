@@ -46,13 +46,14 @@ def read_folder(folder: Path) -> tuple[HouseTerms, list[Terms]]:
     Raises MerchantFilesError, with every mistake there is.
     """
     house, terms, mistakes = _read(folder)
-    if mistakes or house is None:
-        raise MerchantFilesError(mistakes)
+    wrong = [mistake for mistake in mistakes if not mistake.is_warning]
+    if wrong or house is None:
+        raise MerchantFilesError(wrong)
     return house, terms
 
 
 def check_folder(folder: Path) -> list[Mistake]:
-    """Every mistake in the folder, by file and line; empty: all is well."""
+    """Every mistake and warning in the folder, by file and line; empty: all is well."""
     return _read(folder)[2]
 
 

@@ -340,15 +340,52 @@ async def test_a_window_is_closed_before_its_end_only_when_early_is_asked(rows, 
     assert nets(result) == {"telecom": -960, "retail": 960, "house": 0}
     first, second = await _windows(engine)
     assert (first.label, first.closes_at) == ("2017-03", now)
-    assert (second.label, second.opens_at, second.closes_at) == ("2017-03-31", now, MARCH_END)
+    assert (second.label, second.opens_at, second.closes_at) == (
+        "2017-03-20..2017-03-31",
+        now,
+        MARCH_END,
+    )
     again = await asyncio.gather(
         *(
-            service.close_window(engine, "2017-03-31", now + timedelta(days=1), early=True)
+            service.close_window(engine, second.label, now + timedelta(days=1), early=True)
             for _ in range(3)
         )
     )
     assert again[0] == again[1] == again[2]
-    assert [window.label for window in await _windows(engine)][2:] == ["2017-03-31-2"]
+    assert [window.label for window in await _windows(engine)][2:] == ["2017-03-21..2017-03-31"]
+
+
+async def test_a_dry_run_with_early_instructs_what_the_early_close_then_instructs(rows, engine):
+    monthly = "FREQ=MONTHLY;BYMONTHDAY=25"
+    await rows.start(
+        terms("telecom", burn="0.010", payment_rule=monthly),
+        terms("retail", burn="0.008", payment_rule=monthly),
+    )
+    await rows.burn("retail", {await rows.lot("telecom", 1_200): 1_200})
+    now = datetime(2017, 3, 20, 4, tzinfo=UTC)
+    before = await _counts(engine)
+
+    def instructed(result):
+        return {p.party: p.instructed for p in result.positions if p.party == "telecom"}
+
+    at_its_end = await service.close_window(engine, "2017-03", now, dry_run=True)
+    tried = await service.close_window(engine, "2017-03", now, dry_run=True, early=True)
+    assert await _counts(engine) == before
+    closed = await service.close_window(engine, "2017-03", now, early=True)
+    # The 25th is not come yet, so that nothing is paid at an end on the 20th.
+    assert instructed(at_its_end)["telecom"] != 0
+    assert instructed(tried) == instructed(closed) == {"telecom": 0}
+    assert tried == closed
+
+
+async def test_a_dry_run_with_early_is_refused_where_the_early_close_would_be(rows, engine):
+    await rows.start(TELECOM, RETAIL)
+    before_it_opens = datetime(2017, 2, 1, tzinfo=UTC)
+    for dry_run in (True, False):
+        with pytest.raises(CoalitionError, match="begins at"):
+            await service.close_window(
+                engine, "2017-03", before_it_opens, early=True, dry_run=dry_run
+            )
 
 
 async def test_an_unknown_window_is_not_found(rows, engine):

@@ -54,6 +54,8 @@ class Model:
     def _expire(self, member: Member, today: date, now: datetime) -> None:
         dead = [lot for lot in member.open_lots() if lot.good_until and lot.good_until < today]
         if dead:
+            for lot in dead:
+                lot.lapsed += lot.left
             burn = Burn("expiry", None, sum(lot.left for lot in dead))
             member.burns.append(burn)
             parts = [(lot, lot.left) for lot in dead]
@@ -70,7 +72,7 @@ class Model:
         window: int | None,
         about: int | None,
     ) -> list[Leg]:
-        legs = [Leg(lot, points, on, window, about) for lot, points in parts]
+        legs = [Leg(lot, points, on, window, about, lot.good_until) for lot, points in parts]
         for leg in legs:
             leg.lot.left -= leg.points
             burn.legs.append(leg)
@@ -80,6 +82,7 @@ class Model:
     def _give_back(self, member: Member, burn: Burn, points: int, at: datetime) -> list[Leg]:
         """Last leg first, into the same lots, at the first leg's price."""
         legs: list[Leg] = []
+        come: list[tuple[Lot, int]] = []
         window = None if burn.status == "held" else self.window
         for first, left in reversed(burn.taken()):
             part = min(left, points)
@@ -88,14 +91,27 @@ class Model:
                 break
             about = first.window if first.window != window else first.about
             legs += self._write(member, burn, [(first.lot, -part)], first.on, window, about)
+            come.append((first.lot, part))
             lot, today = first.lot, self.day(at)
-            if lot.good_until is None or lot.own_day is None:
-                continue
-            # Their own day passed while they were taken, or the one they were given since.
-            if first.on <= lot.own_day < today or lot.good_until < today:
+            # The day they had when they were taken passed while they were away.
+            if lot.good_until and first.good_until and first.good_until < today:
                 grace = timedelta(days=self.terms[lot.origin].validity.grace_days)
                 lot.good_until = max(lot.good_until, today + grace)
+        self._pay(member, come)
         return legs
+
+    def _pay(self, member: Member, come: list[tuple[Lot, int]]) -> None:
+        """Points that come in pay what is owed to their origin first."""
+        burn = Burn("clawback", None, 0)
+        for lot, points in come:
+            paid = min(member.debts.get(lot.origin, 0), points)
+            if paid:
+                member.debts[lot.origin] -= paid
+                burn.points += paid
+                about = lot.window if lot.window != self.window else lot.about
+                self._write(member, burn, [(lot, paid)], lot.earned_on, self.window, about)
+        if burn.points:
+            member.burns.append(burn)
 
     def _choose(
         self, lots: list[Lot], points: int, take: dict[str, int] | str, redeemer: str | None
@@ -143,15 +159,10 @@ class Model:
         until = day + timedelta(days=validity.days) if validity.days else None
         if until and until < self.day(now):
             return "nothing_earned"
-        kind = "action" if points is not None else "purchase"
+        kind = "outright" if points is not None else "purchase"
         lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
         member.lots.append(lot)
-        paid = min(member.debts.get(at, 0), worth)
-        if paid:
-            member.debts[at] -= paid
-            burn = Burn("clawback", None, paid)
-            member.burns.append(burn)
-            self._write(member, burn, [(lot, paid)], day, self.window, lot.about)
+        self._pay(member, [(lot, worth)])
         return Earn(lot, amount, self.window)
 
     def burn(
@@ -234,6 +245,10 @@ class Model:
         if back > left:
             return "already_reversed"
         earn.back += back
+        # Expired is not spent: what lapsed of this earn's own points is gone, and nobody owes it.
+        lapsed = min(back, earn.lot.lapsed)
+        earn.lot.lapsed -= lapsed
+        back -= lapsed
         own = [lot for lot in member.open_lots() if lot is earn.lot]
         lots = own + [x for x in member.open_lots() if x.origin == at and x is not earn.lot]
         moved = min(back, sum(lot.left for lot in lots))
@@ -268,6 +283,9 @@ class Model:
         today = self.day(now)
         self._write(self.members[giver], burn, parts, today, self.window, None)
         for lot, part in parts:
-            gift = Lot(lot.origin, "transfer", part, part, now, today, lot.good_until, self.window)
+            gift = Lot(
+                lot.origin, "transfer", part, part, lot.earned_at, lot.earned_on, lot.good_until,
+                self.window,
+            )  # fmt: skip
             self.members[taker].lots.append(gift)
         return burn

@@ -15,10 +15,8 @@ class Lot:
     good_until: date | None
     window: int
     about: int | None = None
-    own_day: date | None = None
-
-    def __post_init__(self) -> None:
-        self.own_day = self.good_until
+    # What expired of it and was not yet asked back.
+    lapsed: int = 0
 
 
 @dataclass(eq=False)
@@ -28,6 +26,7 @@ class Leg:
     on: date
     window: int | None
     about: int | None
+    good_until: date | None
 
 
 @dataclass(eq=False)

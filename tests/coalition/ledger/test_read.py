@@ -93,6 +93,8 @@ async def test_a_lot_is_its_remainder_and_its_legs(world: World) -> None:
         assert await read.burn_view(connection, earned.member_id, 999, world.now) is None
     assert view is not None
     assert [leg.points for leg in view.legs] == [40, -15, 20]
+    # Points outright are told apart from those of a purchase.
+    assert view.kind == "outright"
     assert view.points == view.remaining + sum(leg.points for leg in view.legs)
     # A hold is in no window yet.
     assert [leg.window is None for leg in view.legs] == [False, False, True]
