@@ -55,6 +55,33 @@ async def close_open(
     raise WindowBusyError("postings hold the open window; try to close it again in a minute")
 
 
+async def flip_due(engine: AsyncEngine, calendar: Calendar, now: datetime) -> None:
+    """Flip every window whose end has come, the oldest first. WindowBusyError as close_open."""
+    while True:
+        async with engine.connect() as connection:
+            window = (await store.list_windows(connection))[-1]
+        if not window.is_open or now < window.closes_at:
+            return
+        await close_open(engine, calendar, window.window_id, now)
+
+
+async def labels_due(connection: AsyncConnection, calendar: Calendar, now: datetime) -> list[str]:
+    """What closing everything that is due would close, the oldest first; stores nothing."""
+    windows = await store.list_windows(connection)
+    labels = [window.label for window in windows]
+    due: list[str] = []
+    if not windows or not windows[-1].is_open:
+        return due
+    label, ends_at = windows[-1].label, windows[-1].closes_at
+    while ends_at <= now:
+        due.append(label)
+        opens_at = ends_at
+        ends_at = next_end(calendar.rule, calendar.zone, calendar.first_on, opens_at)
+        label = label_for(opens_at, ends_at, calendar.zone, labels)
+        labels.append(label)
+    return due
+
+
 async def _close_open(
     connection: AsyncConnection, calendar: Calendar, window_id: int, now: datetime
 ) -> None:

@@ -222,8 +222,13 @@ def _matrix(result: Result, party: str) -> list[MatrixRow]:
     paths = [line for line in result.paths if line.is_redeemed and party in (line.origin, HOUSE)]
     tills = [line for line in result.tills if party in (line.redeemer, HOUSE)]
     # Both sides are of the same points, and the house sees both.
-    for line in paths if party == HOUSE else (*paths, *tills):
-        cells[line.origin, line.redeemer, line.currency][0] += line.quantity
+    counted = paths if party == HOUSE else [*paths, *tills]
+    currency_of: dict[tuple[str, str], str] = {}
+    for line in sorted(counted, key=lambda line: not line.price):
+        # What costs nothing is in no currency, so it stands with the pair's other points.
+        first = currency_of.setdefault((line.origin, line.redeemer), line.currency)
+        currency = line.currency if line.price else first
+        cells[line.origin, line.redeemer, currency][0] += line.quantity
     sides = {line.path_no: line for line in (*paths, *tills)}
     for due in result.obligations:
         if due.path_no in sides and party in (due.debtor, due.creditor):

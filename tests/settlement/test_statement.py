@@ -1,5 +1,6 @@
 """A party's statement: what it shows adds up, and it shows nothing of what others do."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -162,6 +163,15 @@ def test_a_pair_is_one_row_of_the_redeemers_matrix_whatever_rounds_to_nothing():
     result = _abroad((1, "0.001", 0, "0.4", 0), (51, "0.01", 51, "1", 51))
     (row,) = build(result, WINDOW, "tokyo", "Tokyo").matrix
     assert row == ("fuel", "tokyo", 52, 0, 51, "JPY")
+
+
+def test_points_that_cost_nothing_make_no_second_row_of_the_matrix():
+    result = _abroad((51, "0.01", 51, "1", 51))
+    free = PathLine(
+        3, "fuel", "tokyo", "redemption", 1, Decimal(0), 0, "EUR", "2017-03", REDEEM
+    )  # fmt: skip
+    result = replace(result, tills=(free, *result.tills))
+    assert build(result, WINDOW, "tokyo", "Tokyo").matrix == (("fuel", "tokyo", 52, 0, 51, "JPY"),)
 
 
 def test_the_matrix_holds_own_row_and_column_after_corrections_and_no_other_kind():

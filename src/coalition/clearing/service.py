@@ -39,8 +39,8 @@ from settlement.store import list_windows
 from settlement.window import Calendar, Window
 
 __all__ = [
-    "close_due", "close_window", "differs", "ensure_first_window", "list_windows", "read_result",
-    "rebuild",
+    "close_due", "close_window", "differs", "due_labels", "ensure_first_window", "list_windows",
+    "read_result", "rebuild",
 ]  # fmt: skip
 
 # Told the label, how many windows this call has closed so far, and how many it knows it must.
@@ -65,6 +65,15 @@ async def close_due(
     while (window := await _open_window(engine)) is not None and window.closes_at <= now:
         await _flip(engine, window, now)
     return await _net_pending(engine, now, on_progress)
+
+
+async def due_labels(engine: AsyncEngine, now: datetime) -> list[str]:
+    """The windows that close_due would close now, the oldest first."""
+    async with engine.connect() as connection:
+        if not await list_windows(connection):
+            return []
+        book = await load_book(connection)
+        return await settlement.labels_due(connection, _calendar(book.house), now)
 
 
 async def close_window(

@@ -19,9 +19,8 @@ def against_terms(request: Request, command: Burn, book: Book) -> Refused | None
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant redeems points; use a merchant's key.")
-    return before_joining(command.occurred_at, merchant, book) or _hold_limit(
-        command, book.terms_today(merchant, request.now)
-    )
+    terms = book.terms_today(merchant, request.now)
+    return before_joining(command.occurred_at, merchant, book) or _hold_limit(command, terms)
 
 
 def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
