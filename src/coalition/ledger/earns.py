@@ -47,9 +47,8 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     points = _worth(command, terms)
     if isinstance(points, Refused):
         return points
-    refusal = _limits(points, book.terms_today(merchant, request.now), member) or suspended(
-        merchant
-    )
+    today = book.terms_today(merchant, request.now)
+    refusal = _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal
     expires_on = last_good_day(terms.validity, on)
