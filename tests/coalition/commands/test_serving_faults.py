@@ -20,6 +20,8 @@ from tests.coalition import crowd
 
 from coalition.cli import main
 from coalition.commands.listening import free_address
+from coalition.ledger.commands import Done
+from coalition.ledger.post import Ledger
 from coalition.postgres import programs
 from coalition.postgres import server as embedded
 from coalition.postgres.sizing import LOOKED_AT
@@ -115,6 +117,11 @@ async def test_kill_9_of_the_server_ends_its_workers_and_its_jobs(
     engine: AsyncEngine, database_url: str, tmp_path: Path
 ) -> None:
     await crowd.found(engine, members=1)
+    # Nothing is closed before the first posting.
+    ledger = Ledger(engine)
+    await ledger.start()
+    [begun] = await ledger.post([crowd.asked(crowd.earn(1, 10))])
+    assert isinstance(begun, Done)
     port, log = _free_port(), tmp_path / "log"
     server = _start(log, port, "--jobs", DATABASE_URL=database_url, COALITION_PEPPER=PEPPER)
     try:
