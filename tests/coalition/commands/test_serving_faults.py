@@ -122,6 +122,7 @@ async def test_kill_9_of_the_server_ends_its_workers_and_its_jobs(
     await ledger.start()
     [begun] = await ledger.post([crowd.asked(crowd.earn(1, 10))])
     assert isinstance(begun, Done)
+    await engine.dispose()
     port, log = _free_port(), tmp_path / "log"
     server = _start(log, port, "--jobs", DATABASE_URL=database_url, COALITION_PEPPER=PEPPER)
     try:
