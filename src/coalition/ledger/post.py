@@ -11,6 +11,7 @@ from datetime import datetime
 
 import asyncpg
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.errors import Code
@@ -78,6 +79,16 @@ class Ledger:
         async with self.engine.begin() as connection:
             self._book = await load_book(connection)
 
+    async def _is_refreshed(self) -> bool:
+        """Load the book again; False where the database went away meanwhile."""
+        try:
+            await self.refresh()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return False
+        return True
+
     async def post(
         self, requests: Sequence[Request], kept: KeptConnection | None = None
     ) -> list[Outcome]:
@@ -123,8 +134,8 @@ class Ledger:
                 return await self._attempt(requests, kept, lock_timeout_ms)
             except _BookChangedError as changed:
                 # Read the book outside, or a writer would hold one connection and wait for another.
-                await self.refresh()
-                self._synced_at = changed.synced_at
+                if await self._is_refreshed():
+                    self._synced_at = changed.synced_at
                 continue
             except _NotBegunError as first:
                 try:
