@@ -21,9 +21,22 @@ _LOTS = f"""
 select {_LOT_COLUMNS} from lot
 where (member_id, lot_no) in (select * from unnest($1::bigint[], $2::int[]))
 """
+# A movement's lots are numbered after it and before its member's next one: found by their key,
+# however many lots the member has.
+_NEXT_MOVEMENT = """
+cross join lateral (
+    select coalesce(min(posting_no), 2147483647) as posting_no from (
+        select n.posting_no from posting n
+        where n.member_id = t.member_id and n.posting_no > t.earn_no
+        order by n.posting_no limit 1) n) next
+"""
 _LOTS_OF_EARNS = f"""
-select {_LOT_COLUMNS} from lot
-where (member_id, earn_no) in (select * from unnest($1::bigint[], $2::int[])) order by lot_no
+select {_LOT_COLUMNS} from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
+{_NEXT_MOVEMENT}
+cross join lateral (
+    select * from lot l where l.member_id = t.member_id and l.earn_no = t.earn_no
+      and l.lot_no > t.earn_no and l.lot_no < next.posting_no offset 0) lot
+order by lot.lot_no
 """
 # Giver and taker are locked together, so that one's gifts to the other are numbered in the same
 # order on both sides: the giver's third to this taker is the taker's third from this giver.
@@ -57,19 +70,22 @@ _LEGS = """
 select l.member_id, l.lot_no, l.posting_no, l.burn_no, l.origin_id, l.redeemer_id, l.kind::text,
        l.points, l.occurred_on, l.window_id, l.about_window_id, l.leg_no, l.good_until
 from unnest($1::bigint[], $2::int[]) as t (member_id, burn_no)
-join leg l on l.member_id = t.member_id and l.burn_no = t.burn_no
+cross join lateral (
+    select * from leg where leg.member_id = t.member_id and leg.burn_no = t.burn_no offset 0) l
 order by l.member_id, l.posting_no, l.leg_no
 """
-_EARNS = """
+_EARNS = f"""
 select p.member_id, p.posting_no, p.merchant_id, p.card_number, made.points, p.amount,
        made.earned_on, p.window_id, made.about_window_id, back.points, back.amount,
        gone.points - back.lapsed
 from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
 join posting p on p.member_id = t.member_id and p.posting_no = t.earn_no and p.kind = 'earn'
+{_NEXT_MOVEMENT}
 cross join lateral (
     select sum(points)::bigint as points, min(earned_on) as earned_on,
-           min(about_window_id) as about_window_id from lot
-    where lot.member_id = p.member_id and lot.earn_no = p.posting_no) made
+           min(about_window_id) as about_window_id, array_agg(lot_no) as lot_nos from lot l
+    where l.member_id = t.member_id and l.earn_no = t.earn_no
+      and l.lot_no > t.earn_no and l.lot_no < next.posting_no) made
 cross join lateral (
     select coalesce(sum(r.owed + r.lapsed - r.change), 0)::bigint as points,
            coalesce(sum(r.lapsed), 0)::bigint as lapsed,
@@ -77,9 +93,11 @@ cross join lateral (
     where r.member_id = p.member_id and r.target_no = p.posting_no
       and r.kind = 'reverse_earn') back
 cross join lateral (
-    select coalesce(sum(l.points), 0)::bigint as points
-    from lot join leg l on l.member_id = lot.member_id and l.lot_no = lot.lot_no
-    where lot.member_id = p.member_id and lot.earn_no = p.posting_no and l.kind = 'expiry') gone
+    select coalesce(sum(l.points), 0)::bigint as points from unnest(made.lot_nos) as own (lot_no)
+    cross join lateral (
+        select points, kind from leg
+        where leg.member_id = p.member_id and leg.lot_no = own.lot_no offset 0) l
+    where l.kind = 'expiry') gone
 """
 _DEBTS = "select member_id, origin_id, points from debt where member_id = any($1::bigint[])"
 

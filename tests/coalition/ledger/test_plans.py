@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.world import FIRST_DAY, World, merchant, noon
+from tests.world import FIRST_DAY, Person, World, merchant, noon
 
 from coalition.ledger import commands as ask
 from coalition.ledger.connection import KeptConnection
@@ -12,6 +12,10 @@ LARGE = ["card", "account", "posting", "lot", "burn", "leg"]
 # More than a plan is tried before it is kept.
 GROUPS = 12
 HOLDS_ELSEWHERE = 5_000
+# One card's history before the last of its groups is sent again.
+GROUP_ROWS = 150
+HISTORY_GROUPS = 4
+READ_A_ROW_MAX = 40
 
 
 async def _scans(kept: KeptConnection) -> dict[str, int]:
@@ -68,6 +72,60 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
     assert isinstance(held, ask.Done)
     assert await _index_entries_read(kept) - read < HOLDS_ELSEWHERE / 10
     await kept.close()
+
+
+async def test_what_one_card_sent_again_reads_grows_with_its_rows_and_not_with_its_history(
+    engine: AsyncEngine,
+) -> None:
+    world = World(engine)
+    await world.sync([merchant("one"), merchant("two")])
+    ann = await world.enrol("ann")
+    kept = KeptConnection(engine)
+    for _ in range(HISTORY_GROUPS):
+        groups = await _all_kinds(world, kept, ann)
+    for requests, first in groups:
+        read = await _index_entries_read(kept)
+        again = await world.ledger.post(requests, kept)
+        assert again == [ask.Done(done.answer, replayed=True) for done in first]
+        per_row = (await _index_entries_read(kept) - read) / len(requests)
+        assert per_row < READ_A_ROW_MAX, (type(requests[0].command).__name__, per_row)
+    await kept.close()
+
+
+_Group = tuple[list[ask.Request], list[ask.Done]]
+
+
+async def _all_kinds(world: World, kept: KeptConnection, ann: Person) -> list[_Group]:
+    """Earns, burns and reversals of both on one card, a group each, and their outcomes."""
+    groups: list[_Group] = []
+
+    async def post(commands: list[ask.Command]) -> list[ask.Done]:
+        requests = [world.request(command, "one") for command in commands]
+        found = await world.ledger.post(requests, kept)
+        outcomes = [done for done in found if isinstance(done, ask.Done)]
+        assert len(outcomes) == len(commands)
+        groups.append((requests, outcomes))
+        return outcomes
+
+    earned = await post([ask.Earn(ann.card, world.now, points=20) for _ in range(GROUP_ROWS)])
+    burned = await post([ask.Burn(ann.card, 10, world.now) for _ in range(GROUP_ROWS)])
+    answers = [done.answer for done in burned]
+    await post(
+        [
+            ask.ReverseBurn(answer.member_id, answer.burn_no, 1)
+            for answer in answers
+            if isinstance(answer, ask.BurnAnswer)
+        ]
+    )
+    answers = [done.answer for done in earned]
+    await post(
+        [
+            ask.ReverseEarn(answer.member_id, answer.earn_no, 1)
+            for answer in answers
+            if isinstance(answer, ask.EarnAnswer)
+        ]
+    )
+    return groups
 
 
 async def _hold_elsewhere(kept: KeptConnection) -> None:
