@@ -6,7 +6,7 @@ POINTS_MAX = 1_000_000_000_000
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
-    """A part of a purchase. amount is in minor units, for all `quantity` pieces together."""
+    """A line of a purchase. amount is the whole line's, in minor units: quantity may only be 1."""
 
     amount: int
     category: str | None = None

@@ -22,8 +22,17 @@ class Rate(msgspec.Struct, frozen=True):
     per: int
 
 
-def check_purchase(amount: int | None, items: Iterable[Item]) -> None:
-    """Raise ValueError, with a message for the caller, where items add up to more than amount."""
+def check_purchase(amount: int | None, items: Sequence[Item]) -> None:
+    """Raise ValueError, with a message for the caller, where items are not what they seem.
+
+    A quantity would leave open whether amount is a piece's price; or they come to more than amount.
+    """
+    for place, item in enumerate(items):
+        if item.quantity != 1:
+            raise ValueError(
+                f"items[{place}].quantity: {item.quantity} multiplies nothing, since an item's "
+                "amount is the line's total; state that, and leave quantity out"
+            )
     if amount is None:
         return
     itemised = sum(item.amount for item in items)

@@ -77,12 +77,23 @@ class NothingBody(Body, frozen=True):
 
 
 class ItemBody(Body, frozen=True):
-    """A part of a purchase. amount is for all `quantity` pieces together."""
+    """A line of a purchase. amount is the whole line's total, not the price of one piece."""
 
-    amount: Amount
+    amount: Annotated[
+        Amount,
+        Meta(description="The line's total in minor units (cents, fen), for all its pieces."),
+    ]
     category: _Short | None = None
     sku: _Short | None = None
-    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] = 1
+    quantity: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="1, or left out. More is refused as invalid: amount is the line's total "
+            "already, and is never multiplied.",
+        ),
+    ] = 1
 
 
 class TakeBody(Body, frozen=True):

@@ -97,6 +97,7 @@ async def test_both_ways_refuse_with_the_same_words(world: World) -> None:
         ("/v1/earns", {"card": card, "amount": 1}),
         ("/v1/earns", {"card": card, "points": 1}),
         ("/v1/earns", {"card": card, "bonus": 1}),
+        ("/v1/earns", {"card": card, "items": [{"amount": 1_000, "quantity": 3}]}),
         ("/v1/earns", {"card": card, "amount": 5, "currency": "USD"}),
         ("/v1/earns", {"card": "9000000000000000", "amount": 5}),
     ):

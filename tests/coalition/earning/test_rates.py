@@ -45,6 +45,13 @@ def test_a_purchase_earns_by_category_and_is_floored_once(
     assert points_for(TELECOM.rates, amount, parts) == points
 
 
+def test_a_quantity_is_refused_and_never_left_out_of_the_sum() -> None:
+    items = [Item(1_000, "voice"), Item(1_000, "data", quantity=3)]
+    for amount in (None, 2_000, 4_000):
+        with pytest.raises(ValueError, match=r"items\[1\]\.quantity: 3 .* the line's total"):
+            points_for(TELECOM.rates, amount, items)
+
+
 def test_without_a_rate_for_the_rest_only_named_categories_earn() -> None:
     terms = terms_with(Rate("data", Decimal(2), 100))
     assert points_for(terms.rates, 1_000, [Item(100, "data"), Item(100, "voice")]) == 2

@@ -24,7 +24,7 @@ _PURCHASE = Example(
         "card": "9000000000000001",
         "amount": 12_500,
         "currency": "CNY",
-        "items": [{"category": "food", "amount": 12_500, "quantity": 3}],
+        "items": [{"category": "food", "amount": 12_500}],
         "occurred_at": "2026-03-01T09:30:00+08:00",
         "reference": "receipt-4711",
     },
