@@ -75,7 +75,7 @@ async def _record(work: Work, decided: asyncio.Queue[_Decided | None]) -> None:
                 connection,
                 work.batch.batch_id,
                 group.first_row,
-                pack(outcomes),
+                pack(outcomes, group.keys),
                 count(outcomes),
                 group.read_to_bytes,
                 group.line_count,

@@ -10,30 +10,37 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
 
+from coalition.batches.cells import Header, read_header, split_cells
 from coalition.batches.lines import (
     ROW_BYTES_MAX,
     Line,
     LineReader,
-    read_header,
-    split_cells,
 )
 from coalition.batches.quick import QuickReader
-from coalition.batches.rows import Asker, read_csv_row, read_json_row, refusal
+from coalition.batches.rows import Asker, key_in, read_csv_row, read_json_row, refusal
 from coalition.batches.store import Batch
 from coalition.errors import Code
 from coalition.ledger.commands import Refused, Request
 from coalition.terms.book import Book
+from coalition.wire.keys import is_key
 
 # A millisecond or so of work between two looks at what else waits.
 TURN_LINES = 100
 
+# A row and its key.
+_Found = tuple[Request | Refused, str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Consecutive rows, first_row the first of them; and how far the file is read after them."""
+    """Consecutive rows, first_row the first of them; and how far the file is read after them.
+
+    keys are the rows', None where a row states none that could be one.
+    """
 
     first_row: int
     rows: list[Request | Refused]
+    keys: list[str | None]
     read_to_bytes: int
     line_count: int
 
@@ -51,9 +58,9 @@ class RowReader:
         self._batch = batch
         self._book = book
         self._clock = clock
-        self._columns: tuple[str, ...] = ()
+        self._header: Header | None = None
         if batch.format == "csv":
-            self._columns = read_header(LineReader(file))
+            self._header = read_header(LineReader(file))
         is_csv_start = batch.format == "csv" and batch.read_to_bytes == 0
         self._lines = LineReader(file, batch.read_to_bytes, batch.line_count)
         if is_csv_start:
@@ -66,37 +73,47 @@ class RowReader:
         asker = Asker(self._batch.merchant_id, self._batch.scopes, self._book(), self._clock())
         quick = QuickReader(asker)
         rows: list[Request | Refused] = []
+        keys: list[str | None] = []
         # A group ends between two lines, so that a later start can read on from there.
         while (len(rows) < rows_max and not lines.at_end) or not lines.is_between_lines:
             for line in lines.take(TURN_LINES):
-                rows.append(self._read(line, asker, quick))
+                found = self._read(line, asker, quick)
+                if found is not None:
+                    rows.append(found[0])
+                    keys.append(found[1])
             await asyncio.sleep(0)
         if not rows:
             return None
         first_row = self._next_row
         self._next_row += len(rows)
-        return Group(first_row, rows, lines.offset, lines.number)
+        return Group(first_row, rows, keys, lines.offset, lines.number)
 
-    def _read(self, line: Line, asker: Asker, quick: QuickReader) -> Request | Refused:
+    def _read(self, line: Line, asker: Asker, quick: QuickReader) -> _Found | None:
+        """The row and its key; None where all cells of a CSV file's line are empty."""
         number, content = line
-        row: Request | Refused
+        found: _Found | None
         if content is None:
-            row = refusal(Code.TOO_LARGE, f"a row has at most {ROW_BYTES_MAX} bytes")
-        elif self._columns:
-            row = self._read_cells(content, asker)
+            found = refusal(Code.TOO_LARGE, f"a row has at most {ROW_BYTES_MAX} bytes"), None
+        elif self._header is not None:
+            found = _read_cells(content, self._header, asker)
         else:
-            row = quick.read(content) or read_json_row(content, asker)
-        if isinstance(row, Refused):
-            return refusal(row.code, f"line {number}: {row.detail}")
-        return row
+            found = quick.read(content) or read_json_row(content, asker), key_in(content)
+        if found is not None and isinstance(found[0], Refused):
+            return refusal(found[0].code, f"line {number}: {found[0].detail}"), found[1]
+        return found
 
-    def _read_cells(self, content: bytes, asker: Asker) -> Request | Refused:
-        try:
-            cells = split_cells(content)
-        except ValueError as error:
-            return refusal(Code.MALFORMED, str(error))
-        if len(cells) != len(self._columns):
-            detail = f"it has {len(cells)} cells, and the header has {len(self._columns)}"
-            return refusal(Code.MALFORMED, detail)
-        named = zip(self._columns, cells, strict=True)
-        return read_csv_row({name: cell for name, cell in named if cell}, asker)
+
+def _read_cells(content: bytes, header: Header, asker: Asker) -> _Found | None:
+    try:
+        cells = split_cells(content, header.separator)
+    except ValueError as error:
+        return refusal(Code.MALFORMED, str(error)), None
+    # Spreadsheets write their empty rows, too.
+    if not any(cell.strip() for cell in cells):
+        return None
+    if len(cells) != len(header.names):
+        detail = f"it has {len(cells)} cells, and the header has {len(header.names)}"
+        return refusal(Code.MALFORMED, detail), None
+    named = {name: cell for name, cell in zip(header.names, cells, strict=True) if cell}
+    key = named.get("key")
+    return read_csv_row(named, asker), key if key is not None and is_key(key) else None

@@ -4,14 +4,13 @@ Pure, exact, and the reference for quick.py, which reads plain rows the same way
 rows come from is lines.py; what the fields mean is wire/movements.py, the same for both doors.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
+from coalition.batches.cells import fields_of
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.commands import Command, Refused, Request, ReverseBurn, ReverseEarn
 from coalition.terms.book import Book
@@ -25,8 +24,6 @@ from coalition.wire.times import exact, with_exact_time
 
 # What the results keep of a refusal, so that wrong rows cost little more than right ones.
 DETAIL_CHARACTERS_MAX = 200
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,29})")
-_INTEGER_COLUMNS = ("amount", "points")
 _SCOPES = {"earn": "earn", "reverse_earn": "earn", "burn": "burn", "reverse_burn": "burn"}
 
 
@@ -87,22 +84,28 @@ def read_json_row(line: bytes, asker: Asker) -> Request | Refused:
 
 def read_csv_row(cells: dict[str, str], asker: Asker) -> Request | Refused:
     """The request that a CSV record asks for; `cells` are its cells that are not empty, by name."""
-    fields: dict[str, Any] = dict(cells)
-    for name in _INTEGER_COLUMNS:
-        if name in cells and _INTEGER.fullmatch(cells[name]):
-            fields[name] = int(cells[name])
     head = _Head(cells.get("op"), cells.get("key"))
     try:
-        return _read(head, lambda: _from_cells(fields), asker)
+        return _read(head, lambda: _from_cells(cells), asker)
     except CoalitionError as error:
         return refusal(error.code, error.detail)
 
 
-def _from_cells(fields: dict[str, Any]) -> Row:
+def _from_cells(cells: dict[str, str]) -> Row:
+    fields = fields_of(cells)
     at = fields.get("occurred_at")
     spelt = {} if at is None else {"occurred_at": exact(at)}
     row: Row = msgspec.convert(fields | spelt, Row)
     return row
+
+
+def key_in(line: bytes) -> str | None:
+    """The key that a line of NDJSON states, whatever else is wrong with it."""
+    try:
+        key = _head.decode(line).key
+    except (msgspec.MsgspecError, RecursionError):
+        return None
+    return key if isinstance(key, str) and is_key(key) else None
 
 
 def refusal(code: Code, detail: str) -> Refused:

@@ -16,7 +16,8 @@ from uuid import UUID
 import structlog
 
 from coalition.batches import store
-from coalition.batches.lines import LineReader, read_header
+from coalition.batches.cells import check_opening, read_header
+from coalition.batches.lines import LineReader
 from coalition.batches.posting import OnProgress, Work, post_batch
 from coalition.batches.spool import Intake, Spool
 from coalition.batches.store import Batch, Format
@@ -88,8 +89,9 @@ class BatchService:
     ) -> None:
         """A file has come whole: keep it, and record that it is to be posted.
 
-        Raises invalid where its CSV header is wrong.
+        Raises invalid where its CSV header is wrong, or it is no UTF-8 text with lines.
         """
+        check_opening(file, is_csv=format_ == "csv")
         if format_ == "csv":
             read_header(LineReader(file))
         await asyncio.to_thread(intake.finish)

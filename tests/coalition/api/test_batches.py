@@ -281,6 +281,58 @@ async def test_a_csv_file_does_what_the_same_ndjson_does(world: World) -> None:
             assert csv_row.get(name) == json_row.get(name)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+async def test_a_file_as_a_spreadsheet_writes_it_is_read(world: World, separator: str) -> None:
+    till = world.till("telecom")
+    card = await till.enrol()
+    rows = [
+        ["op", "key", "card", "items", "points", "take", "hold"],
+        ["earn", "a", card, '"[{""amount"": 600}, {""amount"": 400}]"', "", "", ""],
+        [""] * 7,
+        ["burn", "b", card, "", "4", '"{""mix"": {""telecom"": 4}}"', "TRUE"],
+        ['""', *[""] * 6],
+        [" "] * 9,
+        ["burn", "c", card, "", "999", "own_first", ""],
+    ]
+    file = "\r\n".join(separator.join(row) for row in rows).encode()
+    found = await done(till, file, CSV)
+    assert [(one["status"], one["key"]) for one in found] == [
+        ("posted", "a"),
+        ("posted", "b"),
+        ("refused", "c"),
+    ]
+    assert (await till.get(f"/v1/burns/{found[1]['id']}")).json()["status"] == "held"
+    assert (await till.get(f"/v1/cards/{card}")).json()["available"] == 6
+
+
+async def test_results_name_the_key_of_each_row_that_states_one(world: World) -> None:
+    till = world.till("telecom")
+    card = await till.enrol()
+    right = {"op": "earn", "key": "r-1", "card": card, "points": 1}
+    wrong = {"op": "earn", "key": "r-2", "card": "9", "points": 1}
+    file = ndjson(right, wrong, {**right, "key": "no key"}) + b"nonsense\n"
+    assert [one.get("key") for one in await done(till, file)] == ["r-1", "r-2", None, None]
+
+
+@pytest.mark.parametrize(
+    ("headers", "file", "words"),
+    [
+        (CSV, "op,key\r\nearn,1\r\n".encode("utf-16"), "UTF-16"),
+        (CSV, "op,key\nearn,1\n".encode("utf-16-be"), "save it as UTF-8"),
+        (NDJSON, '{"op":"earn"}\n'.encode("utf-16"), "UTF-16"),
+        (CSV, b"op,key,card\rearn,1,2\rearn,2,2\r", "carriage return alone"),
+        (CSV, b"\xef\xbb\xbfop,key\r" + b"earn,1\r" * 20_000, "carriage return alone"),
+    ],
+)
+async def test_a_file_that_is_no_utf_8_lines_is_told_what_it_is(
+    world: World, tmp_path: Path, headers: dict[str, str], file: bytes, words: str
+) -> None:
+    answer = await world.till("telecom").send("/v1/batches", file, **headers)
+    assert_problem(answer, Code.INVALID)
+    assert words in answer.json()["detail"], answer.text
+    assert spooled(tmp_path) == []
+
+
 BAD_HEADERS = [
     (b"", "no column op"),
     (b"key,card\n", "no column op"),

@@ -178,6 +178,61 @@ def test_a_csv_row_asks_for_what_the_same_json_asks_for() -> None:
     assert read_csv_row(cells, ASKER) == read_json_row(line, ASKER)
 
 
+_LINE = '[{"amount": 100, "category": "food"}, {"amount": 50}]'
+
+
+@pytest.mark.parametrize(
+    ("op", "column", "cell"),
+    [
+        ("earn", "items", _LINE),
+        ("burn", "take", "own_first"),
+        ("burn", "take", "oldest"),
+        ("burn", "take", '{"only": "telecom"}'),
+        ("burn", "take", ' {"mix": {"telecom": 5}}'),
+        ("burn", "hold", "true"),
+        ("burn", "hold", "FALSE"),
+    ],
+)
+def test_a_cell_holds_what_the_same_field_of_json_holds(op: str, column: str, cell: str) -> None:
+    cells = {"op": op, "key": "k", "card": CARD}
+    cells |= {"points": "5"} if op == "burn" else {}
+    is_text = cell in ("own_first", "oldest")
+    value = cell if is_text else json.loads(cell.lower())
+    fields = cells | {column: value} | ({"points": 5} if op == "burn" else {})
+    found = read_csv_row(cells | {column: cell}, ASKER)
+    assert isinstance(found, Request), found
+    assert found == read_json_row(json.dumps(fields).encode(), ASKER)
+
+
+def test_a_hold_in_cells_lasts_as_long_as_they_say() -> None:
+    cells = {"op": "burn", "key": "k", "card": CARD, "points": "5", "hold": "TRUE"}
+    found = read_csv_row(cells | {"hold_seconds": "900"}, ASKER)
+    assert isinstance(found, Request)
+    assert isinstance(found.command, Burn)
+    assert found.command.hold_seconds == 900
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("items", "[{", "items: no well-formed JSON"),
+        ("items", '[{"amount":1,"amount":2}]', "stands twice"),
+        ("items", '[{"amount":1.0}]', "$.items[0].amount"),
+        ("items", "3 apples", "$.items: expected a list"),
+        ("take", "newest", '$.take: expected "oldest"'),
+        ("take", '{"only":"telecom"', "take: no well-formed JSON"),
+        ("hold", "yes", "$.hold: expected true or false"),
+        ("hold_seconds", "1e3", "$.hold_seconds: expected a whole number"),
+    ],
+)
+def test_a_cell_that_is_wrong_says_what_would_be_right(column: str, cell: str, words: str) -> None:
+    op = "earn" if column == "items" else "burn"
+    cells = {"op": op, "key": "k", "card": CARD, "points": "5", column: cell}
+    found = read_csv_row(cells, ASKER)
+    assert isinstance(found, Refused)
+    assert (found.code, words in found.detail) == (Code.INVALID, True), found
+
+
 def read_all(content: bytes, pieces: int = 1) -> list[Line]:
     reader, found = LineReader(io.BytesIO(content)), []
     while not reader.at_end:
@@ -213,12 +268,22 @@ def test_a_file_is_read_on_from_wherever_a_line_ends(parts: list[bytes], ends: b
 def test_results_come_back_as_they_were_packed() -> None:
     answer = EarnAnswer(7, 3, int(CARD), 2, 50, (), 50, NOW, NOW, "2026-11")
     outcomes = [Done(answer), Done(answer, replayed=True), Refused(Code.UNKNOWN_CARD, "none")]
-    found = list(unpack(11, pack(outcomes)))
-    assert found[0] == RowResult(11, "posted", id=found[1].id, points=50)
+    found = list(unpack(11, pack(outcomes, ["a", "b", None])))
+    assert found[0] == RowResult(11, "posted", id=found[1].id, points=50, key="a")
     assert found[1].status == "replayed"
     assert found[2] == RowResult(13, "refused", code="unknown_card", detail="none")
+    assert found[1].key == "b"
     counts = count(outcomes)
     assert (counts.posted, counts.replayed, counts.refused) == (1, 1, 1)
+
+
+def test_results_that_were_packed_without_keys_are_still_read() -> None:
+    packed = msgspec.msgpack.encode([(False, ids.EARN, 7, 3, 50), ("unknown_card", "none")])
+    name = ids.encode(ids.EARN, 7, 3)
+    assert list(unpack(1, packed)) == [
+        RowResult(1, "posted", id=name, points=50),
+        RowResult(2, "refused", code="unknown_card", detail="none"),
+    ]
 
 
 def read(number: int, key: str, op: str = "earn") -> Request:

@@ -199,6 +199,7 @@ FILE = {
     "text/csv": f"op,key,card,amount,points\nearn,r-1,{_CARD},12500,\nburn,r-2,{_CARD},,50\n",
 }
 RESULTS = {
-    "application/x-ndjson": f'{{"row":1,"status":"posted","id":"{_EARN}","points":125}}\n'
+    "application/x-ndjson": f'{{"row":1,"status":"posted","id":"{_EARN}","points":125,'
+    '"key":"r-1"}\n'
     '{"row":2,"status":"refused","code":"insufficient_points","detail":"..."}\n'
 }

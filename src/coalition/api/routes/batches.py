@@ -70,6 +70,8 @@ class BatchViewOut(msgspec.Struct, frozen=True, omit_defaults=True):
     '64 KiB: `{"op": "earn"|"burn"|"reverse_earn"|"reverse_burn", "key", ...}` and the fields of '
     "the request it stands for, earn_id or burn_id for a reversal. key is the row's "
     "Idempotency-Key, shared with the requests over HTTP. At most 256 MiB and 5 million rows. "
+    "CSV is UTF-8, its cells separated by commas, semicolons or tabs; items, and a take that is no "
+    "word, are JSON in a cell, hold is true or false. Blank rows are left out. "
     "A row needs the scope of its op.",
     responses=writes(),
 )
@@ -163,7 +165,7 @@ async def get_batch(request: ApiRequest, batch_id: FromPath[str]) -> BatchViewOu
     tags=_TAGS,
     summary="What became of each row",
     description='A line a row, in order: `{"row", "status": "posted"|"replayed"|"refused", '
-    '"code"?, "detail"?, "id"?, "points"?}`. While the batch runs: the rows so far.',
+    '"code"?, "detail"?, "id"?, "points"?, "key"?}`. While the batch runs: the rows so far.',
     responses={**reads(Code.NOT_FOUND), 200: ResponseSpec(str, generate_examples=False)},
 )
 async def get_results(request: ApiRequest, batch_id: FromPath[str]) -> Stream:
