@@ -1,6 +1,6 @@
 # Every target sets up .venv first, from requirements.lock; nothing else is needed but Python 3.11+.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static serve soak lock clean environment
+.PHONY: help demo test check static fix serve soak lock clean environment
 unexport PYTHONPATH PYTHONHOME
 
 # Any Python that runs at all: the set-up itself looks for one that is new enough.
@@ -26,6 +26,10 @@ static: environment ## the part of check that runs nothing: ruff, mypy, import-l
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+fix: environment ## put right what ruff can: its fixes, then the format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
 
 serve: environment ## the HTTP interface, on the embedded database unless DATABASE_URL says where
 	@$(BIN)/coalition serve

@@ -20,12 +20,12 @@ import msgspec
 from benchmarks.place import Place
 from benchmarks.seed import FIRST_MERCHANT_ID, Town, card_of
 from benchmarks.servers import ApiServer
-from coalition.api.posting import body_hash, request_id
 from coalition.database import create_engine
 from coalition.ledger.commands import Command, Done, Request
 from coalition.ledger.post import Ledger
 from coalition.terms.book import Book
 from coalition.wire.bodies import BurnBody, EarnBody
+from coalition.wire.keys import body_hash, request_id
 from coalition.wire.movements import read_burn, read_earn
 
 GROUP_ROWS = 2_000

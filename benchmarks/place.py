@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A running server at PostgreSQL's own default settings, and a folder that goes with it."""
+    """A running server set up for this machine as `coalition serve` does, and a folder."""
 
     server: EmbeddedServer
     folder: Path
@@ -47,7 +47,8 @@ def open_place(console: Console) -> Iterator[Place]:
     with (
         tempfile.TemporaryDirectory(prefix="coalition-bench-") as folder,
         console.status("Starting PostgreSQL"),
-        embedded.scratch() as server,
+        # Ours and the references run on it, so both on the same settings.
+        embedded.scratch(options=None) as server,
     ):
         yield Place(server, Path(folder), console, secrets.token_hex(32))
 

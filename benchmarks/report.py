@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Goal, Row, Series, undecided, unmet
-from benchmarks.place import Place
+from benchmarks.place import Place, connected, run
 from benchmarks.sizes import Sizes
 from coalition.postgres import programs
+from coalition.postgres.sizing import settings_for
 
 _PACKAGES = ("coalition", "litestar", "granian", "msgspec", "sqlalchemy", "asyncpg", "uvloop")
 
@@ -36,6 +37,7 @@ class Machine:
     postgres: str
     wrk: str
     packages: dict[str, str]
+    settings: dict[str, str]
 
 
 def machine_of(place: Place) -> Machine:
@@ -54,7 +56,19 @@ def machine_of(place: Place) -> Machine:
         postgres=_postgres_version(place),
         wrk=_wrk_version(),
         packages={name: importlib.metadata.version(name) for name in _PACKAGES},
+        settings=run(_settings(place)),
     )
+
+
+async def _settings(place: Place) -> dict[str, str]:
+    """What PostgreSQL was set up with, for ours and for the references alike."""
+    async with connected(place, "postgres") as connection:
+        found = await connection.fetch(
+            "select name, current_setting(name) as shown from pg_settings"
+            " where name = any($1) order by name",
+            [*settings_for(0, 0), "fsync", "synchronous_commit"],
+        )
+    return {row["name"]: row["shown"] for row in found}
 
 
 def _postgres_version(place: Place) -> str:
@@ -96,6 +110,10 @@ def show(console: Console, rows: Sequence[Row], machine: Machine) -> None:
         f"{machine.cores} cores ({machine.processor}), {machine.memory_gb} GB, {machine.postgres}, "
         f"Python {machine.python}, {machine.wrk or 'no wrk'}. Load before the start: "
         f"{machine.load_average}.",
+        highlight=False,
+    )
+    console.print(
+        "PostgreSQL: " + ", ".join(f"{name} {shown}" for name, shown in machine.settings.items()),
         highlight=False,
     )
     for row in undecided(rows):

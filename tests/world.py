@@ -79,6 +79,7 @@ class LotLine:
     expires_on: date | None
     window: int
     about: int | None
+    earned_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +248,8 @@ class World:
             rows = await connection.execute(
                 text(
                     "select lot_no, m.code, kind::text, points, remaining, expires_on, window_id,"
-                    " about_window_id from lot join merchant m on m.merchant_id = origin_id"
+                    " about_window_id, earned_at from lot"
+                    " join merchant m on m.merchant_id = origin_id"
                     " where member_id = :member_id order by lot_no"
                 ),
                 {"member_id": self.people[name].member_id},

@@ -86,7 +86,7 @@ def create_app(
         logging_config=None,
     )
     app.state["services"] = services
-    complete(app.openapi_schema)
+    complete(app)
     # In front of everything, the framework's own routing included.
     app.asgi_handler = TillLane(services, app.asgi_handler)
     return app

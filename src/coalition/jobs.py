@@ -31,6 +31,8 @@ where status = 'held' and hold_expires_at <= :now and member_id > :after
 order by member_id limit :limit
 """
 
+_HAS_BEGUN = "select exists (select from posting)"
+
 
 async def expire_due(
     ledger: Ledger, now: datetime, *, on_progress: Callable[[int], None] = lambda members: None
@@ -102,6 +104,11 @@ async def run_jobs(ledger: Ledger) -> None:
 
 
 async def _close(ledger: Ledger) -> None:
+    async with ledger.engine.connect() as connection:
+        # A coalition that has not begun may still bring its history along, and needs its windows
+        # open for that. The first posting flips those that lie before it.
+        if not await connection.scalar(text(_HAS_BEGUN)):
+            return
     closed = await close_due(ledger.engine, datetime.now(UTC))
     if closed:
         # After a long standstill they are many, and they follow one another.

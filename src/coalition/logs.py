@@ -18,6 +18,8 @@ GRANIAN: dict[str, object] = {
     "loggers": {"_granian": {"handlers": [], "propagate": True}},
 }
 
+# How often a line that may come with every request goes out.
+LINE_EVERY_S = 1.0
 # What SQLAlchemy and PostgreSQL add to an error's message: the values of the row it is about.
 _VALUES = re.compile(
     r"(\[parameters: |DETAIL:  ).*?(?=\n\[SQL: |\n\(Background |\n\n|\n  [|+]|\Z)", re.DOTALL
@@ -50,6 +52,27 @@ def configure() -> None:
         )
     )
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+class Sparing:
+    """Lets one line a second out and counts the others, where an outage refuses every request.
+
+    now_s is any clock that only goes forward, in seconds. What was left out before the last second
+    of an outage goes out with the first line of the next one.
+    """
+
+    def __init__(self) -> None:
+        self._next_s: float | None = None
+        self._left_out = 0
+
+    def due(self, now_s: float) -> dict[str, int] | None:
+        """What the line that may go out now says besides; None where it is left out as well."""
+        if self._next_s is not None and now_s < self._next_s:
+            self._left_out += 1
+            return None
+        left_out, self._left_out = self._left_out, 0
+        self._next_s = now_s + LINE_EVERY_S
+        return {"left_out": left_out} if left_out else {}
 
 
 def without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.clearing.kinds import ISSUE, REDEMPTIONS, listed
 from coalition.clearing.service import differs
+from settlement.obligation import REDEEM
 
 BREACHES_MAX = 100
 
@@ -114,11 +116,11 @@ RULES = (
     ),
     Rule(
         "a leg has its lot's origin and its burn's kind and redeemer",
-        """
+        f"""
         select format('leg (member %s, lot %s, posting %s)', g.member_id, g.lot_no, g.posting_no)
         from leg g join lot l using (member_id, lot_no) join burn b using (member_id, burn_no)
         where g.origin_id <> l.origin_id or g.kind <> b.kind
-           or g.redeemer_id <> case when b.kind in ('redemption', 'cash_out', 'donation')
+           or g.redeemer_id <> case when b.kind in {listed(REDEMPTIONS)}
                                     then b.redeemer_id else g.origin_id end
         """,
     ),
@@ -300,13 +302,26 @@ RULES = (
         """,
     ),
     Rule(
-        "every path of a closed window holds the points of its legs",
+        "a window that is netted after one that keeps its terms keeps its own, of every merchant",
         """
+        select format('window %s: the terms that merchant %s was netted by are not kept',
+                      w.label, before.merchant_id)
+        from settlement_window w
+        join (select merchant_id, min(window_id) as first_id from window_terms group by 1) before
+            on before.first_id < w.window_id
+        left join window_terms t
+            on t.window_id = w.window_id and t.merchant_id = before.merchant_id
+        where w.netted_at is not null and t.window_id is null
+        """,
+    ),
+    Rule(
+        "every path of a closed window holds the points of its legs",
+        f"""
         select format('window %s: paths hold %s points of burns, but its legs hold %s',
                       w.label, coalesce(p.points, 0), coalesce(g.points, 0))
         from settlement_window w
-        left join (select window_id, sum(points) as points from path where kind <> 'issue'
-                   group by 1) p using (window_id)
+        left join (select window_id, sum(points) as points from path
+                   where kind <> '{ISSUE}' and reason <> '{REDEEM}' group by 1) p using (window_id)
         left join (select window_id, sum(points) as points from leg group by 1) g
             using (window_id)
         where w.netted_at is not null and coalesce(p.points, 0) <> coalesce(g.points, 0)

@@ -31,7 +31,7 @@ async def open_first(connection: AsyncConnection, calendar: Calendar) -> None:
         return
     opens_at = midnight(calendar.first_on, calendar.zone)
     closes_at = next_end(calendar.rule, calendar.zone, calendar.first_on, opens_at)
-    label = label_for(closes_at, calendar.zone, ())
+    label = label_for(opens_at, closes_at, calendar.zone, ())
     await store.insert_window(connection, label, opens_at, closes_at)
 
 
@@ -55,6 +55,33 @@ async def close_open(
     raise WindowBusyError("postings hold the open window; try to close it again in a minute")
 
 
+async def flip_due(engine: AsyncEngine, calendar: Calendar, now: datetime) -> None:
+    """Flip every window whose end has come, the oldest first. WindowBusyError as close_open."""
+    while True:
+        async with engine.connect() as connection:
+            window = (await store.list_windows(connection))[-1]
+        if not window.is_open or now < window.closes_at:
+            return
+        await close_open(engine, calendar, window.window_id, now)
+
+
+async def labels_due(connection: AsyncConnection, calendar: Calendar, now: datetime) -> list[str]:
+    """What closing everything that is due would close, the oldest first; stores nothing."""
+    windows = await store.list_windows(connection)
+    labels = [window.label for window in windows]
+    due: list[str] = []
+    if not windows or not windows[-1].is_open:
+        return due
+    label, ends_at = windows[-1].label, windows[-1].closes_at
+    while ends_at <= now:
+        due.append(label)
+        opens_at = ends_at
+        ends_at = next_end(calendar.rule, calendar.zone, calendar.first_on, opens_at)
+        label = label_for(opens_at, ends_at, calendar.zone, labels)
+        labels.append(label)
+    return due
+
+
 async def _close_open(
     connection: AsyncConnection, calendar: Calendar, window_id: int, now: datetime
 ) -> None:
@@ -71,7 +98,7 @@ async def _close_open(
         if ends_early
         else next_end(calendar.rule, calendar.zone, calendar.first_on, window.closes_at)
     )
-    label = label_for(next_ends_at, calendar.zone, {window.label for window in windows})
+    label = label_for(ends_at, next_ends_at, calendar.zone, {one.label for one in windows})
     # The old one first: at no moment may two windows be open.
     await store.flip(connection, window.window_id, ends_at, now)
     await store.insert_window(connection, label, ends_at, next_ends_at)

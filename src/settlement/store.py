@@ -13,7 +13,7 @@ from settlement.window import Window
 
 # One number for everything that opens, closes or nets a window ("close" in ASCII).
 CLOSING_LOCK = 0x636C6F7365
-_WINDOW = "select window_id, label, opens_at, closes_at, status::text, netted_at"
+_WINDOW = "select window_id, label, opens_at, closes_at, status::text, netted_at, rule_version::int"
 
 
 async def lock_closing(connection: AsyncConnection) -> None:
@@ -79,9 +79,17 @@ async def flip(
     )
 
 
-async def mark_netted(connection: AsyncConnection, window_id: int, at: datetime) -> None:
-    """Say that a closed window's results are complete; nothing is added to them from now on."""
+async def mark_netted(
+    connection: AsyncConnection, window_id: int, at: datetime, rule_version: int
+) -> None:
+    """Say that a closed window's results are complete, and by which version of the rule.
+
+    Nothing is added to them from now on.
+    """
     await connection.execute(
-        text("update settlement_window set netted_at = :at where window_id = :window_id"),
-        {"at": at, "window_id": window_id},
+        text(
+            "update settlement_window set netted_at = :at, rule_version = :rule_version"
+            " where window_id = :window_id"
+        ),
+        {"at": at, "rule_version": rule_version, "window_id": window_id},
     )

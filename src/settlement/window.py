@@ -8,24 +8,21 @@ into UTC, so that a change to summer time moves no boundary off its day.
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from itertools import count
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import rrule, rruleset, rrulestr
+from settlement.rule import CalendarError, day_after, payment_day_after
 
-# A payment rule has no first day of its own, so one that counts (every second month, say) counts
-# from a fixed day: the same rule then means the same days for every merchant.
-PAYMENT_RULE_STARTS_ON = date(2000, 1, 1)
-
-
-class CalendarError(ValueError):
-    """A calendar rule that cannot be read, or that names no further day."""
+_MONTH_DAYS_MAX = 31
+_WEEK_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A settlement window as stored: open, then closed, netted (its results written), settled."""
+    """A settlement window as stored: open, then closed, netted (its results written), settled.
+
+    rule_version is that of the rule that it was netted by; None before.
+    """
 
     window_id: int
     label: str
@@ -33,6 +30,7 @@ class Window:
     closes_at: datetime
     status: str
     netted_at: datetime | None = None
+    rule_version: int | None = None
 
     @property
     def is_open(self) -> bool:
@@ -48,27 +46,6 @@ class Calendar:
     first_on: date
 
 
-def days_of(rule: str, first_on: date) -> rrule | rruleset:
-    """The days a rule names from first_on on. CalendarError says why a rule cannot be read."""
-    return _days_of(rule, first_on)
-
-
-@lru_cache(maxsize=512)
-def _days_of(rule: str, first_on: date) -> rrule | rruleset:
-    if "DTSTART" in rule.upper():
-        raise CalendarError(
-            f"calendar rule {rule!r}: leave out DTSTART and TZID; the first day and the time zone "
-            "have fields of their own"
-        )
-    try:
-        return rrulestr(rule, dtstart=datetime.combine(first_on, time.min), cache=True)
-    except (ValueError, TypeError) as error:
-        raise CalendarError(
-            f"calendar rule {rule!r} is not an RFC 5545 rule ({error}); "
-            "write it like FREQ=MONTHLY;BYMONTHDAY=1"
-        ) from error
-
-
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """The moment `day` begins in `zone`, in UTC."""
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
@@ -79,40 +56,56 @@ def next_end(rule: str, zone: ZoneInfo, first_on: date, after: datetime) -> date
 
     CalendarError where the rule cannot be read or names no day after `after`.
     """
-    days = days_of(rule, first_on)
     local_day = after.astimezone(zone).date()
     # The whole of the local day of `after` has begun already, so the end lies on a later day.
-    named = days.after(datetime.combine(local_day, time.max))
+    named = day_after(rule, first_on, local_day)
     if named is None:
         raise CalendarError(
             f"calendar rule {rule!r} names no day after {local_day}; a window has to end, so "
             "leave out COUNT and UNTIL"
         )
-    return midnight(named.date(), zone)
+    return midnight(named, zone)
 
 
-def label_for(closes_at: datetime, zone: ZoneInfo, taken: Collection[str]) -> str:
-    """What to call a window: the month of its last local day, else that day, else day-2, -3, ..."""
-    last_day = (closes_at - timedelta(microseconds=1)).astimezone(zone).date()
-    month, day = f"{last_day:%Y-%m}", last_day.isoformat()
-    if month not in taken:
-        return month
-    if day not in taken:
-        return day
-    return next(label for n in count(2) if (label := f"{day}-{n}") not in taken)
+def label_for(
+    opens_at: datetime, closes_at: datetime, zone: ZoneInfo, taken: Collection[str]
+) -> str:
+    """What to call a window: 2026-12 (a whole month), 2026-W49 (a whole ISO week), 2026-12-01 (a
+    day), else its first and last local day, 2026-12-10..2026-12-31.
+
+    Where that is taken (the rest of a day after an early close, say), -2, -3, ... follows.
+    """
+    first = opens_at.astimezone(zone).date()
+    last = (closes_at - timedelta(microseconds=1)).astimezone(zone).date()
+    span = f"{first}..{last}" if first < last else f"{first}"
+    names = [span, *_whole(first, last + timedelta(days=1))]
+    if (midnight(first, zone), midnight(last + timedelta(days=1), zone)) != (opens_at, closes_at):
+        names = [span]
+    for name in reversed(names):
+        if name not in taken:
+            return name
+    return next(label for n in count(2) if (label := f"{span}-{n}") not in taken)
+
+
+def _whole(first: date, after: date) -> list[str]:
+    """What the days from first until before `after` are called where they are a month or a week."""
+    if first.day == 1 and after.day == 1 and (after - first).days <= _MONTH_DAYS_MAX:
+        return [f"{first:%Y-%m}"]
+    if first.isoweekday() == 1 and (after - first).days == _WEEK_DAYS:
+        year, week, _ = first.isocalendar()
+        return [f"{year}-W{week:02d}"]
+    return []
 
 
 def payment_due(rule: str | None, zone: ZoneInfo, opens_at: datetime, closes_at: datetime) -> bool:
     """Whether a payment is due at this close: a day of the rule begins in the window. None: always.
 
-    A rule that counts (INTERVAL) counts from PAYMENT_RULE_STARTS_ON.
+    A rule that counts (INTERVAL) counts from rule.PAYMENT_RULE_COUNTS_FROM.
     """
     if rule is None:
         return True
-    days = days_of(rule, PAYMENT_RULE_STARTS_ON)
-    # A naive wall clock on both sides; the day before is looked at too, and filtered by moment.
-    day_before = opens_at.astimezone(zone).date() - timedelta(days=1)
-    named = days.after(datetime.combine(day_before, time.max))
-    while named is not None and midnight(named.date(), zone) < opens_at:
-        named = days.after(datetime.combine(named.date(), time.max))
-    return named is not None and midnight(named.date(), zone) < closes_at
+    # The day before is looked at too, and filtered by moment.
+    named = payment_day_after(rule, opens_at.astimezone(zone).date() - timedelta(days=1))
+    while named is not None and midnight(named, zone) < opens_at:
+        named = payment_day_after(rule, named)
+    return named is not None and midnight(named, zone) < closes_at

@@ -138,6 +138,16 @@ async def test_two_schedulers_close_each_due_window_once_and_a_late_one_catches_
     await crowd.assert_sound(engines[0])
 
 
+async def test_before_the_first_posting_the_job_closes_nothing(schedulers: list[Ledger]) -> None:
+    ledger = schedulers[0]
+    # By the wall clock the windows of ten years are due.
+    await jobs._close(ledger)
+    assert await crowd.value(ledger.engine, "select count(*)::int from settlement_window") == 1
+    await ledger.post([asked(earn(1, 40))])
+    await jobs._close(ledger)
+    assert await crowd.value(ledger.engine, "select count(*)::int from settlement_window") > 100
+
+
 async def test_a_closer_that_died_after_the_flip_is_made_good_by_the_next(
     schedulers: list[Ledger],
 ) -> None:

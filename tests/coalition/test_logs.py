@@ -55,6 +55,16 @@ def test_a_traceback_shows_no_local_variable(
     assert "coal-live-sesame" not in told
 
 
+def test_a_line_that_comes_with_every_request_goes_out_once_a_second_with_a_count() -> None:
+    sparing = logs.Sparing()
+    seconds = [7.0, 7.0, 7.5, 7.99, 8.0, 8.9, 9.1, 60.0, 61.0]
+    assert [sparing.due(now_s) for now_s in seconds] == [
+        *({}, None, None, None),
+        *({"left_out": 3}, None),
+        *({"left_out": 1}, {}, {}),
+    ]
+
+
 def test_the_values_that_a_database_error_quotes_are_left_out() -> None:
     error = (
         "IntegrityError: duplicate key\nDETAIL:  Key (card)=(9123) exists.\n[SQL: insert x]\n"

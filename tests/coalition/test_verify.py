@@ -202,6 +202,11 @@ CASES = (
         "window 2017-01: obligation is stored, but the ledger does not give it",
     ),
     Case(
+        "a window that is netted after one that keeps its terms keeps its own, of every merchant",
+        (f"update window_terms set window_id = 0 where merchant_id = {TELECOM}",),
+        f"window 2017-01: the terms that merchant {TELECOM} was netted by are not kept",
+    ),
+    Case(
         JANUARY_REBUILT,
         ("update leg set occurred_on = '2016-12-31' where window_id = 1",),
         "window 2017-01: path follows from the ledger, but is not stored",

@@ -51,7 +51,7 @@ PLACEHOLDERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "PRICE": (r"\d+\.\d+", Decimal),
     "DATE": (_DATE, date.fromisoformat),
     "CLOCK": (r"\d\d:\d\d", time.fromisoformat),
-    "WINDOW": (r"\d{4}-\d\d(?:-\d\d)?", str),
+    "WINDOW": (r"\d{4}-\d\d(?:-\d\d(?:\.\.\d{4}-\d\d-\d\d)?)?", str),
     "TAKE": (rf"oldest|own_first|only {_WORD}|mix {_PART}(?: {_PART})*", str),
     "LEGS": (rf"nothing|{_PART}(?:, {_PART})*", parts),
     "LOTS": (rf"nothing|{_PART}(?: until {_DATE})?(?:, {_PART}(?: until {_DATE})?)*", lots),

@@ -12,7 +12,7 @@ from tests.settlement.test_statement import WINDOW, example
 
 from settlement.documents import csv_file, json_file, xlsx_file
 from settlement.documents.text import harmless, price_text
-from settlement.obligation import Result
+from settlement.obligation import Obligation, PathLine, Result
 from settlement.statement import build
 
 
@@ -80,10 +80,30 @@ def test_amounts_are_shown_with_the_digits_of_their_currency(currency, amount, n
     assert (sheet["C6"].value, sheet["C6"].number_format) == (amount, number_format)
 
 
-def test_an_amount_that_a_spreadsheet_cannot_hold_exactly_is_written_as_text():
+TOO_LONG = "(as text: more digits than a spreadsheet adds up)"
+
+
+def test_an_amount_that_a_spreadsheet_cannot_hold_exactly_says_that_it_is_text():
     position = replace(example().positions[0], party="retail", receivable=2**60 + 1)
     sheet = _sheet(build(Result((), (), (position,)), WINDOW, "retail", "Retail"), "Summary")
-    assert sheet["C6"].value == "11529215046068469.77"
+    assert sheet["C6"].value == f"11529215046068469.77 {TOO_LONG}"
+
+
+def test_a_sum_over_an_amount_that_is_text_is_no_formula_that_leaves_it_out():
+    price, huge = Decimal("1.00"), 10**15
+    paths = tuple(
+        PathLine(no, "telecom", "retail", "redemption", huge, price, 100 * huge, "CNY", None)
+        for no in (1, 2)
+    )
+    owed = tuple(
+        Obligation(no, "telecom", "house", 100 * huge, "CNY", "burn", no, huge, price)
+        for no in (1, 2)
+    )
+    statement = build(Result(paths, owed, ()), WINDOW, "telecom", "Telecom")
+    sheet = _sheet(statement, "Lines", data_only=False)
+    last = list(sheet.iter_rows(values_only=True))[-1]
+    assert (last[0], last[6]) == ("Sum, you owe", f"2000000000000000.00 {TOO_LONG}")
+    assert sheet["E2"].value == f"{huge} {TOO_LONG}"
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

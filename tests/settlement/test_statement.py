@@ -1,12 +1,13 @@
 """A party's statement: what it shows adds up, and it shows nothing of what others do."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
 from settlement.netting import net
-from settlement.obligation import Obligation, PathLine, Result
+from settlement.obligation import BURN, REDEEM, Lines, PathLine, Result
 from settlement.statement import NOTHING_OWED, OWED_TO_YOU, YOU_OWE, build
 from settlement.window import Window
 
@@ -20,25 +21,23 @@ WINDOW = Window(
 
 
 def _cross(number, origin, redeemer, quantity, pays, gets, about=None, kind="redemption"):
-    """A path line, and its two obligations for `pays` and `gets` minor units a unit."""
-    path = PathLine(
-        number, origin, redeemer, kind, quantity, Decimal(pays) / 100, quantity * pays, "CNY", about
-    )
-    sides = [(origin, "house", pays), ("house", redeemer, gets)]
-    if quantity < 0:
-        sides = [(creditor, debtor, unit) for debtor, creditor, unit in sides]
-    owed = [
-        Obligation(
-            2 * number + side, debtor, creditor, abs(quantity) * unit, "CNY",
-            "burn", number, abs(quantity), Decimal(unit) / 100,
-        )
-        for side, (debtor, creditor, unit) in enumerate(sides)
-    ]  # fmt: skip
-    return [path], owed
+    """Both sides of a path, and what they owe, for `pays` and `gets` minor units a unit."""
+    lines = Lines()
+    for side, (unit, reason, *between) in enumerate(
+        ((pays, BURN, origin, "house"), (gets, REDEEM, "house", redeemer))
+    ):
+        line = PathLine(
+            10 * number + side, origin, redeemer, kind, quantity, Decimal(unit) / 100,
+            quantity * unit, "CNY", about, reason,
+        )  # fmt: skip
+        lines.add(line, *between)
+    return lines.paths, lines.obligations, lines.tills
 
 
 def _own(number, origin, quantity, kind="redemption"):
-    return [PathLine(number, origin, origin, kind, quantity, Decimal(0), 0, "CNY")], []
+    reason = "own" if kind == "redemption" else kind
+    line = PathLine(10 * number, origin, origin, kind, quantity, Decimal(0), 0, "CNY", None, reason)
+    return [line], [], []
 
 
 def example() -> Result:
@@ -61,11 +60,16 @@ def example() -> Result:
         through={"wine": "telecom"},
         minimum_due=lambda party, currency: 0 if party == "retail" else None,
     )
-    return Result(tuple(paths), obligations, positions)
+    tills = [till for part in parts for till in part[2]]
+    return Result(tuple(paths), obligations, positions, tuple(tills))
+
+
+def _asdicts(table):
+    return [row._asdict() for row in table]
 
 
 def _rows(table, *fields):
-    return {tuple(row[field] for field in fields) for row in table.to_dict(orient="records")}
+    return {tuple(row[field] for field in fields) for row in _asdicts(table)}
 
 
 def test_a_statement_shows_own_and_cross_paths_with_the_price_this_party_pays_or_gets():
@@ -92,10 +96,10 @@ def test_corrections_and_late_items_name_the_window_they_belong_to():
 def test_lines_and_corrections_add_up_to_receivable_and_payable(party):
     statement = build(example(), WINDOW, party, party.title())
     rows = [
-        *statement.lines.to_dict(orient="records"),
-        *statement.corrections.to_dict(orient="records"),
+        *_asdicts(statement.lines),
+        *_asdicts(statement.corrections),
     ]
-    (summary,) = statement.summary.to_dict(orient="records")
+    (summary,) = _asdicts(statement.summary)
     for direction, total in ((OWED_TO_YOU, "receivable"), (YOU_OWE, "payable")):
         amounts = [row["amount"] for row in rows if row["direction"] == direction]
         assert sum(amounts) == summary[total], direction
@@ -105,7 +109,7 @@ def test_lines_and_corrections_add_up_to_receivable_and_payable(party):
 
 
 def test_the_summary_chains_from_opening_to_closing():
-    (row,) = build(example(), WINDOW, "retail", "Retail").summary.to_dict(orient="records")
+    (row,) = _asdicts(build(example(), WINDOW, "retail", "Retail").summary)
     assert row == {
         "currency": "CNY", "opening": -500, "receivable": 2_400 + 350, "payable": 600 + 400,
         "net": 1_750, "instructed": 1_250, "closing": 0,
@@ -116,24 +120,58 @@ def test_the_summary_chains_from_opening_to_closing():
 def test_a_merchant_sees_nothing_of_what_others_do_among_themselves(party):
     statement = build(example(), WINDOW, party, party.title())
     for table in (statement.lines, statement.corrections, statement.matrix):
-        for row in table.to_dict(orient="records"):
+        for row in _asdicts(table):
             assert party in (row["origin"], row["redeemer"])
 
 
 def test_a_redeemer_does_not_see_what_the_origin_pays():
     telecom = build(example(), WINDOW, "telecom", "Telecom")
-    from_fuel = [row for row in telecom.lines.to_dict(orient="records") if row["origin"] == "fuel"]
+    from_fuel = [row for row in _asdicts(telecom.lines) if row["origin"] == "fuel"]
     assert [(row["price"], row["amount"]) for row in from_fuel] == [(Decimal("0.04"), 308)]
 
 
-def test_a_price_too_small_to_owe_a_cent_stays_hidden_from_the_redeemer():
-    path = PathLine(1, "fuel", "retail", "redemption", 1, Decimal("0.001"), 0, "CNY")
-    result = Result((path,), (), ())
-    prices = {
-        party: list(build(result, WINDOW, party, party).lines["price"])
-        for party in ("fuel", "retail", "house")
+def _abroad(*cents_and_yen):
+    """fuel's points at a till in Japan: for each line a quantity, what it pays and what it gets."""
+    lines = Lines()
+    for quantity, pays, cents, gets, yen in cents_and_yen:
+        for price, amount, currency, reason in (
+            (pays, cents, "EUR", BURN), (gets, yen, "JPY", REDEEM),
+        ):  # fmt: skip
+            line = PathLine(
+                lines.next_no, "fuel", "tokyo", "redemption", quantity, Decimal(price), amount,
+                currency, None, reason,
+            )  # fmt: skip
+            sides = ("fuel", "house") if reason == BURN else ("house", "tokyo")
+            lines.add(line, *sides)
+    return Result(tuple(lines.paths), tuple(lines.obligations), (), tuple(lines.tills))
+
+
+def test_a_line_that_rounds_to_nothing_shows_each_side_its_own_price_and_currency():
+    result = _abroad((1, "0.001", 0, "0.4", 0))
+    shown = {
+        party: [(line.price, line.currency) for line in build(result, WINDOW, party, party).lines]
+        for party in ("fuel", "tokyo", "house")
     }
-    assert prices == {"fuel": [path.price], "retail": [None], "house": [path.price]}
+    assert shown == {
+        "fuel": [(Decimal("0.001"), "EUR")],
+        "tokyo": [(Decimal("0.4"), "JPY")],
+        "house": [(Decimal("0.001"), "EUR")],
+    }
+
+
+def test_a_pair_is_one_row_of_the_redeemers_matrix_whatever_rounds_to_nothing():
+    result = _abroad((1, "0.001", 0, "0.4", 0), (51, "0.01", 51, "1", 51))
+    (row,) = build(result, WINDOW, "tokyo", "Tokyo").matrix
+    assert row == ("fuel", "tokyo", 52, 0, 51, "JPY")
+
+
+def test_points_that_cost_nothing_make_no_second_row_of_the_matrix():
+    result = _abroad((51, "0.01", 51, "1", 51))
+    free = PathLine(
+        3, "fuel", "tokyo", "redemption", 1, Decimal(0), 0, "EUR", "2017-03", REDEEM
+    )  # fmt: skip
+    result = replace(result, tills=(free, *result.tills))
+    assert build(result, WINDOW, "tokyo", "Tokyo").matrix == (("fuel", "tokyo", 52, 0, 51, "JPY"),)
 
 
 def test_the_matrix_holds_own_row_and_column_after_corrections_and_no_other_kind():

@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from settlement.window import CalendarError, label_for, midnight, next_end, payment_due
+from settlement.rule import CalendarError
+from settlement.window import label_for, midnight, next_end, payment_due
 
 MONTHLY = "FREQ=MONTHLY;BYMONTHDAY=1"
 
@@ -62,19 +63,65 @@ def test_a_calendar_rule_that_cannot_go_on_is_refused_with_the_reason(rule, says
         next_end(rule, ZoneInfo("UTC"), date(2017, 1, 1), datetime(2017, 6, 1, tzinfo=UTC))
 
 
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+
+
 @pytest.mark.parametrize(
-    ("taken", "expected"),
+    ("first", "after", "expected"),
     [
-        ([], "2017-03"),
-        (["2017-03"], "2017-03-31"),
-        (["2017-03", "2017-03-31"], "2017-03-31-2"),
-        (["2017-03", "2017-03-31", "2017-03-31-2"], "2017-03-31-3"),
-        (["2017-02"], "2017-03"),
+        ("2026-12-01", "2027-01-01", "2026-12"),
+        ("2024-02-01", "2024-03-01", "2024-02"),
+        ("2026-12-01", "2026-12-02", "2026-12-01"),
+        ("2026-12-31", "2027-01-01", "2026-12-31"),
+        ("2026-11-30", "2026-12-07", "2026-W49"),
+        ("2025-12-29", "2026-01-05", "2026-W01"),
+        ("2026-12-01", "2026-12-08", "2026-12-01..2026-12-07"),
+        ("2026-10-01", "2027-01-01", "2026-10-01..2026-12-31"),
+        ("2026-12-05", "2027-01-05", "2026-12-05..2027-01-04"),
+        # A week that is the first seven days of no month, and a February that is four weeks.
+        ("2021-02-01", "2021-03-01", "2021-02"),
+        ("2021-02-01", "2021-02-08", "2021-W05"),
     ],
 )
-def test_a_window_is_called_after_its_last_local_day(taken, expected):
-    shanghai = ZoneInfo("Asia/Shanghai")
-    assert label_for(midnight(date(2017, 4, 1), shanghai), shanghai, taken) == expected
+def test_a_label_names_its_window_without_doubt(first, after, expected):
+    span = [midnight(date.fromisoformat(day), SHANGHAI) for day in (first, after)]
+    assert label_for(*span, SHANGHAI, ()) == expected
+
+
+@pytest.mark.parametrize(
+    ("opens", "after", "taken", "expected"),
+    [
+        ("2026-12-10T14:00+08:00", "2027-01-01", ["2026-12"], "2026-12-10..2026-12-31"),
+        ("2026-12-01T00:01+08:00", "2027-01-01", ["2026-12"], "2026-12-01..2026-12-31"),
+        ("2026-12-31T14:00+08:00", "2027-01-01", ["2026-12"], "2026-12-31"),
+        ("2026-12-01T14:00+08:00", "2026-12-02", ["2026-12-01"], "2026-12-01-2"),
+        ("2026-12-01T15:00+08:00", "2026-12-02", ["2026-12-01", "2026-12-01-2"], "2026-12-01-3"),
+        ("2026-12-02T09:00+08:00", "2026-12-07", ["2026-W49"], "2026-12-02..2026-12-06"),
+        (
+            "2026-12-10T15:00+08:00",
+            "2027-01-01",
+            ["2026-12", "2026-12-10..2026-12-31"],
+            "2026-12-10..2026-12-31-2",
+        ),
+        # A day was called so by an earlier version.
+        ("2026-12-01T00:00+08:00", "2027-01-01", ["2026-12"], "2026-12-01..2026-12-31"),
+    ],
+)
+def test_the_rest_of_a_window_that_was_closed_early_has_a_label_of_its_own(
+    opens, after, taken, expected
+):
+    span = _at(opens), midnight(date.fromisoformat(after), SHANGHAI)
+    assert label_for(*span, SHANGHAI, taken) == expected
+
+
+def test_every_label_of_a_daily_calendar_is_its_day():
+    zone, day, labels = ZoneInfo("America/Sao_Paulo"), date(2017, 1, 1), []
+    at = midnight(day, zone)
+    for _ in range(365):
+        end = next_end("FREQ=DAILY", zone, day, at)
+        labels.append(label_for(at, end, zone, labels))
+        at = end
+    assert labels == [(day + timedelta(days=n)).isoformat() for n in range(365)]
 
 
 @pytest.mark.parametrize(
@@ -94,6 +141,20 @@ def test_a_payment_is_due_in_the_window_in_which_a_named_day_begins(rule, opens,
     berlin = ZoneInfo("Europe/Berlin")
     span = [midnight(date.fromisoformat(day), berlin) for day in (opens, closes)]
     assert payment_due(rule, berlin, *span) is due
+
+
+@pytest.mark.parametrize("year", [1997, 1999, 2000, 2003])
+def test_a_payment_is_due_in_years_before_2000_as_after(year):
+    zone = ZoneInfo("Asia/Shanghai")
+    spans = [
+        (midnight(date(year, month, 1), zone), midnight(date(year, month + 1, 1), zone))
+        for month in range(1, 12)
+    ]
+    due = [payment_due("FREQ=MONTHLY;BYMONTHDAY=20", zone, *span) for span in spans]
+    assert due == [True] * 11
+    # Counted from January 2000, backwards too.
+    due = [payment_due("FREQ=MONTHLY;INTERVAL=2;BYMONTHDAY=20", zone, *span) for span in spans]
+    assert due == [month % 2 == 1 for month in range(1, 12)]
 
 
 def test_a_window_that_opens_after_midnight_does_not_hold_that_day():

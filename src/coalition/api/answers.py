@@ -86,14 +86,25 @@ class ReversalOut(msgspec.Struct, frozen=True, gc=False):
     burn_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class GivenLotOut(msgspec.Struct, frozen=True, gc=False):
+    """A lot of the member who received; from_lot is the giver's lot that its points come from."""
+
+    lot_id: str
+    origin: str
+    points: int
+    expires_on: date | None
+    from_lot: str
+
+
 class TransferOut(msgspec.Struct, frozen=True, gc=False):
-    """A gift. available is what the giver has left."""
+    """A gift. available is what the giver has left; lots are what the other member now has."""
 
     transfer_id: str
     from_card: str
     to_card: str
     points: int
     legs: tuple[LegOut, ...]
+    lots: tuple[GivenLotOut, ...]
     available: int
     recorded_at: datetime
     window: str
@@ -158,6 +169,16 @@ def transfer_out(answer: TransferAnswer, book: Book) -> TransferOut:
         to_card=card_text(answer.to_card),
         points=answer.points,
         legs=_legs(answer.member_id, answer.legs, book),
+        lots=tuple(
+            GivenLotOut(
+                lot_id=ids.encode(ids.LOT, answer.taker_id, lot.lot_no),
+                origin=book.codes[lot.origin_id],
+                points=lot.points,
+                expires_on=lot.expires_on,
+                from_lot=ids.encode(ids.LOT, answer.member_id, lot.from_lot_no),
+            )
+            for lot in answer.lots
+        ),
         available=answer.available,
         recorded_at=utc(answer.recorded_at),
         window=answer.window,

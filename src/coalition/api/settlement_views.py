@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from decimal import Decimal
 
 import msgspec
 
 from coalition.api.answers import utc
 from coalition.edge.access import Caller
 from settlement.documents.text import price_text
-from settlement.obligation import Obligation, PathLine, Result
-from settlement.statement import REDEMPTIONS
+from settlement.obligation import PathLine, Result
 from settlement.window import Window
 
 
@@ -86,39 +84,22 @@ def positions_out(result: Result, caller: Caller) -> list[PositionOut]:
 def paths_out(result: Result, caller: Caller) -> list[PathOut]:
     """All paths for the house; for a merchant those of its points and those to its till."""
     if caller.is_house:
-        return [_path(line, line.price, line.amount, line.currency) for line in result.paths]
-    dues: dict[int, Obligation] = {
-        due.path_no: due
-        for due in result.obligations
-        if due.path_no is not None and caller.code in (due.debtor, due.creditor)
-    }
-    shown = (line for line in result.paths if _is_seen(line, caller.code))
-    return [_path_of(line, dues.get(line.path_no), caller.code) for line in shown]
-
-
-def _is_seen(line: PathLine, code: str) -> bool:
-    return line.origin == code or (line.redeemer == code and line.kind in REDEMPTIONS)
-
-
-def _path_of(line: PathLine, due: Obligation | None, code: str) -> PathOut:
-    if line.origin == code:
-        return _path(line, line.price, line.amount, line.currency)
+        return [_path(line) for line in result.paths]
     # What an origin pays for its point is between it and the house; a redeemer reads its own price.
-    if due is None or due.unit_price is None:
-        return _path(line, Decimal(0), 0, line.currency)
-    amount = due.amount if line.quantity > 0 else -due.amount
-    return _path(line, due.unit_price, amount, due.currency)
+    seen = [line for line in result.paths if line.origin == caller.code]
+    seen += [line for line in result.tills if line.redeemer == caller.code]
+    return [_path(line) for line in sorted(seen, key=lambda line: line.path_no)]
 
 
-def _path(line: PathLine, price: Decimal, amount: int, currency: str) -> PathOut:
+def _path(line: PathLine) -> PathOut:
     return PathOut(
         line.origin,
         line.redeemer,
         line.kind,
         line.quantity,
-        price_text(price),
-        amount,
-        currency,
+        price_text(line.price),
+        line.amount,
+        line.currency,
         line.about,
     )
 

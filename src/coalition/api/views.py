@@ -69,8 +69,29 @@ class BurnLegOut(msgspec.Struct, frozen=True):
     earn_reference: str | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class LegWrittenOut(msgspec.Struct, frozen=True):
+    """A leg as a burn, hold, capture, void or reversal (movement) wrote it, for ever.
+
+    points is negative where they went back. window is where the leg is settled, null while it is
+    held only; about names the earlier window it belongs to. business_date is the day whose price
+    counts.
+    """
+
+    lot_id: str
+    origin: str
+    movement: str
+    points: int
+    at: datetime
+    business_date: date
+    window: str | None
+    about: str | None
+
+
 class BurnViewOut(msgspec.Struct, frozen=True):
-    """A burn as it stands: legs add up to points - returned."""
+    """A burn as it stands: legs are what is left, and add up to points - returned.
+
+    history is every leg that was written for it, in order: what a line of a closed window counts.
+    """
 
     burn_id: str
     card: str | None
@@ -80,6 +101,7 @@ class BurnViewOut(msgspec.Struct, frozen=True):
     points: int
     returned: int
     legs: tuple[BurnLegOut, ...]
+    history: tuple[LegWrittenOut, ...]
     occurred_at: datetime
     recorded_at: datetime
     hold_expires_at: datetime | None
@@ -168,6 +190,19 @@ def burn_view_out(
         points=view.points,
         returned=view.returned,
         legs=tuple(_leg(member_id, leg, caller, book) for leg in view.legs),
+        history=tuple(
+            LegWrittenOut(
+                lot_id=ids.encode(ids.LOT, member_id, leg.lot_no),
+                origin=book.codes[leg.origin_id],
+                movement=leg.movement,
+                points=leg.points,
+                at=utc(leg.at),
+                business_date=leg.on,
+                window=leg.window,
+                about=leg.about,
+            )
+            for leg in view.history
+        ),
         occurred_at=utc(view.occurred_at),
         recorded_at=utc(view.recorded_at),
         hold_expires_at=None if view.hold_expires_at is None else utc(view.hold_expires_at),

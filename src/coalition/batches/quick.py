@@ -12,11 +12,13 @@ import msgspec
 from msgspec import Meta
 
 from coalition.batches.rows import Asker
+from coalition.errors import CoalitionError
 from coalition.ledger.commands import Burn, Earn, Request
 from coalition.members.card import parse_card
 from coalition.wire.bodies import Amount, BurnBody, EarnBody, Points
 from coalition.wire.keys import canonical, digest, is_key, request_id
 from coalition.wire.movements import CLOCK_DRIFT, EARLIEST
+from coalition.wire.times import exact
 
 _Reference = Annotated[str, Meta(min_length=1, max_length=255)]
 _At = Annotated[datetime, Meta(tz=True)]
@@ -68,7 +70,7 @@ class QuickReader:
             row = _decoder.decode(line)
             card = parse_card(row.card)
             at = None if row.occurred_at is None else self._time(row.occurred_at)
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, CoalitionError):
             return None
         found = self._meaning(row, card, at)
         if found is None or not is_key(row.key):
@@ -108,7 +110,7 @@ class QuickReader:
 
     def _time(self, text: str) -> datetime:
         """Raises ValueError unless it is well within bounds and spelt with the body's colons."""
-        at = msgspec.convert(text, _At)
+        at = msgspec.convert(exact(text), _At)
         is_late = at > self._asker.now + CLOCK_DRIFT
         # The body spells UTC as Z, and any other offset with a colon; RFC 3339 is read more widely.
         colons = 3 if at.utcoffset() else 2

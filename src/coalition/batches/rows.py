@@ -21,6 +21,7 @@ from coalition.wire.explain import in_words
 from coalition.wire.keys import body_hash, is_key, request_id
 from coalition.wire.movements import read_burn, read_earn
 from coalition.wire.syntax import check_syntax
+from coalition.wire.times import exact, with_exact_time
 
 # What the results keep of a refusal, so that wrong rows cost little more than right ones.
 DETAIL_CHARACTERS_MAX = 200
@@ -78,7 +79,7 @@ def read_json_row(line: bytes, asker: Asker) -> Request | Refused:
     """The request that a line of NDJSON asks for, or why it is refused."""
     try:
         check_syntax(line)
-        return _read(_head.decode(line), lambda: _row.decode(line), asker)
+        return _read(_head.decode(line), lambda: with_exact_time(_row.decode(line), line), asker)
     except CoalitionError as error:
         # The words are those for a request's body.
         return refusal(error.code, error.detail.replace("the body", "the row", 1))
@@ -92,9 +93,16 @@ def read_csv_row(cells: dict[str, str], asker: Asker) -> Request | Refused:
             fields[name] = int(cells[name])
     head = _Head(cells.get("op"), cells.get("key"))
     try:
-        return _read(head, lambda: msgspec.convert(fields, Row), asker)
+        return _read(head, lambda: _from_cells(fields), asker)
     except CoalitionError as error:
         return refusal(error.code, error.detail)
+
+
+def _from_cells(fields: dict[str, Any]) -> Row:
+    at = fields.get("occurred_at")
+    spelt = {} if at is None else {"occurred_at": exact(at)}
+    row: Row = msgspec.convert(fields | spelt, Row)
+    return row
 
 
 def refusal(code: Code, detail: str) -> Refused:

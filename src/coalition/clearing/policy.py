@@ -1,16 +1,19 @@
 """What pricing and netting need to know of the parties: from the book, or as it was at a close.
 
-Terms are not dated, so what they decided when a window was netted is read back from its stored
-lines; prices are dated, and are not here. Pure.
+A window keeps the terms that it was netted by. One that was netted before windows did so has only
+its stored lines to tell what its terms decided: policy_then. Prices are not here. Pure.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import get_args
+from zoneinfo import ZoneInfo
 
+from coalition.clearing.kinds import EXPIRY
 from coalition.clearing.price import Party, PriceTable, Tally, price
-from coalition.terms.book import HOUSE_ID, POOL_ID, Book
+from coalition.terms.book import HOUSE_ID, POOL_ID, Book, DatedTerms
 from coalition.terms.terms import Breakage
 from settlement.netting import THROUGH, MinimumDue
 from settlement.obligation import Obligation, Result
@@ -26,20 +29,27 @@ class Policy:
     minimum_due: MinimumDue
 
 
-def policy_of(book: Book, window: Window) -> Policy:
-    """The terms as they are now, for the close of `window`."""
+def terms_at_end(book: Book, window: Window) -> dict[int, DatedTerms]:
+    """Each merchant's terms in force on the last day of `window`, the house's date, by id."""
+    last_day = book.today(window.closes_at - timedelta(microseconds=1))
+    return {key: merchant.in_force(last_day) for key, merchant in book.merchants.items()}
+
+
+def policy_of(book: Book, window: Window, dated: Mapping[int, DatedTerms]) -> Policy:
+    """What these terms, by merchant's id, say of the close of `window`."""
     parties = {
         book.codes[HOUSE_ID]: Party(book.house.currency, "house"),
         book.codes[POOL_ID]: Party(book.house.currency, "pool"),
     }
     through: dict[str, str] = {}
     minimums: dict[str, int] = {}
-    for merchant in book.merchants.values():
-        terms = merchant.terms
+    for terms in (one.terms for one in dated.values()):
         parties[terms.code] = Party(terms.currency, terms.breakage)
         if terms.settles_through is not None:
             through[terms.code] = terms.settles_through
-        if payment_due(terms.payment_rule, merchant.zone, window.opens_at, window.closes_at):
+        if payment_due(
+            terms.payment_rule, ZoneInfo(terms.time_zone), window.opens_at, window.closes_at
+        ):
             minimums[terms.code] = terms.minimum_payout
 
     def minimum_due(party: str, currency: str) -> int | None:
@@ -60,7 +70,7 @@ def policy_then(now: Policy, stored: Result, tallies: Sequence[Tally], table: Pr
             through[party] = line.creditor if line.debtor == party else line.debtor
     expired: dict[str, list[Tally]] = {}
     for tally in tallies:
-        if tally.kind == "expiry":
+        if tally.kind == EXPIRY:
             expired.setdefault(tally.origin, []).append(tally)
     lines = _breakage_lines(stored)
     parties = dict(now.parties)
@@ -78,7 +88,7 @@ def _breakage_lines(result: Result) -> dict[str, Counter[tuple[object, ...]]]:
     owed: dict[int | None, Obligation] = {line.path_no: line for line in result.obligations}
     lines: dict[str, Counter[tuple[object, ...]]] = {}
     for path in result.paths:
-        if path.kind == "expiry":
+        if path.kind == EXPIRY:
             due = owed.get(path.path_no)
             side = (due.debtor, due.creditor) if due else None
             seen = (path.redeemer, path.about, path.quantity, path.price, path.amount, side)
@@ -97,7 +107,8 @@ def _breakage_then(
     candidates = [party, *(replace(party, breakage=rule) for rule in get_args(Breakage))]
     parties = {tally.redeemer: party for tally in tallies}
     for candidate in candidates:
-        paths, obligations = price(tallies, table, {**parties, origin: candidate})
-        if _breakage_lines(Result(paths, obligations, ())).get(origin, Counter()) == stored:
+        lines = price(tallies, table, {**parties, origin: candidate})
+        found = Result(tuple(lines.paths), tuple(lines.obligations), ())
+        if _breakage_lines(found).get(origin, Counter()) == stored:
             return candidate
     return party

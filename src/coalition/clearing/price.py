@@ -17,17 +17,15 @@ from operator import itemgetter
 
 import msgspec
 
+from coalition.clearing.kinds import EXPIRY, GIVEN_BACK, ISSUE, REDEMPTIONS
 from coalition.terms.terms import Breakage
 from settlement.money import amount_at_price
-from settlement.obligation import HOUSE, POOL, Obligation, PathLine
+from settlement.obligation import BURN, HOUSE, OWN, POOL, REDEEM, Lines, PathLine
 
 ZERO = Decimal(0)
-ISSUE = "issue"
-# Points that bought something at a redeemer: what the origin pays for, unless they are its own.
-REDEMPTIONS = frozenset({"redemption", "cash_out", "donation"})
-# Points taken back from circulation unspent: the issue price goes back with them. An adjustment
-# that takes points out undoes one that put them in, and that one was counted as an issue.
-GIVEN_BACK = frozenset({"clawback", "adjustment"})
+# The rule by which a window is closed now. By rule 1 both sides of a path were split wherever the
+# price of either changed, and each part was rounded; windows closed by it are verified by it.
+RULE_VERSION = 2
 
 
 class Tally(msgspec.Struct, frozen=True, gc=False):
@@ -69,7 +67,10 @@ PriceTable = Mapping[tuple[str, str | None], tuple[DatedPrice, ...]]
 
 
 class _Due(msgspec.Struct, frozen=True, order=True, gc=False):
-    """One side of a line: debtor owes creditor `price` a point in `currency`."""
+    """One side of a path: debtor owes creditor `price` a point in `currency`.
+
+    Where both are the same party, nobody owes anything.
+    """
 
     debtor: str
     creditor: str
@@ -78,7 +79,8 @@ class _Due(msgspec.Struct, frozen=True, order=True, gc=False):
     reason: str
 
 
-_Dues = tuple[_Due, ...]
+# The origin's side, and after it the redeemer's where another's points were redeemed.
+_Dues = tuple[_Due] | tuple[_Due, _Due]
 # What tallies share that may be one line, in the order in which lines are written: whether they
 # are about an earlier window, its label, origin, redeemer, kind, and whether they give back.
 _Path = tuple[bool, str, str, str, str, bool]
@@ -106,22 +108,25 @@ def in_force(table: PriceTable, origin: str, redeemer: str | None, on: date) -> 
 
 
 def price(
-    tallies: Iterable[Tally], table: PriceTable, parties: Mapping[str, Party]
-) -> tuple[tuple[PathLine, ...], tuple[Obligation, ...]]:
-    """Path lines and obligations of a window, numbered from 1, in an order of their own.
+    tallies: Iterable[Tally],
+    table: PriceTable,
+    parties: Mapping[str, Party],
+    rule_version: int = RULE_VERSION,
+) -> Lines:
+    """Lines and obligations of a window, in an order of their own.
 
-    One line is one path, one kind, one price, and one earlier window where it is about one. Its
-    amount is exact and rounded once, half-even, to minor units. Lines of 0 points are left out.
+    One line is one side of one path, one kind, one price, and one earlier window where it is about
+    one. Its amount is exact and rounded once, half-even, to minor units. Lines of 0 points are left
+    out.
     """
-    entries = [(_path(tally), _owing(tally, table, parties), tally.points) for tally in tallies]
+    entries = [(_path(tally), _dues(tally, table, parties), tally.points) for tally in tallies]
     entries.sort(key=itemgetter(0))
-    paths: list[PathLine] = []
-    obligations: list[Obligation] = []
+    lines = Lines()
     for path, its_entries in groupby(entries, key=itemgetter(0)):
-        for dues, quantity in _lines([(dues, points) for _, dues, points in its_entries]):
-            if quantity:
-                _write(path, dues, quantity, parties, paths, obligations)
-    return tuple(paths), tuple(obligations)
+        sides = [(dues, points) for _, dues, points in its_entries]
+        for due, quantity in _split(sides) if rule_version == 1 else _by_side(sides):
+            _write(lines, path, due, quantity)
+    return lines
 
 
 def _path(tally: Tally) -> _Path:
@@ -132,42 +137,64 @@ def _path(tally: Tally) -> _Path:
     return (True, about, tally.origin, tally.redeemer, tally.kind, tally.points < 0)
 
 
-def _lines(entries: list[tuple[_Dues, int]]) -> list[tuple[_Dues, int]]:
-    """Entries of one path with those of the same dues added up, in an order of their own."""
-    if len(entries) == 1:
-        return entries
+def _by_side(entries: list[tuple[_Dues, int]]) -> list[tuple[_Due, int]]:
+    """Entries of one path, each side's at one price added up; the origin's side first."""
+    points: dict[_Due, int] = defaultdict(int)
+    for dues, quantity in entries:
+        for due in dues:
+            points[due] += quantity
+    return _in_order(points.items())
+
+
+def _split(entries: list[tuple[_Dues, int]]) -> list[tuple[_Due, int]]:
+    """The same by rule 1: those added up of which both sides have the same price."""
     points: dict[_Dues, int] = defaultdict(int)
     for dues, quantity in entries:
-        points[dues] += quantity
-    return sorted(points.items(), key=lambda line: (_shown_price(line[0]), line[0]))
+        points[_as_in_rule_1(dues)] += quantity
+    return _in_order((due, quantity) for dues, quantity in points.items() for due in dues)
 
 
-def _shown_price(dues: _Dues) -> Decimal:
-    """The price on the path line: what the first due costs a point."""
-    return dues[0].price if dues else ZERO
+def _as_in_rule_1(dues: _Dues) -> _Dues:
+    if len(dues) == 1 or any(due.price for due in dues):
+        return dues
+    # What nobody pays for was in the origin's currency on both sides.
+    pays, gets = dues
+    return (pays, msgspec.structs.replace(gets, currency=pays.currency))
 
 
-def _owing(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> _Dues:
-    """The dues of a tally: none where all of them are free, as before the first price agreed on."""
-    dues = _dues(tally, table, parties)
-    return dues if any(due.price for due in dues) else ()
+def _in_order(sides: Iterable[tuple[_Due, int]]) -> list[tuple[_Due, int]]:
+    return sorted(
+        (side for side in sides if side[1]),
+        key=lambda side: (
+            side[0].reason == REDEEM, side[0].price, side[0].currency, side[1], side[0],
+        ),
+    )  # fmt: skip
 
 
 def _dues(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> _Dues:
-    """Who owes whom for a point of this tally; the first is what the path line shows."""
-    origin, kind, on = tally.origin, tally.kind, tally.on
-    if kind in REDEMPTIONS:
-        return _redemption(tally, table, parties) if origin != tally.redeemer else ()
-    currency = parties[origin].currency
-    own = in_force(table, origin, None, on)
-    if kind == ISSUE and own:
-        return (_Due(origin, HOUSE, own.issue_price, currency, "issue"),)
-    if kind in GIVEN_BACK and own:
-        return (_Due(HOUSE, origin, own.issue_price, currency, kind),)
-    if kind == "expiry" and own:
-        return _breakage(origin, own, parties[origin])
+    """Who owes whom for a point of this tally, on the origin's side and on the redeemer's."""
+    origin, kind = tally.origin, tally.kind
+    if kind in REDEMPTIONS and origin != tally.redeemer:
+        return _redemption(tally, table, parties)
+    due = _due(tally, in_force(table, origin, None, tally.on), parties[origin])
+    # A price of 0, and no price yet, are the same.
+    if due.price:
+        return (due,)
+    return (_Due(origin, origin, ZERO, due.currency, due.reason),)
+
+
+def _due(tally: Tally, own: DatedPrice | None, party: Party) -> _Due:
+    """Who owes whom for a point that no other merchant redeemed."""
+    origin, kind, currency = tally.origin, tally.kind, party.currency
+    issue_price = own.issue_price if own else ZERO
+    if kind == ISSUE:
+        return _Due(origin, HOUSE, issue_price, currency, kind)
+    if kind in GIVEN_BACK:
+        return _Due(HOUSE, origin, issue_price, currency, kind)
+    if kind == EXPIRY:
+        return _breakage(origin, own, party)
     # A transfer: the point stays with the coalition, and was paid for when it was issued.
-    return ()
+    return _Due(origin, origin, ZERO, currency, OWN if kind in REDEMPTIONS else kind)
 
 
 def _redemption(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> _Dues:
@@ -179,55 +206,29 @@ def _redemption(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -
     at_till = pair or in_force(table, redeemer, None, on)
     gets = at_till.redeem_price if at_till else None
     return (
-        _Due(origin, HOUSE, pays, currency, "burn"),
-        _Due(HOUSE, redeemer, pays, currency, "redeem")
+        _Due(origin, HOUSE, pays, currency, BURN),
+        _Due(HOUSE, redeemer, pays, currency, REDEEM)
         if gets is None
-        else _Due(HOUSE, redeemer, gets, parties[redeemer].currency, "redeem"),
+        else _Due(HOUSE, redeemer, gets, parties[redeemer].currency, REDEEM),
     )
 
 
-def _breakage(origin: str, own: DatedPrice, party: Party) -> _Dues:
+def _breakage(origin: str, own: DatedPrice | None, party: Party) -> _Due:
     """Whose an expired point's value is: prefunded, the house holds it, else the issuer does."""
-    prefunded = own.issue_price > 0
-    value = own.issue_price if prefunded else own.burn_price
+    prefunded = own is not None and own.issue_price > 0
+    value = ZERO if own is None else own.issue_price if prefunded else own.burn_price
     holder = HOUSE if prefunded else origin
     owner = {"issuer": origin, "house": HOUSE, "pool": POOL}[party.breakage]
-    if holder == owner:
-        return ()
-    return (_Due(holder, owner, value, party.currency, "breakage"),)
+    return _Due(holder, owner, value if holder != owner else ZERO, party.currency, "breakage")
 
 
-def _write(
-    path: _Path,
-    dues: _Dues,
-    quantity: int,
-    parties: Mapping[str, Party],
-    paths: list[PathLine],
-    obligations: list[Obligation],
-) -> None:
+def _write(lines: Lines, path: _Path, due: _Due, quantity: int) -> None:
     is_about, about, origin, redeemer, kind, _ = path
-    path_no = len(paths) + 1
-    unit = _shown_price(dues)
-    currency = dues[0].currency if dues else parties[origin].currency
-    shown = amount_at_price(quantity, unit, currency)
+    amount = amount_at_price(quantity, due.price, due.currency)
     label = about if is_about else None
-    # By place, as the obligations below: by name it takes half as long again, a million times.
-    paths.append(PathLine(path_no, origin, redeemer, kind, quantity, unit, shown, currency, label))
-    points = abs(quantity)
-    for due in dues:
-        # Both sides mostly share the line's price, and a large window has a million of them.
-        is_shown = due.price is unit and due.currency == currency
-        amount = abs(shown) if is_shown else amount_at_price(points, due.price, due.currency)
-        # Points given back swap the two sides, so that every amount stays positive.
-        debtor, creditor = due.debtor, due.creditor
-        if quantity < 0:
-            debtor, creditor = creditor, debtor
-        if amount == 0 or debtor == creditor:
-            continue
-        number = len(obligations) + 1
-        obligations.append(
-            Obligation(
-                number, debtor, creditor, amount, due.currency, due.reason, path_no, points,
-                due.price,
-            )
-        )  # fmt: skip
+    # By place, as in Lines: by name it takes half as long again, a million times.
+    line = PathLine(
+        lines.next_no, origin, redeemer, kind, quantity, due.price, amount, due.currency, label,
+        due.reason,
+    )  # fmt: skip
+    lines.add(line, due.debtor, due.creditor)

@@ -15,10 +15,12 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.clearing.kinds import EXPIRY, GIVEN_BACK, ISSUE, REDEMPTIONS, listed
 from coalition.clearing.policy import Policy
 from coalition.clearing.price import ZERO, DatedPrice, PriceTable
 from coalition.terms.book import HOUSE_ID, POOL_ID
 from settlement.money import minor_digits
+from settlement.obligation import BURN, OWN, REDEEM
 
 # $1 is the window, $2 every day on which any price begins. Days between two of them (an epoch, 0
 # before the first) have the same prices, so points are added up by epoch and priced afterwards.
@@ -35,25 +37,25 @@ _UNPACKED = f"({_MARK} & 1048575)::int as epoch, {_MARK} >> 20 as about"
 # one of them counted has to be put together with what the other did.
 _LEGS = f"""
     select origin_id, redeemer_id, kind::text as kind, {_UNPACKED.format(day="occurred_on")},
-           kind in ('redemption', 'cash_out', 'donation') and origin_id <> redeemer_id as is_cross,
+           kind in {listed(REDEMPTIONS)} and origin_id <> redeemer_id as is_cross,
            sum(points) as points
     from leg where window_id = $1 and (origin_id + redeemer_id) % 2 = {{half}}
     group by origin_id, redeemer_id, kind, {_MARK.format(day="occurred_on")}
 """
 # A transfer's lots are left out: those points were issued, and paid for, when first earned.
 _LOTS = f"""
-    select origin_id, origin_id as redeemer_id, 'issue' as kind,
+    select origin_id, origin_id as redeemer_id, '{ISSUE}' as kind,
            {_UNPACKED.format(day="earned_on")}, false as is_cross, sum(points) as points
     from lot where window_id = $1 and kind <> 'transfer'
     group by origin_id, {_MARK.format(day="earned_on")}
 """
 _OWN = """
     unnest($3::int[], $4::int[], $5::int[], $6::numeric[], $7::numeric[], $8::numeric[],
-           $9::text[], $10::numeric[], $11::int[])
+           $9::text[], $10::numeric[], $11::int[], $12::boolean[], $13::boolean[])
 """
 _OWN_COLUMNS = """
     (party_id, from_epoch, to_epoch, issue_price, burn_price, redeem_price, currency, per_unit,
-     breakage_id)
+     breakage_id, gets_own_price, agrees_apart)
 """
 
 # Who owes what for a point of a tally, as price.py has it (_dues):
@@ -64,10 +66,11 @@ _OWN_COLUMNS = """
 # - points taken back from circulation unspent: the house pays the issue price back;
 # - an expiry: the point's value goes from its holder (prefunded: the house) to its owner;
 # - a transfer, and a redemption of a merchant's own points: nobody owes anything.
-# is_apart: the redeemer gets a price, or a currency, other than what the origin pays. Where nobody
-# pays and nobody gets anything, it does not matter in which currency. Tallies of one path at the
-# same prices are one line; a line of 0 points is none. A party without terms, which cannot be,
-# would leave a line without a currency, and `path` refuses that.
+# is_apart: the redeemer may get another price, or currency, than what the origin pays, since prices
+# that say so were ever agreed on; then its side is a line of its own, and else it is told in the
+# origin's (onward). Tallies of one side of one path at the same price are one line; a line of 0
+# points is none. A party without terms, which cannot be, would leave a line without a currency, and
+# `path` refuses that.
 _LINES = f"""
 (with tally as ({{tally}}),
 agreed as (
@@ -77,6 +80,7 @@ agreed as (
            case when pair.origin_id is null then till.redeem_price
                 else pair.redeem_price end as gets,
            till.currency as till_currency, till.per_unit as till_per_unit,
+           t.is_cross and (till.gets_own_price or own.agrees_apart) as is_apart,
            own.issue_price, own.breakage_id as owner_id,
            case when own.issue_price > 0 then own.issue_price else own.burn_price end as value,
            case when own.issue_price > 0 then {HOUSE_ID} else t.origin_id end as holder_id
@@ -85,7 +89,7 @@ agreed as (
         on own.party_id = t.origin_id and own.from_epoch <= t.epoch and t.epoch < own.to_epoch
     left join {_OWN} as till {_OWN_COLUMNS}
         on till.party_id = t.redeemer_id and till.from_epoch <= t.epoch and t.epoch < till.to_epoch
-    left join unnest($12::int[], $13::int[], $14::int[], $15::int[], $16::numeric[], $17::numeric[])
+    left join unnest($14::int[], $15::int[], $16::int[], $17::int[], $18::numeric[], $19::numeric[])
         as pair (origin_id, redeemer_id, from_epoch, to_epoch, burn_price, redeem_price)
         on pair.origin_id = t.origin_id and pair.redeemer_id = t.redeemer_id
         and pair.from_epoch <= t.epoch and t.epoch < pair.to_epoch
@@ -93,42 +97,46 @@ agreed as (
 due as (
     select *,
            case when is_cross then pays
-                when kind in ('issue', 'clawback', 'adjustment') then issue_price
-                when kind = 'expiry' and holder_id <> owner_id then value
-                else 0 end as price,
-           is_cross and (gets <> pays or (gets > 0 and till_currency <> currency)) as is_apart,
-           kind = 'expiry' and holder_id <> owner_id and value > 0 as is_breakage
+                when kind in {listed((ISSUE, *GIVEN_BACK))} then issue_price
+                when kind = '{EXPIRY}' and holder_id <> owner_id then value
+                else 0 end as own_price,
+           kind = '{EXPIRY}' and holder_id <> owner_id and value > 0 as is_breakage
     from agreed
 ),
-sided as (
-    select *, case when is_apart then gets end as paid_price,
-           case when is_apart then till_currency end as paid_currency,
-           case when is_apart then till_per_unit end as paid_per_unit,
-           case when is_breakage then holder_id end as debtor_of_value,
-           case when is_breakage then owner_id end as creditor_of_value
-    from due
-),
 line as (
-    select origin_id, redeemer_id, kind, about, currency, per_unit, price, paid_price,
-           paid_currency, paid_per_unit, debtor_of_value, creditor_of_value,
-           sum(points) as points, sum(points) * price * per_unit as exact,
-           sum(points) * paid_price * paid_per_unit as paid_exact
-    from sided group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 having sum(points) <> 0
+    select origin_id, redeemer_id, kind, about, is_cross, is_apart, side.*,
+           case when is_breakage then holder_id end as debtor_of_value,
+           case when is_breakage then owner_id end as creditor_of_value,
+           sum(points) as points, sum(points) * side.price * side.unit as exact
+    from due cross join lateral (
+        select false as is_till, own_price as price, currency as money, per_unit as unit
+        union all
+        select true, coalesce(gets, pays), case when gets is null then currency
+            else till_currency end, case when gets is null then per_unit else till_per_unit end
+        where is_apart) side
+    group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 having sum(points) <> 0
 ),
 owed as (
     select *,
-           case when kind = 'expiry' then debtor_of_value
-                when kind in ('clawback', 'adjustment') then {HOUSE_ID}
-                else origin_id end as debtor_id,
-           case kind when 'expiry' then creditor_of_value when 'issue' then {HOUSE_ID}
-                else redeemer_id end as creditor_id
+           case when is_till then '{REDEEM}' when is_cross then '{BURN}'
+                when kind in {listed(REDEMPTIONS)} then '{OWN}'
+                when kind = '{EXPIRY}' then 'breakage' else kind end as reason,
+           case when is_till or kind in {listed(GIVEN_BACK)} then {HOUSE_ID}
+                when is_cross or kind = '{ISSUE}' then origin_id
+                else debtor_of_value end as debtor_id,
+           case when is_till then redeemer_id
+                when is_cross or kind = '{ISSUE}' then {HOUSE_ID}
+                when kind in {listed(GIVEN_BACK)} then origin_id
+                else creditor_of_value end as creditor_id,
+           is_cross and not is_apart as is_onward
     from line
 )
 select origin_id, redeemer_id, kind, nullif(about >> 1, 0)::int as about_window_id, points,
        case when debtor_id <> creditor_id then debtor_id end as debtor_id,
        case when debtor_id <> creditor_id then creditor_id end as creditor_id,
-       price, {{amount}} as amount, currency,
-       paid_price, {{paid_amount}} as paid_amount, paid_currency
+       price, {{amount}} as amount, money as currency, reason,
+       case when is_onward then nullif(redeemer_id, {HOUSE_ID}) end as onward_id,
+       case when is_onward then '{REDEEM}' end as onward_reason
 from owed)
 """
 
@@ -145,12 +153,8 @@ def half_even(exact: str) -> str:
 
 
 def _priced() -> str:
-    amounts = {
-        "amount": half_even("exact"),
-        "paid_amount": half_even("paid_exact"),
-    }
     tallies = (_LEGS.format(half=0), _LEGS.format(half=1), _LOTS)
-    parts = (_LINES.format(tally=tally, **amounts) for tally in tallies)
+    parts = (_LINES.format(tally=tally, amount=half_even("exact")) for tally in tallies)
     return " union all ".join(f"select * from {part} part" for part in parts)
 
 
@@ -158,7 +162,7 @@ def _priced() -> str:
 _PRICE = f"create temp table priced on commit drop as select * from ({_priced()}) lines"
 _COLUMNS = """
     origin_id, redeemer_id, kind, about_window_id, points, debtor_id, creditor_id, price, amount,
-    currency, paid_price, paid_amount, paid_currency
+    currency, reason, onward_id, onward_reason
 """
 _WRITE = f"insert into path (window_id, {_COLUMNS}) select $1, {_COLUMNS} from priced"
 
@@ -196,7 +200,7 @@ async def write_lines(
     driver: Any = raw.driver_connection
     for name, value in _WHILE_PRICING.items():
         await connection.execute(text(f"set local {name} = '{value}'"))
-    await driver.execute(_PRICE, window_id, days, *_columns(own, 9), *_columns(pairs, 6))
+    await driver.execute(_PRICE, window_id, days, *_columns(own, 11), *_columns(pairs, 6))
     for name in _WHILE_PRICING:
         await connection.execute(text(f"set local {name} to default"))
     await driver.execute(_WRITE, window_id)
@@ -210,6 +214,11 @@ def _own_prices(
     table: PriceTable, policy: Policy, ids: Mapping[str, int], days: Sequence[date]
 ) -> Iterator[tuple[Any, ...]]:
     """Each party's own prices by epochs, from the first epoch on, with what its terms say."""
+    agree_apart = {
+        origin
+        for (origin, redeemer), rows in table.items()
+        if redeemer is not None and any(row.redeem_price is not None for row in rows)
+    }
     for code, party in policy.parties.items():
         party_id = ids[code]
         breakage_id = {"issuer": party_id, "house": HOUSE_ID, "pool": POOL_ID}[party.breakage]
@@ -218,8 +227,9 @@ def _own_prices(
         prices: list[tuple[Decimal, Decimal, Decimal | None]] = [(ZERO, ZERO, None)]
         rows = table.get((code, None), ())
         prices += [(row.issue_price, row.burn_price, row.redeem_price) for row in rows]
+        apart = any(row.redeem_price is not None for row in rows), code in agree_apart
         for epochs, price in zip(_epochs(rows, days, first=0), prices, strict=True):
-            yield (party_id, *epochs, *price, party.currency, per_unit, breakage_id)
+            yield (party_id, *epochs, *price, party.currency, per_unit, breakage_id, *apart)
 
 
 def _pair_prices(

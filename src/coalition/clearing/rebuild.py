@@ -7,9 +7,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.clearing import store
-from coalition.clearing.policy import Policy, policy_of, policy_then
-from coalition.clearing.price import PriceTable, Tally, price
+from coalition.clearing import lines, store
+from coalition.clearing.policy import Policy, policy_of, policy_then, terms_at_end
+from coalition.clearing.price import RULE_VERSION, PriceTable, Tally, price
 from coalition.errors import CoalitionError, Code
 from coalition.terms.book import Book
 from coalition.terms.store import load_book
@@ -23,26 +23,33 @@ from settlement.window import Window
 async def compute(
     connection: AsyncConnection, book: Book, window: Window, table: PriceTable
 ) -> Result:
-    """What a window comes to by today's terms, from its legs and lots. Writes nothing."""
+    """What a window comes to by the terms of its last day, from its rows. Writes nothing."""
     rows = await store.tallies(connection, window.window_id, table, book.codes)
-    return await _net(connection, window, rows, table, policy_of(book, window))
+    policy = policy_of(book, window, terms_at_end(book, window))
+    return await _net(connection, window, rows, table, policy)
 
 
 async def rebuild(connection: AsyncConnection, label: str) -> Result:
-    """A netted window computed again from legs, lots and the prices its netting knew.
+    """A netted window computed again from legs, lots, and the prices and terms of its netting.
 
     CoalitionError not_found where there is no such window, or it has no result yet.
     """
     window = await netted_window(connection, label)
-    return await _rebuild(connection, window, await results.result_of(connection, window.window_id))
+    return await _rebuild(connection, window, await lines.result_of(connection, window.window_id))
 
 
 async def _rebuild(connection: AsyncConnection, window: Window, stored: Result) -> Result:
     book = await load_book(connection)
     table = await store.read_prices(connection, _known_at(window))
     rows = await store.tallies(connection, window.window_id, table, book.codes)
-    then = policy_then(policy_of(book, window), stored, rows, table)
-    return await _net(connection, window, rows, table, then)
+    kept = await store.read_terms(connection, window.window_id)
+    # A merchant without kept terms joined after the close, and has no row in the window.
+    then = policy_of(book, window, terms_at_end(book, window) | kept)
+    if not kept:
+        then = policy_then(then, stored, rows, table)
+    # By the rule of its own time: a later one must not change what is closed.
+    version = window.rule_version or RULE_VERSION
+    return await _net(connection, window, rows, table, then, version)
 
 
 async def _net(
@@ -51,25 +58,26 @@ async def _net(
     rows: list[Tally],
     table: PriceTable,
     policy: Policy,
+    rule_version: int = RULE_VERSION,
 ) -> Result:
     # The window before left this one its opening balances: closing(n) = opening(n + 1).
     openings = await results.closings(connection, window.window_id - 1)
     # In a thread: a large window takes seconds, and a server that closes it goes on answering.
-    return await asyncio.to_thread(_price_and_net, rows, table, policy, openings)
+    return await asyncio.to_thread(_price_and_net, rows, table, policy, openings, rule_version)
 
 
 def _price_and_net(
-    rows: list[Tally], table: PriceTable, policy: Policy, openings: Balances
+    rows: list[Tally], table: PriceTable, policy: Policy, openings: Balances, rule_version: int
 ) -> Result:
-    paths, owed = price(rows, table, policy.parties)
+    priced = price(rows, table, policy.parties, rule_version)
     obligations, positions = net(
-        owed,
+        priced.obligations,
         openings,
-        seen={(line.origin, line.currency) for line in paths},
+        seen={(line.origin, line.currency) for line in priced.paths},
         through=policy.through,
         minimum_due=policy.minimum_due,
     )
-    return Result(paths, obligations, positions)
+    return Result(tuple(priced.paths), obligations, positions, tuple(priced.tills))
 
 
 async def netted_window(connection: AsyncConnection, label: str) -> Window:
@@ -93,10 +101,11 @@ def unknown_window(label: str) -> CoalitionError:
 async def differs(connection: AsyncConnection, label: str) -> list[str]:
     """Each line in which the stored result and the one rebuilt from the ledger are not the same."""
     window = await netted_window(connection, label)
-    stored = await results.result_of(connection, window.window_id)
+    stored = await lines.result_of(connection, window.window_id)
     rebuilt = await _rebuild(connection, window, stored)
     return [
         *_differences(label, "path", stored.paths, rebuilt.paths),
+        *_differences(label, "till's line", stored.tills, rebuilt.tills),
         *_differences(label, "obligation", stored.obligations, rebuilt.obligations),
         *_differences(label, "position", stored.positions, rebuilt.positions),
     ]

@@ -7,13 +7,15 @@ close. Two closers at once make no difference: a lock lets one work, and the oth
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from coalition.clearing import store
-from coalition.clearing.policy import policy_of
+from coalition.clearing import lines, store
+from coalition.clearing.policy import policy_of, terms_at_end
+from coalition.clearing.price import RULE_VERSION
 from coalition.clearing.price_sql import write_lines
 from coalition.clearing.rebuild import (
     compute,
@@ -37,8 +39,8 @@ from settlement.store import list_windows
 from settlement.window import Calendar, Window
 
 __all__ = [
-    "close_due", "close_window", "differs", "ensure_first_window", "list_windows", "read_result",
-    "rebuild",
+    "close_due", "close_window", "differs", "due_labels", "ensure_first_window", "list_windows",
+    "read_result", "rebuild",
 ]  # fmt: skip
 
 # Told the label, how many windows this call has closed so far, and how many it knows it must.
@@ -65,6 +67,15 @@ async def close_due(
     return await _net_pending(engine, now, on_progress)
 
 
+async def due_labels(engine: AsyncEngine, now: datetime) -> list[str]:
+    """The windows that close_due would close now, the oldest first."""
+    async with engine.connect() as connection:
+        if not await list_windows(connection):
+            return []
+        book = await load_book(connection)
+        return await settlement.labels_due(connection, _calendar(book.house), now)
+
+
 async def close_window(
     engine: AsyncEngine,
     label: str,
@@ -76,15 +87,16 @@ async def close_window(
 ) -> Result:
     """Close the window called so and answer what it came to; closed before: the first answer.
 
-    early closes it before its end: it ends now. dry_run stores nothing, and may be asked with
-    prices to try. CoalitionError not_found, invalid (not yet due, or prices without dry_run), busy.
+    early closes it before its end: it ends now, in a dry run too. dry_run stores nothing, and may
+    be asked with prices to try. CoalitionError not_found, invalid (not yet due, or prices without
+    dry_run), busy.
     """
     if prices is not None and not dry_run:
         raise CoalitionError(
             Code.INVALID, "prices may be tried with dry_run only; send dry_run: true with them"
         )
     if dry_run:
-        return await _dry_run(engine, label, prices)
+        return await _dry_run(engine, label, now, prices, early=early)
     async with engine.connect() as connection:
         window = await windows.window_called(connection, label)
     if window is None:
@@ -101,7 +113,7 @@ async def close_window(
 async def read_result(connection: AsyncConnection, label: str) -> Result:
     """What a closed window came to, as stored. CoalitionError not_found: unknown, or no result."""
     window = await netted_window(connection, label)
-    return await results.result_of(connection, window.window_id)
+    return await lines.result_of(connection, window.window_id)
 
 
 def _check_end(window: Window, now: datetime, *, early: bool) -> None:
@@ -163,7 +175,9 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     # A rebuild reads the prices recorded until netted_at, so that must not lie before any of them,
     # not even where the clock of whoever recorded one ran ahead.
     latest = await store.prices_recorded_until(connection)
-    policy = policy_of(book, again)
+    dated = terms_at_end(book, again)
+    policy = policy_of(book, again, dated)
+    await store.write_terms(connection, again.window_id, dated)
     await write_lines(connection, again.window_id, table, policy, book.ids)
     # The window before left this one its opening balances: closing(n) = opening(n + 1).
     openings = await results.closings(connection, again.window_id - 1)
@@ -171,17 +185,19 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     obligations, positions = net(
         debts,
         openings,
-        seen=await results.bystanders(connection, again.window_id),
+        seen=await lines.bystanders(connection, again.window_id),
         through=policy.through,
         minimum_due=policy.minimum_due,
     )
     passed = obligations[len(debts) :]
     await results.write_positions(connection, again, passed, positions, names_of(book))
-    await windows.mark_netted(connection, again.window_id, max(now, latest or now))
+    await windows.mark_netted(connection, again.window_id, max(now, latest or now), RULE_VERSION)
     return True
 
 
-async def _dry_run(engine: AsyncEngine, label: str, prices: WhatIf | None) -> Result:
+async def _dry_run(
+    engine: AsyncEngine, label: str, now: datetime, prices: WhatIf | None, *, early: bool
+) -> Result:
     async with engine.connect() as plain:
         # One snapshot for all reads, since an open window goes on changing.
         connection = await plain.execution_options(
@@ -191,7 +207,11 @@ async def _dry_run(engine: AsyncEngine, label: str, prices: WhatIf | None) -> Re
         if window is None:
             raise unknown_window(label)
         if window.netted_at is not None and prices is None:
-            return await results.result_of(connection, window.window_id)
+            return await lines.result_of(connection, window.window_id)
+        if early and window.is_open and now < window.closes_at:
+            # What is due by then may be less than at its end: payments fall on days.
+            _check_end(window, now, early=True)
+            window = replace(window, closes_at=now)
         found = await list_windows(connection)
         if any(before.netted_at is None for before in found if before.window_id < window.window_id):
             raise CoalitionError(

@@ -7,6 +7,7 @@ import asyncio
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.clearing import lines
 from coalition.clearing.rebuild import netted_window
 from coalition.errors import CoalitionError, Code
 from coalition.terms.book import Book
@@ -24,7 +25,7 @@ async def read_statement(connection: AsyncConnection, label: str, party: str) ->
     name = await results.name_at_netting(connection, window.window_id, party)
     if name is None:
         raise CoalitionError(Code.NOT_FOUND, f"there is no merchant called {party!r}")
-    result = await results.result_of(connection, window.window_id)
+    result = await lines.result_of(connection, window.window_id)
     # Off the loop: a large statement takes a second, and tills do not wait for it.
     return await asyncio.to_thread(build, result, window, party, name)
 

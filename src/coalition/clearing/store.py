@@ -1,6 +1,7 @@
-"""SQL of clearing: a window's legs and lots, tallied by the database; prices as they were known.
+"""SQL of clearing: a window's legs and lots, tallied by the database; prices as they were known;
+the terms that a window was netted by.
 
-Reads only. What a tally costs is price.py; closing and netting is service.py.
+What a tally costs is price.py; closing and netting is service.py.
 """
 
 import asyncio
@@ -8,10 +9,14 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.clearing.price import ISSUE, DatedPrice, PriceTable, Tally, price_table
+from coalition.clearing.kinds import ISSUE
+from coalition.clearing.price import DatedPrice, PriceTable, Tally, price_table
+from coalition.terms.book import DatedTerms
+from coalition.terms.terms import Terms
 
 # One pass over the window, whatever its size: prices change on few days, so points are added up by
 # the span of days between two changes (the epoch) and priced afterwards, once a line. Grouped by
@@ -58,6 +63,41 @@ async def prices_recorded_until(connection: AsyncConnection) -> datetime | None:
     """When the latest price was recorded; None where there are no prices."""
     found: Any = await connection.scalar(text("select max(recorded_at) from price"))
     return found if isinstance(found, datetime) else None
+
+
+async def write_terms(
+    connection: AsyncConnection, window_id: int, dated: Mapping[int, DatedTerms]
+) -> None:
+    """Keep which terms, by merchant's id, a closed window is being netted by."""
+    await connection.execute(
+        text(
+            "insert into window_terms (window_id, merchant_id, terms_no) select :window_id, *"
+            " from unnest(cast(:ids as int[]), cast(:numbers as bigint[]))"
+        ),
+        {
+            "window_id": window_id,
+            "ids": list(dated),
+            "numbers": [one.terms_no for one in dated.values()],
+        },
+    )
+
+
+async def read_terms(connection: AsyncConnection, window_id: int) -> dict[int, DatedTerms]:
+    """The terms that a window was netted by, by merchant's id; empty: it did not keep them."""
+    rows = await connection.execute(
+        text(
+            "select merchant_id, terms_no, t.effective_from, cast(t.terms as text) as terms"
+            " from window_terms join terms t using (merchant_id, terms_no)"
+            " where window_id = :window_id order by merchant_id"
+        ),
+        {"window_id": window_id},
+    )
+    return {
+        row.merchant_id: DatedTerms(
+            row.terms_no, row.effective_from, msgspec.json.decode(row.terms, type=Terms)
+        )
+        for row in rows
+    }
 
 
 async def tallies(

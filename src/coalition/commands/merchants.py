@@ -26,10 +26,16 @@ def merchants() -> None:
 @merchants.command(epilog=example("coalition merchants check configs/merchants/alliance"))
 @click.argument("folder", type=FOLDER)
 def check(folder: Path) -> None:
-    """Report every mistake in FOLDER, with file and line; change nothing."""
+    """Report every mistake in FOLDER, with file and line; change nothing.
+
+    A warning is told as well, and refuses nothing.
+    """
     mistakes = check_folder(folder)
-    if mistakes:
-        fail("\n".join(str(mistake) for mistake in mistakes))
+    told = "\n".join(str(mistake) for mistake in mistakes)
+    if not all(mistake.is_warning for mistake in mistakes):
+        fail(told)
+    if told:
+        click.echo(told, err=True)
     click.echo(f"{folder}: all files are right.")
 
 
@@ -62,6 +68,7 @@ async def sync_folder(folder: Path | None, dry_run: bool) -> None:
     # What has no file any more is shown, and stays as it is.
     count = sum(change.kind != "kept" for change in changes)
     things = "1 thing" if count == 1 else f"{count} things"
-    merchants_filed = "1 merchant" if len(terms) == 1 else f"{len(terms)} merchants"
+    filed = len({one.code for one in terms})
+    merchants_filed = "1 merchant" if filed == 1 else f"{filed} merchants"
     verb = "would change" if dry_run else "changed"
     click.echo(f"{merchants_filed} and the house: {things} {verb}.")

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+import structlog
 from rich.progress import Progress
 from sqlalchemy import text
 
@@ -24,11 +25,14 @@ from coalition.database import create_engine, migrate, open_database
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
+from coalition.postgres.foreign import settings_far_off
 from coalition.postgres.watch import watched
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
 from coalition.verify import RULES, verify
+
+log = structlog.get_logger()
 
 JOBS_PAUSE_S = 5
 
@@ -60,8 +64,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
     with_jobs = settings.database_url is None if jobs is None else jobs
     with ExitStack() as stack:
         asked_to_end = stack.enter_context(_noting_signals())
-        url = stack.enter_context(_ready_database(settings))
         logs.configure()
+        url = stack.enter_context(_ready_database(settings))
         # The serving processes read the same environment; they join the database that is open.
         os.environ["DATABASE_URL"] = url
         os.environ["COALITION_PEPPER"] = settings.pepper.decode()
@@ -119,6 +123,11 @@ async def _check(url: str) -> None:
     try:
         async with engine.connect() as connection:
             await check_synced(connection)
+            for one in await settings_far_off(connection):
+                log.warning(
+                    "the database's settings are made for less: see docs/operations.md",
+                    setting=one.setting, found=one.found, wanted=one.wanted,
+                )  # fmt: skip
     finally:
         await engine.dispose()
 

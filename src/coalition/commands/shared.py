@@ -23,6 +23,7 @@ from coalition.errors import CoalitionError
 from coalition.postgres.server import EmbeddedError
 from coalition.settings import Settings, SettingsError, read_settings
 from coalition.terms.book import HOUSE_ID
+from settlement.rule import CalendarError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,7 +31,7 @@ T = TypeVar("T")
 # For tables and progress; a sentence goes out by click.echo, which breaks no line in two.
 console = Console(highlight=False)
 
-KNOWN_MISTAKES = (CoalitionError, EmbeddedError, SettingsError)
+KNOWN_MISTAKES = (CalendarError, CoalitionError, EmbeddedError, SettingsError)
 _DATABASE_ERRORS = (OSError, DBAPIError, asyncpg.PostgresError)
 
 

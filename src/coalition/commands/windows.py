@@ -8,10 +8,10 @@ import click
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition.clearing.service import close_due, close_window, list_windows
+from coalition.clearing.service import close_due, close_window, due_labels, list_windows
 from coalition.clearing.statements import read_statement
 from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
-from settlement.documents import FORMATS, Format, write_document
+from settlement.documents import FORMATS, write_document
 from settlement.money import format_amount
 from settlement.obligation import Result
 
@@ -39,7 +39,8 @@ async def list_all() -> None:
 
 @windows.command(
     epilog=example(
-        "coalition windows close                       (whatever is due)",
+        "coalition windows close                       (whatever is due, once you say yes)",
+        "coalition windows close --all                 (whatever is due)",
         "coalition windows close 2026-11 --dry-run",
         "coalition windows close 2026-11 --early",
     )
@@ -47,17 +48,21 @@ async def list_all() -> None:
 @click.argument("label", required=False)
 @click.option("--dry-run", is_flag=True, help="Say what it would come to; change nothing.")
 @click.option("--early", is_flag=True, help="Close it now, before its end.")
+@click.option("--all", "close_all", is_flag=True, help="Close all that are due without asking.")
 @runs
-async def close(label: str | None, dry_run: bool, early: bool) -> None:
+async def close(label: str | None, dry_run: bool, early: bool, close_all: bool) -> None:
     """Close the window LABEL and net it; without LABEL, every window that is due.
 
-    Closing it again shows what it came to the first time.
+    More than one are listed, and closed once you say yes. Closing a window again shows what it came
+    to the first time.
     """
     now = datetime.now(UTC)
     async with opened() as (engine, _):
         if label is None:
             if dry_run or early:
                 raise click.UsageError("Name the window: coalition windows close 2026-11 --dry-run")
+            if not close_all:
+                await _confirm_due(engine, now)
             with console.status("Closing what is due ..."):
                 closed = await close_due(engine, now)
             click.echo(f"Closed: {', '.join(closed)}." if closed else "No window is due.")
@@ -69,6 +74,24 @@ async def close(label: str | None, dry_run: bool, early: bool) -> None:
     if dry_run:
         click.echo(f"{label} would come to this (nothing was changed):")
     _show(result)
+
+
+async def _confirm_due(engine: AsyncEngine, now: datetime) -> None:
+    """List the windows that are due where they are more than one, and ask. What is closed stays so.
+
+    Raises ClickException where nobody answers, Abort where the answer is no.
+    """
+    due = await due_labels(engine, now)
+    if len(due) < 2:
+        return
+    click.echo(f"{len(due)} windows are due: {', '.join(due)}.")
+    try:
+        click.confirm("Close them all, for good?", abort=True)
+    except click.Abort as no:
+        raise click.ClickException(
+            "Nothing was closed. To close them all, answer y or add --all; to close the oldest "
+            f"only, name it: coalition windows close {due[0]}"
+        ) from no
 
 
 async def _check_end(engine: AsyncEngine, label: str, now: datetime) -> None:
@@ -104,7 +127,7 @@ def _show(result: Result) -> None:
 )
 @click.argument("label")
 @click.argument("merchant")
-@click.option("--format", "kind", type=click.Choice(FORMATS), default="csv", show_default=True)
+@click.option("--format", "kind", type=click.Choice([*FORMATS]), default="csv", show_default=True)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -112,8 +135,13 @@ def _show(result: Result) -> None:
     help="A file to write.",
 )
 @runs
-async def statement(label: str, merchant: str, kind: Format, out: Path | None) -> None:
+async def statement(label: str, merchant: str, kind: str, out: Path | None) -> None:
     """Write MERCHANT's statement of the closed window LABEL."""
+    # A label begins with a digit, and a merchant's code with a letter.
+    if label[:1].isalpha() and merchant[:1].isdigit():
+        raise click.UsageError(
+            f"The window comes first, then the merchant: coalition statement {merchant} {label}"
+        )
     if out is None and kind == "xlsx":
         raise click.UsageError("An XLSX file needs a place: --out telecom.xlsx")
     async with opened() as (engine, _), engine.begin() as connection:

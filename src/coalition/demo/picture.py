@@ -48,9 +48,11 @@ def matrix_svg(
     points: Counter[tuple[str, str]] = Counter()
     amounts: Counter[tuple[str, str]] = Counter()
     for result in results:
-        paths = {path.path_no: path for path in result.paths if path.kind == "redemption"}
-        for path in paths.values():
-            points[path.origin, path.redeemer] += path.quantity
+        for path in result.paths:
+            if path.kind == "redemption":
+                points[path.origin, path.redeemer] += path.quantity
+        lines = (*result.paths, *result.tills)
+        paths = {line.path_no: line for line in lines if line.kind == "redemption"}
         for due in result.obligations:
             if due.path_no in paths and due.currency == currency:
                 path = paths[due.path_no]

@@ -22,6 +22,18 @@ class Rate(msgspec.Struct, frozen=True):
     per: int
 
 
+def check_purchase(amount: int | None, items: Iterable[Item]) -> None:
+    """Raise ValueError, with a message for the caller, where items add up to more than amount."""
+    if amount is None:
+        return
+    itemised = sum(item.amount for item in items)
+    if itemised > amount:
+        raise ValueError(
+            f"items add up to {itemised} minor units, more than the amount {amount}: "
+            "state the whole purchase in amount, or leave amount out"
+        )
+
+
 def points_for(rates: Iterable[Rate], amount: int | None, items: Sequence[Item]) -> int:
     """Points that one purchase earns: exact over all its parts, floored once at the end.
 
@@ -29,8 +41,9 @@ def points_for(rates: Iterable[Rate], amount: int | None, items: Sequence[Item])
     items' sum by earns at the "*" rate. None: the items' sum. An item whose category has no rate
     earns at "*"; without a "*" rate that earns nothing.
 
-    Raises ValueError, with a message for the caller, where the items add up to more than amount.
+    Raises ValueError as check_purchase() does.
     """
+    check_purchase(amount, items)
     by_category = {rate.category: rate for rate in rates}
     whatever_else = by_category.get(ANY_CATEGORY)
     itemised = 0
@@ -40,11 +53,6 @@ def points_for(rates: Iterable[Rate], amount: int | None, items: Sequence[Item])
         rate = by_category.get(item.category, whatever_else) if item.category else whatever_else
         points, per = _add(points, per, rate, item.amount)
     if amount is not None:
-        if itemised > amount:
-            raise ValueError(
-                f"items add up to {itemised} minor units, more than the amount {amount}: "
-                "state the whole purchase in amount, or leave amount out"
-            )
         points, per = _add(points, per, whatever_else, amount - itemised)
     return points // per
 

@@ -4,6 +4,7 @@ Which code applies is decided elsewhere; here every exception becomes an answer,
 program's insides leaves with it.
 """
 
+import time
 from typing import Any
 
 import asyncpg
@@ -134,11 +135,18 @@ def on_any_error(request: AnyRequest, error: Exception) -> Response[Problem]:
 def on_unexpected_error(request: AnyRequest, error: Exception) -> Response[Problem]:
     """503 for a database that is away or has no connection left; else a mistake of ours, 500."""
     if _is_connection_lost(error):
-        log.error("database unavailable", path=request.url.path, error=in_a_line(error))
+        _tell_unavailable(request, error)
         detail = "the database cannot be reached right now; try again with the same Idempotency-Key"
         return _answer(request, Code.BUSY, 503, detail, {"Retry-After": "1"})
     log.error("unexpected error", path=request.url.path, exception=in_full(error))
     return _answer(request, Code.INTERNAL, 500, "the program failed; the failure is in its log")
+
+
+def _tell_unavailable(request: AnyRequest, error: Exception) -> None:
+    more = request.app.state["services"].outage_lines.due(time.monotonic())
+    if more is not None:
+        path = request.url.path
+        log.error("database unavailable", path=path, error=in_a_line(error), **more)
 
 
 def _answer(

@@ -1,7 +1,7 @@
 """What the handlers work with: the database, the ledger, keys, meters, batches and the clock."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,6 +11,7 @@ from coalition.edge.access import Access
 from coalition.edge.meters import Meters
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
+from coalition.logs import Sparing
 from coalition.terms.book import Book
 
 
@@ -25,6 +26,7 @@ class Services:
     meters: Meters
     batches: BatchService
     clock: Callable[[], datetime]
+    outage_lines: Sparing = field(default_factory=Sparing)
 
     @property
     def book(self) -> Book:

@@ -10,6 +10,7 @@ from coalition.ledger.commands import (
     Answer,
     BurnAnswer,
     EarnAnswer,
+    GivenLot,
     NewLot,
     ReversalAnswer,
     TakenLeg,
@@ -78,16 +79,21 @@ def reversal_answer(posting: Posting, legs: Sequence[Leg], window: str) -> Rever
 
 
 def transfer_answer(
-    posting: Posting, legs: Sequence[Leg], to_card: int, window: str
+    posting: Posting, legs: Sequence[Leg], lots: Sequence[Lot], to_card: int, window: str
 ) -> TransferAnswer:
-    """`legs`: those the transfer took from the giver's lots."""
+    """`legs`: those the transfer took from the giver's lots; `lots`: what each became."""
     return TransferAnswer(
         member_id=posting.member_id,
+        taker_id=posting.peer_member_id or 0,
         transfer_no=posting.posting_no,
         from_card=posting.card or 0,
         to_card=to_card,
         points=-posting.change,
         legs=tuple(TakenLeg(leg.lot_no, leg.origin_id, leg.points) for leg in legs),
+        lots=tuple(
+            GivenLot(lot.lot_no, lot.origin_id, lot.points, lot.granted_until, leg.lot_no)
+            for leg, lot in zip(legs, lots, strict=True)
+        ),
         available=posting.available_after,
         recorded_at=posting.recorded_at,
         window=window,
@@ -102,7 +108,9 @@ def replayed_answer(
     to_card: int,
     window: str,
 ) -> Answer:
-    """The answer a posting gave when it was made. `burn` is the one it made or is about."""
+    """The answer a posting gave when it was made. `burn` is the one it made or is about, `lots` are
+    those it made: an earn its member's, a transfer the taker's.
+    """
     if posting.kind == "earn":
         return earn_answer(posting, lots, window)
     if posting.kind in _STATUS_AFTER:
@@ -111,7 +119,7 @@ def replayed_answer(
     if posting.kind in ("reverse_burn", "reverse_earn"):
         return reversal_answer(posting, legs, window)
     assert posting.kind == "transfer_out", f"a {posting.kind} is never asked for under a key"
-    return transfer_answer(posting, legs, to_card, window)
+    return transfer_answer(posting, legs, lots, to_card, window)
 
 
 def _taken(legs: Sequence[Leg]) -> tuple[TakenLeg, ...]:

@@ -10,27 +10,34 @@ from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Req
 from coalition.ledger.legs import put_back, write_legs
 from coalition.ledger.state import BurnRow, Member, Posting, State
 from coalition.ledger.take import Short, give_back, take_lots
-from coalition.terms.book import Book, Merchant
+from coalition.terms.book import Book
+from coalition.terms.terms import Terms
 
 
-def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
-    """Take points at the asker's till: posted at once, or held (hold_seconds) to be captured."""
+def against_terms(request: Request, command: Burn, book: Book) -> Refused | None:
+    """The refusal of a burn that the merchant's terms call invalid, whosever card it is."""
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant redeems points; use a merchant's key.")
-    refusal = (
-        before_joining(command.occurred_at, merchant, book)
-        or _hold_limit(command, merchant)
-        or _limits(command, merchant)
-        or suspended(merchant)
-    )
+    terms = book.terms_today(merchant, request.now)
+    return before_joining(command.occurred_at, merchant, book) or _hold_limit(command, terms)
+
+
+def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
+    """Take points at the asker's till: posted at once, or held (hold_seconds) to be captured.
+
+    What against_terms() refuses is not asked again.
+    """
+    merchant = book.merchants[request.merchant_id]
+    terms = book.terms_today(merchant, request.now)
+    refusal = _limits(command, terms) or suspended(merchant)
     if refusal is not None:
         return refusal
     taken = take_lots(member.lots_in_order(), command.points, command.take, request.merchant_id)
     if isinstance(taken, Short):
         return short(taken, book)
     on = book.business_date(request.merchant_id, command.occurred_at)
-    row = _new_burn(request, command, member, on, state, book)
+    row = _new_burn(request, command, member, on, terms, state)
     state.record_burn(member, row)
     about = None if row.window_id is None else window_about(command.occurred_at, state, book)
     write_legs(row, taken, row.burn_no, about, member, state)
@@ -55,10 +62,10 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
 
 
 def _new_burn(
-    request: Request, command: Burn, member: Member, on: date, state: State, book: Book
+    request: Request, command: Burn, member: Member, on: date, terms: Terms, state: State
 ) -> BurnRow:
     held = command.hold_seconds is not None
-    longest = book.merchants[request.merchant_id].terms.hold_seconds_max
+    longest = terms.hold_seconds_max
     until = request.now + timedelta(seconds=command.hold_seconds or longest)
     return BurnRow(
         member_id=member.account.member_id,
@@ -76,21 +83,19 @@ def _new_burn(
     )
 
 
-def _hold_limit(command: Burn, merchant: Merchant) -> Refused | None:
-    longest = merchant.terms.hold_seconds_max
+def _hold_limit(command: Burn, terms: Terms) -> Refused | None:
+    longest = terms.hold_seconds_max
     if command.hold_seconds is not None and command.hold_seconds > longest:
-        return Refused(
-            Code.INVALID, f"hold_seconds: {merchant.terms.code} may hold {longest} s at most."
-        )
+        return Refused(Code.INVALID, f"hold_seconds: {terms.code} may hold {longest} s at most.")
     return None
 
 
-def _limits(command: Burn, merchant: Merchant) -> Refused | None:
-    most = merchant.terms.points_per_burn_max
+def _limits(command: Burn, terms: Terms) -> Refused | None:
+    most = terms.points_per_burn_max
     if most is not None and command.points > most:
         return Refused(
             Code.LIMIT_REACHED,
-            f"{command.points} points in one burn; {merchant.terms.code} allows {most}.",
+            f"{command.points} points in one burn; {terms.code} allows {most}.",
         )
     return None
 

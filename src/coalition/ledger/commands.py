@@ -172,13 +172,27 @@ class ReversalAnswer(msgspec.Struct, frozen=True, gc=False):
     window: str
 
 
+class GivenLot(msgspec.Struct, frozen=True, gc=False):
+    """A lot that a transfer made for its taker, and the giver's lot that its points come from."""
+
+    lot_no: int
+    origin_id: int
+    points: int
+    expires_on: date | None
+    from_lot_no: int
+
+
 class TransferAnswer(msgspec.Struct, frozen=True, gc=False):
+    """member_id is the giver, whose lots the legs name; lots are those of the taker."""
+
     member_id: int
+    taker_id: int
     transfer_no: int
     from_card: int
     to_card: int
     points: int
     legs: tuple[TakenLeg, ...]
+    lots: tuple[GivenLot, ...]
     available: int
     recorded_at: datetime
     window: str

@@ -47,6 +47,9 @@ def decide(request: Request, state: State, book: Book) -> Outcome:
 
 
 def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -> Outcome:
+    known = _replay(request, state) or _against_terms(request, command, book)
+    if known is not None:
+        return known
     member = _holder(command.card, state)
     if member is None:
         return unknown_card(command.card)
@@ -57,6 +60,13 @@ def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -
     if isinstance(command, Earn):
         return _remember(request, state, earns.earn(request, command, member, state, book))
     return _remember(request, state, burns.burn(request, command, member, state, book))
+
+
+def _against_terms(request: Request, command: Earn | Burn, book: Book) -> Refused | None:
+    """What the merchant's terms call invalid, whosever card it is."""
+    if isinstance(command, Earn):
+        return earns.against_terms(request, command, book)
+    return burns.against_terms(request, command, book)
 
 
 def _on_burn(
@@ -127,18 +137,23 @@ def _holder(number: int, state: State) -> Member | None:
     return state.members.get(card.member_id) if card else None
 
 
-def _known(request: Request, state: State, *cards: int) -> Outcome | None:
-    """What is settled before the command is looked at: a replay, a dead card, a key used before.
-
-    A replay comes first: its answer is the same whatever became of the card.
-    """
+def _replay(request: Request, state: State) -> Done | None:
+    """The first answer, where this was posted before: whatever became of the card or the terms."""
     earlier = state.seen.get(request.request_id) if request.request_id else None
     if earlier is not None and earlier.body_hash == request.body_hash:
         return Done(earlier.answer, replayed=True)
+    return None
+
+
+def _known(request: Request, state: State, *cards: int) -> Outcome | None:
+    """What is settled before the command is looked at: a replay, a dead card, a key used before."""
+    replay = _replay(request, state)
+    if replay is not None:
+        return replay
     for number in cards:
         if state.cards[number].status != "active":
             return card_not_active(number, state.cards[number].status)
-    return key_reused() if earlier is not None else None
+    return key_reused() if request.request_id in state.seen else None
 
 
 def _remember(request: Request, state: State, outcome: Outcome) -> Outcome:

@@ -1,7 +1,7 @@
 """Deciding an earn: what a purchase is worth, the lot it makes, and the debt it first pays."""
 
 from coalition.earning.purchase import POINTS_MAX
-from coalition.earning.rates import points_for
+from coalition.earning.rates import check_purchase, points_for
 from coalition.earning.validity import last_good_day
 from coalition.errors import Code
 from coalition.ledger import journal
@@ -10,25 +10,48 @@ from coalition.ledger.checks import before_joining, suspended, window_about
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
 from coalition.ledger.legs import pay_debts
 from coalition.ledger.state import Lot, Member, State
-from coalition.terms.book import Book, Merchant
+from coalition.terms.book import Book
+from coalition.terms.terms import Terms
 
 
-def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
-    """Grant the points of one purchase as one lot of the merchant's origin."""
+def against_terms(request: Request, command: Earn, book: Book) -> Refused | None:
+    """The refusal of an earn that the merchant's terms call invalid, whosever card it is."""
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant issues points; use a merchant's key.")
     early = before_joining(command.occurred_at, merchant, book)
     if early is not None:
         return early
-    points = _worth(command, merchant)
+    terms = merchant.on(book.business_date(request.merchant_id, command.occurred_at))
+    if command.points is not None and not terms.points_outright:
+        return Refused(
+            Code.INVALID,
+            f"The terms of {terms.code} do not let it grant points outright; send the "
+            "purchase's amount instead.",
+        )
+    try:
+        check_purchase(command.amount, command.items)
+    except ValueError as error:
+        return Refused(Code.INVALID, str(error))
+    return None
+
+
+def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
+    """Grant the points of one purchase as one lot of the merchant's origin.
+
+    What against_terms() refuses is not asked again.
+    """
+    merchant = book.merchants[request.merchant_id]
+    on = book.business_date(request.merchant_id, command.occurred_at)
+    terms = merchant.on(on)
+    points = _worth(command, terms)
     if isinstance(points, Refused):
         return points
-    refusal = _limits(points, merchant, member) or suspended(merchant)
+    today = book.terms_today(merchant, request.now)
+    refusal = _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal
-    on = book.business_date(request.merchant_id, command.occurred_at)
-    expires_on = last_good_day(merchant.terms.validity, on)
+    expires_on = last_good_day(terms.validity, on)
     if expires_on is not None and expires_on < book.today(request.now):
         return Refused(
             Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
@@ -71,35 +94,26 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     return Done(earn_answer(posting, [lot], state.window.label))
 
 
-def _worth(command: Earn, merchant: Merchant) -> int | Refused:
+def _worth(command: Earn, terms: Terms) -> int | Refused:
     if command.points is not None:
-        if not merchant.terms.points_outright:
-            return Refused(
-                Code.INVALID,
-                f"The terms of {merchant.terms.code} do not let it grant points outright; send the "
-                "purchase's amount instead.",
-            )
         return command.points
-    try:
-        points = points_for(merchant.terms.rates, command.amount, command.items)
-    except ValueError as error:
-        return Refused(Code.INVALID, str(error))
+    points = points_for(terms.rates, command.amount, command.items)
     if points == 0:
         return Refused(
             Code.NOTHING_EARNED,
-            f"This purchase comes to 0 points under the terms of {merchant.terms.code}.",
+            f"This purchase comes to 0 points under the terms of {terms.code}.",
         )
     if points > POINTS_MAX:
         return Refused(Code.LIMIT_REACHED, f"{points} points in one earn; at most {POINTS_MAX}.")
     return points
 
 
-def _limits(points: int, merchant: Merchant, member: Member) -> Refused | None:
-    most = merchant.terms.points_per_earn_max
+def _limits(points: int, terms: Terms, member: Member) -> Refused | None:
+    most = terms.points_per_earn_max
     if most is not None and points > most:
         return Refused(
             Code.LIMIT_REACHED,
-            f"{points} points in one earn; the terms of {merchant.terms.code} allow {most}.",
+            f"{points} points in one earn; the terms of {terms.code} allow {most}.",
         )
     if member.account.available + member.account.held + points > BALANCE_MAX:
         return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")

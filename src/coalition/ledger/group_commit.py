@@ -18,6 +18,7 @@ from coalition.failures import in_a_line
 from coalition.ledger.commands import Outcome, Request
 from coalition.ledger.connection import KeptConnection
 from coalition.ledger.post import Ledger
+from coalition.logs import Sparing
 
 log = structlog.get_logger()
 
@@ -60,6 +61,7 @@ class GroupCommit:
         self._deadlines: list[tuple[float, asyncio.Future[Outcome]]] = []
         self._watch: asyncio.Task[None] | None = None
         self._stopping = False
+        self._sparing = Sparing()
         self.groups = 0
         self.posted = 0
 
@@ -171,7 +173,7 @@ class GroupCommit:
         try:
             outcomes = await self._ledger.post([request for request, _ in group], kept)
         except Exception as error:
-            log.error("group_failed", size=len(group), error=in_a_line(error))
+            self._tell(len(group), error)
             for _, waiting in group:
                 if not waiting.done():
                     waiting.set_exception(error)
@@ -182,6 +184,11 @@ class GroupCommit:
                 if not waiting.done():
                     waiting.set_result(outcome)
         self._let_twins_go(group)
+
+    def _tell(self, size: int, error: Exception) -> None:
+        more = self._sparing.due(asyncio.get_running_loop().time())
+        if more is not None:
+            log.error("group_failed", size=size, error=in_a_line(error), **more)
 
     def _let_twins_go(self, group: list[_Waiting]) -> None:
         for request, _ in group:

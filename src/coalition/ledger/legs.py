@@ -188,6 +188,6 @@ def _revive(lot: Lot, taken: Leg, today: date, book: Book) -> None:
     # other points of their lot may have come back before them.
     if good_until < today:
         origin = book.merchants.get(lot.origin_id)
-        grace_days = origin.terms.validity.grace_days if origin else 30
+        grace_days = origin.on(today).validity.grace_days if origin else 30
         lot.expires_on = max(lot.expires_on, today + timedelta(days=grace_days))
         lot.first_expires_on = granted_until

@@ -211,6 +211,8 @@ async def _recall(
     labels = {window.window_id: window.label for window in book.windows}
     earns = {(p.member_id, p.posting_no) for p in seen if p.kind == "earn"}
     lots = await rows.lots_of_earns(connection, earns)
+    gifts = {(p.member_id, p.posting_no) for p in seen if p.kind == "transfer_out"}
+    lots |= await rows.lots_of_gifts(connection, gifts)
     to_cards: dict[UUID | None, int] = {
         request.request_id: request.command.to_card
         for request in requests

@@ -11,6 +11,7 @@ from datetime import datetime
 
 import asyncpg
 import structlog
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.errors import Code
@@ -22,6 +23,8 @@ from coalition.ledger.load import load
 from coalition.ledger.save import save
 from coalition.terms.book import Book
 from coalition.terms.store import load_book
+from settlement.service import WindowBusyError, flip_due
+from settlement.window import Calendar
 
 log = structlog.get_logger()
 
@@ -35,6 +38,8 @@ LOCK_TIMEOUT_MS_MIN = 100
 # Every statement of a posting looks rows up by their keys. A plan made while a table was small
 # would scan it, and would be kept while it grows.
 _BEGIN = "begin; set local lock_timeout = {lock_timeout_ms}; set local enable_seqscan = off"
+
+_HAS_BEGUN = "select exists (select from posting)"
 
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _REFUSED = (
@@ -57,6 +62,8 @@ class Ledger:
         self.engine = engine
         self._book: Book | None = None
         self._synced_at: datetime | None = None
+        # Whether anything was ever posted. Once it was, it stays so.
+        self._has_begun = False
 
     @property
     def book(self) -> Book:
@@ -71,6 +78,16 @@ class Ledger:
         """Load the book again: the terms were synced, or a window was closed."""
         async with self.engine.begin() as connection:
             self._book = await load_book(connection)
+
+    async def _is_refreshed(self) -> bool:
+        """Load the book again; False where the database went away meanwhile."""
+        try:
+            await self.refresh()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return False
+        return True
 
     async def post(
         self, requests: Sequence[Request], kept: KeptConnection | None = None
@@ -117,8 +134,14 @@ class Ledger:
                 return await self._attempt(requests, kept, lock_timeout_ms)
             except _BookChangedError as changed:
                 # Read the book outside, or a writer would hold one connection and wait for another.
-                await self.refresh()
-                self._synced_at = changed.synced_at
+                if await self._is_refreshed():
+                    self._synced_at = changed.synced_at
+                continue
+            except _NotBegunError as first:
+                try:
+                    await self._begin(first.now)
+                except WindowBusyError as busy:
+                    return [Refused(Code.BUSY, str(busy))] * len(requests)
                 continue
             except _AGAIN:
                 if attempt == ATTEMPTS_MAX:
@@ -166,8 +189,24 @@ class Ledger:
         if state.window.window_id != open_known or synced_at != self._synced_at:
             raise _BookChangedError(synced_at)
         outcomes = [decide(request, state, book) for request in requests]
+        if state.new_postings and not self._has_begun:
+            now = max(request.now for request in requests)
+            if state.window.closes_at <= now and not await driver.fetchval(_HAS_BEGUN):
+                raise _NotBegunError(now)
         await save(driver, state)
+        self._has_begun = self._has_begun or bool(state.new_postings)
         return outcomes
+
+    async def _begin(self, now: datetime) -> None:
+        """Flip the windows before the first posting, empty, so that it falls into its own.
+
+        Nothing is closed before something is posted (jobs.py), so that a coalition may bring its
+        history along; the calendar may have moved on for years by then.
+        """
+        house, zone = self.book.house, self.book.house_zone
+        calendar = Calendar(house.window_rule, zone, house.first_window_on)
+        await flip_due(self.engine, calendar, now)
+        await self.refresh()
 
 
 class _BookChangedError(Exception):
@@ -176,6 +215,14 @@ class _BookChangedError(Exception):
     def __init__(self, synced_at: datetime) -> None:
         super().__init__()
         self.synced_at = synced_at
+
+
+class _NotBegunError(Exception):
+    """The first posting of all comes when the calendar has moved on from the open window."""
+
+    def __init__(self, now: datetime) -> None:
+        super().__init__()
+        self.now = now
 
 
 class SchemaChangedError(Exception):

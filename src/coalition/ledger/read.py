@@ -4,11 +4,13 @@ Who may see what is the API's to say; what is shown is as of the statement's sta
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from typing import Any
 
 import asyncpg
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.database import raw
@@ -18,11 +20,14 @@ from coalition.terms.book import Book, Window
 
 # How many columns of a row are known here; what a later migration adds comes behind them. A burn's
 # card and legs are rows of their own.
-_ACCOUNT_WIDTH, _LOT_WIDTH, _LEG_WIDTH = (len(one.__struct_fields__) for one in (Account, Lot, Leg))
-_BURN_WIDTH = len(BurnRow.__struct_fields__) - 2
+_ACCOUNT_COLUMNS, _LOT_COLUMNS, _LEG_COLUMNS = (
+    len(one.__struct_fields__) for one in (Account, Lot, Leg)
+)
+_BURN_COLUMNS = len(BurnRow.__struct_fields__) - 2
 # Of rows that are never written.
-_NEVER = datetime.max.replace(tzinfo=UTC)
-_NO_WINDOW = Window(0, "", _NEVER, _NEVER, is_open=False)
+_NO_WINDOW = Window(
+    0, "", datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), False
+)
 
 # With what time alone may still do to the points: open lots, held burns with their legs and lots,
 # and debts. Whole rows, which lapses.py works on as it does when it is asked to write.
@@ -51,20 +56,20 @@ _HISTORY = text("""
 _BURN = text("""
     select b.redeemer_id, b.kind::text, b.status::text, b.points, b.returned, b.hold_expires_at,
            p.card_number, p.occurred_at, p.recorded_at, p.reference, w.label as window,
-           l.lot_no, l.origin_id, l.points as leg_points, l.earned_at, e.reference as earn_reference
+           g.lot_no, g.origin_id, g.points as leg_points, g.occurred_on, l.earned_at,
+           e.reference as earn_reference, m.kind::text as movement, m.occurred_at as leg_at,
+           gw.label as leg_window, aw.label as about
     from burn b
     join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no
     left join settlement_window w on w.window_id = b.window_id
-    left join lateral (
-        select g.lot_no, g.origin_id, sum(g.points)::bigint as points,
-               min((g.posting_no::bigint << 32) + g.leg_no) as place, lot.earned_at, lot.earn_no
-        from leg g join lot using (member_id, lot_no)
-        where g.member_id = b.member_id and g.burn_no = b.burn_no
-        group by g.lot_no, g.origin_id, lot.earned_at, lot.earn_no having sum(g.points) > 0
-    ) l on true
-    left join posting e on e.member_id = b.member_id and e.posting_no = l.earn_no
+    left join leg g on g.member_id = b.member_id and g.burn_no = b.burn_no
+    left join lot l on l.member_id = g.member_id and l.lot_no = g.lot_no
+    left join posting e on e.member_id = l.member_id and e.posting_no = l.earn_no
+    left join posting m on m.member_id = g.member_id and m.posting_no = g.posting_no
+    left join settlement_window gw on gw.window_id = g.window_id
+    left join settlement_window aw on aw.window_id = g.about_window_id
     where b.member_id = :member_id and b.burn_no = :burn_no
-    order by l.place
+    order by g.posting_no, g.leg_no
 """)
 _LOT = text("""
     select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.expires_on, l.earn_no,
@@ -126,8 +131,29 @@ class LegOfBurn:
 
 
 @dataclass(frozen=True, slots=True)
+class LegWritten:
+    """A leg as it was written: points is negative where movement (a kind of posting) gave back.
+
+    on is the business date whose price counts, window where the leg is settled (None: held only),
+    about the earlier window that it belongs to.
+    """
+
+    lot_no: int
+    origin_id: int
+    movement: str
+    points: int
+    at: datetime
+    on: date
+    window: str | None
+    about: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class BurnView:
-    """A burn as it stands. points counts what was taken, returned what reversals gave back."""
+    """A burn as it stands. points counts what was taken, returned what reversals gave back.
+
+    legs is what is left of it, history every leg that was ever written for it, in order.
+    """
 
     redeemer_id: int
     kind: str
@@ -141,6 +167,7 @@ class BurnView:
     reference: str | None
     window: str | None
     legs: tuple[LegOfBurn, ...]
+    history: tuple[LegWritten, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +226,12 @@ async def card_view(
 
 
 def _member(row: asyncpg.Record) -> Member:
-    member = Member(Account(*row["account"][:_ACCOUNT_WIDTH]), lots_loaded=True)
-    member.lots = {lot[1]: Lot(*lot[:_LOT_WIDTH]) for lot in row["lots"] or ()}
+    member = Member(Account(*row["account"][:_ACCOUNT_COLUMNS]), lots_loaded=True)
+    member.lots = {lot[1]: Lot(*lot[:_LOT_COLUMNS]) for lot in row["lots"] or ()}
     for burn in row["burns"] or ():
-        member.burns[burn[1]] = BurnRow(*(*burn[:_BURN_WIDTH], None, []))
+        member.burns[burn[1]] = BurnRow(*(*burn[:_BURN_COLUMNS], None))
     for leg in row["legs"] or ():
-        member.burns[leg[3]].legs.append(Leg(*leg[:_LEG_WIDTH]))
+        member.burns[leg[3]].legs.append(Leg(*leg[:_LEG_COLUMNS]))
     member.debts = {debt[1]: debt[2] for debt in row["debts"] or ()}
     return member
 
@@ -239,11 +266,7 @@ async def burn_view(
         return None
     first = rows[0]
     is_over = first.status == "held" and first.hold_expires_at <= now
-    legs = tuple(
-        LegOfBurn(row.lot_no, row.origin_id, row.leg_points, row.earned_at, row.earn_reference)
-        for row in rows
-        if row.lot_no is not None and not is_over
-    )
+    written = [row for row in rows if row.lot_no is not None]
     return BurnView(
         redeemer_id=first.redeemer_id,
         kind=first.kind,
@@ -256,8 +279,27 @@ async def burn_view(
         recorded_at=first.recorded_at,
         reference=first.reference,
         window=first.window,
-        legs=legs,
-    )
+        legs=() if is_over else _left(written),
+        history=tuple(
+            LegWritten(
+                row.lot_no, row.origin_id, row.movement, row.leg_points, row.leg_at,
+                row.occurred_on, row.leg_window, row.about,
+            )
+            for row in written
+        ),
+    )  # fmt: skip
+
+
+def _left(written: Iterable[Row[Any]]) -> tuple[LegOfBurn, ...]:
+    """What a burn still holds of each lot, in the order in which they were taken."""
+    left: dict[int, LegOfBurn] = {}
+    for row in written:
+        before = left[row.lot_no].points if row.lot_no in left else 0
+        points = before + row.leg_points
+        left[row.lot_no] = LegOfBurn(
+            row.lot_no, row.origin_id, points, row.earned_at, row.earn_reference
+        )
+    return tuple(leg for leg in left.values() if leg.points)
 
 
 async def lot_view(connection: AsyncConnection, member_id: int, lot_no: int) -> LotView | None:

@@ -13,8 +13,9 @@ from coalition.ledger.state import BurnRow, EarnRow, Leg, Lot
 Keys = set[tuple[int, int]]
 
 _LOT_COLUMNS = """
-lot.member_id, lot_no, earn_no, origin_id, kind::text, points, remaining, earned_at, earned_on,
-expires_on, window_id, about_window_id, first_expires_on
+lot.member_id, lot.lot_no, lot.earn_no, lot.origin_id, lot.kind::text, lot.points, lot.remaining,
+lot.earned_at, lot.earned_on, lot.expires_on, lot.window_id, lot.about_window_id,
+lot.first_expires_on
 """
 _LOTS = f"""
 select {_LOT_COLUMNS} from lot
@@ -23,6 +24,24 @@ where (member_id, lot_no) in (select * from unnest($1::bigint[], $2::int[]))
 _LOTS_OF_EARNS = f"""
 select {_LOT_COLUMNS} from lot
 where (member_id, earn_no) in (select * from unnest($1::bigint[], $2::int[])) order by lot_no
+"""
+# Giver and taker are locked together, so that one's gifts to the other are numbered in the same
+# order on both sides: the giver's third to this taker is the taker's third from this giver.
+_LOTS_OF_GIFTS = f"""
+select t.member_id, t.posting_no, {_LOT_COLUMNS}
+from unnest($1::bigint[], $2::int[]) as t (member_id, posting_no)
+join posting p on p.member_id = t.member_id and p.posting_no = t.posting_no
+cross join lateral (
+    select count(*) as before from posting o
+    where o.member_id = p.member_id and o.posting_no < p.posting_no and o.kind = 'transfer_out'
+      and o.peer_member_id = p.peer_member_id) given
+cross join lateral (
+    select i.member_id, i.posting_no from posting i
+    where i.member_id = p.peer_member_id and i.kind = 'transfer_in'
+      and i.peer_member_id = p.member_id
+    order by i.posting_no offset given.before limit 1) got
+join lot on lot.member_id = got.member_id and lot.earn_no = got.posting_no
+order by lot.lot_no
 """
 _HELD = """
 select member_id, burn_no from burn where status = 'held' and member_id = any($1::bigint[])
@@ -78,6 +97,17 @@ async def lots_of_earns(
     if wanted:
         for row in await connection.fetch(_LOTS_OF_EARNS, *_columns(wanted)):
             lots[(row[0], row[2])].append(Lot(*row))
+    return lots
+
+
+async def lots_of_gifts(
+    connection: asyncpg.Connection, wanted: Keys
+) -> dict[tuple[int, int], list[Lot]]:
+    """The taker's lots that each transfer made, by the giver's (member_id, posting_no)."""
+    lots: dict[tuple[int, int], list[Lot]] = defaultdict(list)
+    if wanted:
+        for row in await connection.fetch(_LOTS_OF_GIFTS, *_columns(wanted)):
+            lots[(row[0], row[1])].append(Lot(*row[2:]))
     return lots
 
 

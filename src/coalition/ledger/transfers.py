@@ -26,8 +26,8 @@ def transfer(
     first_new = len(state.new_legs)
     posting = _give(request, command, taken, giver, taker, state, book)
     legs = state.new_legs[first_new:]
-    _receive(request, command, taken, giver, taker, state, book)
-    return Done(transfer_answer(posting, legs, command.to_card, state.window.label))
+    lots = _receive(request, command, taken, giver, taker, state)
+    return Done(transfer_answer(posting, legs, lots, command.to_card, state.window.label))
 
 
 def _give(
@@ -66,26 +66,27 @@ def _receive(
     giver: Member,
     taker: Member,
     state: State,
-    book: Book,
-) -> None:
+) -> list[Lot]:
     number = taker.next_no()
-    for lot, points in taken:
-        state.record_lot(
-            taker,
-            Lot(
-                member_id=taker.account.member_id,
-                lot_no=taker.next_no(),
-                earn_no=number,
-                origin_id=lot.origin_id,
-                kind="transfer",
-                points=points,
-                remaining=points,
-                earned_at=request.now,
-                earned_on=book.business_date(request.merchant_id, request.now),
-                expires_on=lot.expires_on,
-                window_id=state.window.window_id,
-            ),
+    lots = [
+        Lot(
+            member_id=taker.account.member_id,
+            lot_no=taker.next_no(),
+            earn_no=number,
+            origin_id=lot.origin_id,
+            kind="transfer",
+            points=points,
+            remaining=points,
+            # Points are as old as when they were first earned, whoever has them now.
+            earned_at=lot.earned_at,
+            earned_on=lot.earned_on,
+            expires_on=lot.expires_on,
+            window_id=state.window.window_id,
         )
+        for lot, points in taken
+    ]
+    for lot in lots:
+        state.record_lot(taker, lot)
     taker.account.available += command.points
     journal.write(
         "transfer_in",
@@ -99,3 +100,4 @@ def _receive(
         peer_member_id=giver.account.member_id,
         is_keyed=False,
     )
+    return lots

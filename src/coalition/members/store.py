@@ -23,7 +23,7 @@ _MEMBER = text("""
                         body_hash)
     values (:enrolled_by, :external_ref, :phone, :birthday, :locale, :enrolled_at, :request_id,
             :body_hash)
-    on conflict (request_id) do nothing
+    on conflict do nothing
     returning member_id
 """)
 _ACCOUNT = text("insert into account (member_id) values (:member_id)")
@@ -35,6 +35,13 @@ _ENROLLED = text("""
     select m.member_id, m.body_hash, c.card_number
     from member m join card c using (member_id)
     where m.request_id = :request_id order by c.issued_at, c.status desc limit 1
+""")
+# The card in use: a card that was replaced since is of no use to who asks for its member.
+_OF_REF = text("""
+    select m.member_id, c.card_number
+    from member m join card c using (member_id)
+    where m.enrolled_by = :enrolled_by and m.external_ref = :external_ref and not m.repeats_ref
+      and c.status <> 'replaced'
 """)
 _LOCK = text("""
     select from account
@@ -56,9 +63,12 @@ class Enrolment:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
+    """replayed: by an earlier request under the same key. is_new: this request made the member."""
+
     member_id: int
     card: int
     replayed: bool = False
+    is_new: bool = True
 
 
 async def enrol(
@@ -72,6 +82,8 @@ async def enrol(
 ) -> Enrolled:
     """A new member with an account and a card; under the same request_id, the first one again.
 
+    Where enrolled_by has enrolled a member under this external_ref before, that member and its card
+    in use; nothing of it is changed.
     Raises CoalitionError, idempotency_key_reused, where that was asked with another body.
     """
     member_id: int | None = await connection.scalar(
@@ -88,16 +100,26 @@ async def enrol(
         },
     )
     if member_id is None:
-        assert request_id is not None, "only a request_id that is known already conflicts"
-        return await _enrolled_before(connection, request_id, body_hash)
+        # Whoever enrolled the same at the same moment has committed by now.
+        return await _enrolled_before(
+            connection, enrolment.external_ref, enrolled_by, request_id, body_hash
+        )
     await connection.execute(_ACCOUNT, {"member_id": member_id})
     return Enrolled(member_id, await _issue(connection, member_id, now))
 
 
 async def _enrolled_before(
-    connection: AsyncConnection, request_id: UUID, body_hash: int | None
+    connection: AsyncConnection,
+    external_ref: str | None,
+    enrolled_by: int,
+    request_id: UUID | None,
+    body_hash: int | None,
 ) -> Enrolled:
-    first = (await connection.execute(_ENROLLED, {"request_id": request_id})).one()
+    first = (await connection.execute(_ENROLLED, {"request_id": request_id})).one_or_none()
+    if first is None:
+        named = {"enrolled_by": enrolled_by, "external_ref": external_ref}
+        known = (await connection.execute(_OF_REF, named)).one()
+        return Enrolled(known.member_id, known.card_number, is_new=False)
     if first.body_hash != body_hash:
         raise CoalitionError(
             Code.IDEMPOTENCY_KEY_REUSED,

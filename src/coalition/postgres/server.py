@@ -23,19 +23,30 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from coalition.postgres import programs
+from coalition.postgres import machine, programs
 from coalition.postgres.programs import Account, EmbeddedError
+from coalition.postgres.sizing import settings_for
 
-__all__ = ["EmbeddedError", "EmbeddedServer", "scratch", "socket_path", "start", "stop", "url"]
+__all__ = [
+    "SMALL", "EmbeddedError", "EmbeddedServer", "scratch", "socket_path", "start", "stop", "url"
+]  # fmt: skip
 
 PORT = 5432
 SUPERUSER = "coalition"
 SCRATCH_PREFIX = "coalition-scratch-"
 SOCKET_PREFIX = "coalition-socket-"
 START_TIMEOUT_S = 60
+# After a crash, all that was written since the last checkpoint is read again: up to max_wal_size.
+RECOVERY_TIMEOUT_S = 1_800
+# The last checkpoint writes whatever the buffers hold that the disk does not.
+STOP_TIMEOUT_S = 300
 # sockaddr_un holds 107 characters on Linux and 103 on macOS; the socket's own name takes 15.
 SOCKET_FOLDER_CHARACTERS_MAX = 88
 DURABLE_BASES = ("/var/lib", "/var/tmp")
+# pg_isready: there is a server, and it takes no connection yet.
+_RECOVERING = 1
+# PostgreSQL's own settings, made for a small machine.
+SMALL: Mapping[str, str] = {}
 _SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -58,8 +69,9 @@ class EmbeddedServer:
 def start(folder: Path, *, options: Mapping[str, str] | None = None) -> EmbeddedServer:
     """Start the server of this folder, or join it where a process of ours started it already.
 
-    options are server settings (`{"fsync": "off"}`); whoever joins a running server takes its
-    settings as they are. Raises EmbeddedError, with the last lines of the server's log.
+    options are server settings (`{"fsync": "off"}`); None: those that fit this machine. Whoever
+    joins a running server takes its settings as they are. Raises EmbeddedError, with the last lines
+    of the server's log.
     """
     folder = folder.absolute()
     try:
@@ -80,7 +92,7 @@ def start(folder: Path, *, options: Mapping[str, str] | None = None) -> Embedded
             fcntl.flock(presence, fcntl.LOCK_SH)
             socket_folder = _running_socket(binaries, place, account)
             if socket_folder is None:
-                socket_folder = _launch(binaries, place, account, options or {})
+                socket_folder = _launch(binaries, place, account, options)
             _wait_until_ready(binaries, place, socket_folder, account)
         except BaseException:
             presence.close()
@@ -114,12 +126,12 @@ def socket_path(server: EmbeddedServer) -> Path:
 
 @contextlib.contextmanager
 def scratch(
-    *, options: Mapping[str, str] | None = None, base: Path | None = None
+    *, options: Mapping[str, str] | None = SMALL, base: Path | None = None
 ) -> Iterator[EmbeddedServer]:
     """A server in a fresh temporary folder, gone at the end with all that was in it.
 
-    base is where that folder is made, and has to be reachable for everybody; None: where
-    temporary files go.
+    options are as in start(). base is where that folder is made, and has to be reachable for
+    everybody; None: where temporary files go.
     """
     base = base or _temporary_base(programs.account_of_servers())
     _sweep(base)
@@ -219,8 +231,11 @@ def _running_socket(binaries: Path, place: Path, account: Account | None) -> Pat
 
 
 def _launch(
-    binaries: Path, place: Path, account: Account | None, options: Mapping[str, str]
+    binaries: Path, place: Path, account: Account | None, options: Mapping[str, str] | None
 ) -> Path:
+    if options is None:
+        # Given anew at every start, so that an older data folder and a changed machine have them.
+        options = settings_for(machine.memory_bytes(), machine.disk_free_bytes(place))
     if not (place / "data" / "PG_VERSION").exists():
         programs.make_data_folder(binaries, place, account, SUPERUSER, options)
     programs.check_version(binaries, place / "data", account)
@@ -231,13 +246,16 @@ def _launch(
     arguments = ["-p", str(PORT)]
     for name, value in settings.items():
         arguments += ["-c", f"{name}={value}"]
-    command = ["start", "-w", "-t", str(START_TIMEOUT_S), "-D", str(place / "data")]
+    command = ["start", "-w", "-t", str(RECOVERY_TIMEOUT_S), "-D", str(place / "data")]
     command += ["-l", str(place / "log"), "-o", shlex.join(arguments)]
     with contextlib.suppress(FileNotFoundError):
         (place / "log").replace(place / "log.before")
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while True:
-        done = programs.run(binaries / "pg_ctl", command, account, timeout_s=START_TIMEOUT_S + 30)
+        # It leaves at once where the server ends, however much time it has.
+        done = programs.run(
+            binaries / "pg_ctl", command, account, timeout_s=RECOVERY_TIMEOUT_S + 30
+        )
         if done.returncode == 0:
             return socket_folder
         log = programs.last_lines(place / "log")
@@ -271,10 +289,11 @@ def _drop_socket_folder(socket_folder: Path) -> None:
 def _wait_until_ready(
     binaries: Path, place: Path, socket_folder: Path, account: Account | None
 ) -> None:
-    deadline_s = time.monotonic() + START_TIMEOUT_S
+    started_s = time.monotonic()
     asked = ["-h", str(socket_folder), "-p", str(PORT), "-d", "postgres", "-q"]
-    while programs.run(binaries / "pg_isready", asked, account).returncode != 0:
-        if time.monotonic() > deadline_s:
+    while code := programs.run(binaries / "pg_isready", asked, account).returncode:
+        patience_s = RECOVERY_TIMEOUT_S if code == _RECOVERING else START_TIMEOUT_S
+        if time.monotonic() > started_s + patience_s:
             log = programs.last_lines(place / "log")
             raise EmbeddedError(f"PostgreSQL in {place} does not answer:\n{log}")
         time.sleep(0.1)
@@ -283,13 +302,14 @@ def _wait_until_ready(
 def _shut_down(binaries: Path, data_folder: Path, mode: str) -> None:
     status = data_folder.stat()
     account = Account(status.st_uid, status.st_gid) if os.geteuid() == 0 else None
-    command = ["stop", "-w", "-t", "60", "-D", str(data_folder), "-m"]
-    done = programs.run(binaries / "pg_ctl", [*command, mode], account, timeout_s=90)
+    command = ["stop", "-w", "-t", str(STOP_TIMEOUT_S), "-D", str(data_folder), "-m"]
+    wait_s = STOP_TIMEOUT_S + 30
+    done = programs.run(binaries / "pg_ctl", [*command, mode], account, timeout_s=wait_s)
     if done.returncode == 0:
         return
     recorded = programs.recorded_postmaster(data_folder)
     if recorded is not None and programs.is_postmaster(recorded[0], data_folder):
-        programs.run(binaries / "pg_ctl", [*command, "immediate"], account, timeout_s=90)
+        programs.run(binaries / "pg_ctl", [*command, "immediate"], account, timeout_s=wait_s)
 
 
 def _sweep(base: Path) -> None:

@@ -3,6 +3,7 @@
 It is what the pure middle reads instead of the database. Loading it is store.py.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -25,10 +26,47 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class DatedTerms:
+    """Terms in force from the day effective_from on. terms_no: the later recorded, the higher."""
+
+    terms_no: int
+    effective_from: date
+    terms: Terms
+
+
+def in_order_of_days(rows: Iterable[DatedTerms]) -> tuple[DatedTerms, ...]:
+    """Rows in the order in which they were recorded: the later of each day's, by day."""
+    by_day = {row.effective_from: row for row in rows}
+    return tuple(by_day[day] for day in sorted(by_day))
+
+
+@dataclass(frozen=True, slots=True)
 class Merchant:
+    """A merchant, and what it agreed to.
+
+    terms is its file without a date as it was last synced: who it is, and all that holds at once
+    (code, name, currency, time_zone, joined_on, suspended). For anything else ask on(day). dated
+    are in order of their days, one a day; empty: `terms` hold on every day.
+    """
+
     merchant_id: int
     terms: Terms
     zone: ZoneInfo
+    dated: tuple[DatedTerms, ...] = ()
+
+    def on(self, day: date) -> Terms:
+        """The terms in force on `day`; before the first day of any, the first."""
+        # Nearly every merchant has one only, and a till asks for each of its postings.
+        if len(self.dated) == 1:
+            return self.dated[0].terms
+        return self.in_force(day).terms if self.dated else self.terms
+
+    def in_force(self, day: date) -> DatedTerms:
+        """As on(), with their number; of a merchant from the database."""
+        for one in reversed(self.dated):
+            if one.effective_from <= day:
+                return one
+        return self.dated[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +83,10 @@ class Book:
     def today(self, now: datetime) -> date:
         """The coalition's date at `now`, by which points lapse: in the house's time zone."""
         return now.astimezone(self.house_zone).date()
+
+    def terms_today(self, merchant: Merchant, now: datetime) -> Terms:
+        """The terms in force at `now`, by the merchant's own date."""
+        return merchant.on(now.astimezone(merchant.zone).date())
 
     def business_date(self, merchant_id: int, at: datetime) -> date:
         """The day of `at` at the merchant's till, in its own time zone."""

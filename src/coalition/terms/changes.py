@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from coalition.errors import CoalitionError, Code
+from coalition.terms.dating import NewTerms, Rows, date_terms
 from coalition.terms.terms import HouseTerms, Terms
 
 
@@ -27,7 +28,7 @@ class SyncRefusedError(CoalitionError):
 class Change:
     """One thing that a sync does. kept: in the database but without a file; it is left as it is."""
 
-    kind: Literal["added", "updated", "price", "kept"]
+    kind: Literal["added", "updated", "terms", "price", "kept"]
     code: str
     detail: str
 
@@ -67,11 +68,14 @@ class Stored:
     """What the database holds now.
 
     open_from is the house's day on which the open window begins; None while no window was ever
-    closed. settled_on is, for each party, the last business date from open_from on that a closed
-    window holds all the same: its close came after that day had begun.
+    closed. terms holds every row of each merchant's dated terms, posted_on the last day of postings
+    of each whose terms change. settled_on is, for each party, the last business date from
+    open_from on that a closed window holds all the same: its close came after that day had begun.
     """
 
     parties: dict[str, Terms | HouseTerms]
+    terms: Rows
+    posted_on: dict[str, date]
     prices: dict[PriceKey, PointPrice]
     open_from: date | None
     settled_on: dict[str, date]
@@ -79,10 +83,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class SyncPlan:
-    """added and updated are whole terms, in the order in which they get their ids."""
+    """added and updated are whole files, in the order in which they get their ids."""
 
     added: list[Terms | HouseTerms]
     updated: list[Terms | HouseTerms]
+    terms: list[NewTerms]
     prices: dict[PriceKey, PointPrice]
     changes: list[Change]
 
@@ -90,10 +95,11 @@ class SyncPlan:
 def decide_sync(stored: Stored, house: HouseTerms, terms: list[Terms], today: date) -> SyncPlan:
     """What to add, update and append so that the database says what the files say.
 
-    today is the house's date: a stored price that is in force by then is never replaced. Raises
-    SyncRefusedError with every refusal.
+    terms are the merchants' files, those with a date too. today is the house's date: a stored price
+    that is in force by then is never replaced. Raises SyncRefusedError with every refusal.
     """
-    filed: list[Terms | HouseTerms] = [house, *sorted(terms, key=lambda one: one.code)]
+    files = sorted(terms, key=lambda one: (one.code, one.filed_for or date.min))
+    filed: list[Terms | HouseTerms] = [house, *(one for one in files if one.filed_for is None)]
     prices = {key: price for one in terms for key, price in prices_of(one).items()}
     new_prices = {
         key: prices[key] for key in sorted(prices) if stored.prices.get(key) != prices[key]
@@ -101,11 +107,14 @@ def decide_sync(stored: Stored, house: HouseTerms, terms: list[Terms], today: da
     refusals = _currency_refusals(stored, filed)
     refusals += _price_refusals(stored, new_prices, today)
     refusals += _removal_refusals(stored, prices, {one.code for one in filed})
+    new_terms, term_refusals = date_terms(stored.terms, files, stored.posted_on, today)
+    refusals += term_refusals
     if refusals:
         raise SyncRefusedError(refusals)
     added = [one for one in filed if one.code not in stored.parties]
     updated = [one for one in filed if stored.parties.get(one.code, one) != one]
-    return SyncPlan(added, updated, new_prices, _changes(stored, filed, new_prices))
+    changes = _changes(stored, filed, new_terms, new_prices)
+    return SyncPlan(added, updated, new_terms, new_prices, changes)
 
 
 def prices_of(terms: Terms) -> dict[PriceKey, PointPrice]:
@@ -185,7 +194,10 @@ def _removal_refusals(
 
 
 def _changes(
-    stored: Stored, filed: list[Terms | HouseTerms], new_prices: dict[PriceKey, PointPrice]
+    stored: Stored,
+    filed: list[Terms | HouseTerms],
+    new_terms: list[NewTerms],
+    new_prices: dict[PriceKey, PointPrice],
 ) -> list[Change]:
     changes = []
     for one in filed:
@@ -194,6 +206,12 @@ def _changes(
             changes.append(Change("added", one.code, f"added, {one.name}, {one.currency}"))
         elif before != one:
             changes.append(Change("updated", one.code, f"updated {_differing(before, one)}"))
+        # A merchant's first terms say nothing that "added" does not.
+        changes += [
+            Change("terms", one.code, str(new))
+            for new in new_terms
+            if new.terms.code == one.code and (before is not None or new.terms.filed_for)
+        ]
         changes += [
             Change("price", one.code, f"{str(key).partition(': ')[2]}: {price}")
             for key, price in new_prices.items()

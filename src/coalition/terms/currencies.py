@@ -12,3 +12,10 @@ ISO_4217 = frozenset(
     VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
     """.split()  # noqa: SIM905 - a block of codes is read more easily than a list of strings
 )
+
+# What people write instead, in capitals, and the code that is meant.
+MEANT = {
+    "RMB": "CNY", "CNH": "CNY", "YUAN": "CNY", "RENMINBI": "CNY", "元": "CNY",
+    "NTD": "TWD", "NT$": "TWD", "HK$": "HKD", "YEN": "JPY", "STG": "GBP", "£": "GBP",
+    "EURO": "EUR", "€": "EUR", "$": "USD", "US$": "USD", "SFR": "CHF",
+}  # fmt: skip

@@ -1,4 +1,6 @@
-"""A folder of merchants as TOML files: one a merchant (its name is the code), house.toml the house.
+"""A folder of merchants as TOML files: `<code>.toml` a merchant, house.toml the house.
+
+A merchant's terms in force from a day on are a file of their own, `<code>.<date>.toml`.
 
 Every mistake of every file is reported at once, with its line, before anything is made of any of
 them. What one file says is reading.py; keeping it in the database is store.py.
@@ -7,9 +9,11 @@ them. What one file says is reading.py; keeping it in the database is store.py.
 import difflib
 import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from coalition.errors import CoalitionError, Code
+from coalition.terms.dating import AT_ONCE
 from coalition.terms.reading import read_house, read_terms
 from coalition.terms.terms import HouseTerms, Terms
 from coalition.toml.document import Mistake, Section, parse_document, sections, subsection
@@ -18,6 +22,8 @@ from settlement.obligation import HOUSE, POOL
 __all__ = ["MerchantFilesError", "Mistake", "check_folder", "read_folder"]
 
 _CODE = re.compile(r"[a-z][a-z0-9-]{0,62}")
+# What a file with a date leaves to the file without one.
+_NOT_DATED = (*sorted(AT_ONCE - {"prices", "pair_prices"}), "currency", "time_zone")
 
 
 class MerchantFilesError(CoalitionError):
@@ -35,18 +41,19 @@ class _File:
 
 
 def read_folder(folder: Path) -> tuple[HouseTerms, list[Terms]]:
-    """The house's terms, and the merchants' in order of code.
+    """The house's terms, and the merchants' in order of code, those in force from a day last.
 
     Raises MerchantFilesError, with every mistake there is.
     """
     house, terms, mistakes = _read(folder)
-    if mistakes or house is None:
-        raise MerchantFilesError(mistakes)
+    wrong = [mistake for mistake in mistakes if not mistake.is_warning]
+    if wrong or house is None:
+        raise MerchantFilesError(wrong)
     return house, terms
 
 
 def check_folder(folder: Path) -> list[Mistake]:
-    """Every mistake in the folder, by file and line; empty: all is well."""
+    """Every mistake and warning in the folder, by file and line; empty: all is well."""
     return _read(folder)[2]
 
 
@@ -57,18 +64,25 @@ def _read(folder: Path) -> tuple[HouseTerms | None, list[Terms], list[Mistake]]:
     mistakes: list[Mistake] = []
     house: HouseTerms | None = None
     files: dict[str, _File] = {}
+    dated: list[_File] = []
     for path in paths:
         document = parse_document(str(path), path.read_bytes())
         mistakes.extend(_name_mistakes(path))
         is_toml = not document.mistakes
         if path.stem == HOUSE and is_toml:
             house = read_house(document)
+        elif is_toml and (day := _day_of(path)):
+            code = path.stem.partition(".")[0]
+            dated.append(_File(read_terms(code, document, day), document))
         elif is_toml:
             files[path.stem] = _File(read_terms(path.stem, document), document)
         if path.stem == HOUSE or not is_toml:
             mistakes.extend(document.mistakes)
-    _check_together(files, {path.stem for path in paths} - {HOUSE, POOL})
-    for file in files.values():
+    codes = {path.stem for path in paths if not _day_of(path)} - {HOUSE, POOL}
+    _check_together(files, codes)
+    for file in dated:
+        _check_dated(file, files, codes)
+    for file in (*files.values(), *dated):
         mistakes.extend(file.document.mistakes)
     if folder / f"{HOUSE}.toml" not in paths:
         mistakes.append(
@@ -77,18 +91,64 @@ def _read(folder: Path) -> tuple[HouseTerms | None, list[Terms], list[Mistake]]:
             )
         )
     mistakes.sort(key=lambda mistake: (mistake.file, mistake.line or 0))
-    return house, [files[code].terms for code in sorted(files)], mistakes
+    return house, [files[code].terms for code in sorted(files)] + _by_day(dated), mistakes
 
 
 def _name_mistakes(path: Path) -> list[Mistake]:
     if path.stem == POOL:
         return [Mistake(str(path), None, f'"{POOL}" is reserved; name the file otherwise')]
+    code, dot, day = path.stem.partition(".")
+    if dot and _CODE.fullmatch(code):
+        if code in (HOUSE, POOL):
+            message = f"terms of {code} have no dates; write them in {HOUSE}.toml"
+            return [Mistake(str(path), None, message)]
+        if _day_of(path) is None:
+            message = f'"{day}" is not a date; name the file like {code}.2026-12-01.toml'
+            return [Mistake(str(path), None, message)]
+        return []
     if _CODE.fullmatch(path.stem):
         return []
     message = (
         f'"{path.stem}" is not a code; use at most 63 of a-z, 0-9 and -, beginning with a letter'
     )
     return [Mistake(str(path), None, message)]
+
+
+def _day_of(path: Path) -> date | None:
+    """The day that a file's name states: telecom.2026-12-01.toml; None where it states none."""
+    day = path.stem.partition(".")[2]
+    # fromisoformat reads 20261201 and weeks too; two names for one day would be two files for it.
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", day, re.ASCII):
+        return None
+    try:
+        return date.fromisoformat(day)
+    except ValueError:
+        return None
+
+
+def _by_day(dated: list[_File]) -> list[Terms]:
+    return sorted((file.terms for file in dated), key=lambda one: (one.code, str(one.filed_for)))
+
+
+def _check_dated(file: _File, files: dict[str, _File], codes: set[str]) -> None:
+    """Note where a file with a date does not go with its merchant's file without one."""
+    terms, document = file.terms, file.document
+    if terms.code not in codes:
+        document.note(None, f"there is no {terms.code}.toml; the merchant's own file comes first")
+        return
+    own = files.get(terms.code)
+    if own is not None:
+        for key in _NOT_DATED:
+            if getattr(terms, key) != getattr(own.terms, key):
+                document.note(key, f"must be as in {terms.code}.toml, which counts from its sync")
+        if terms.filed_for is not None and terms.filed_for <= own.terms.joined_on:
+            document.note(None, f"the merchant joined on {own.terms.joined_on}; date it later")
+    for key in ("prices", "pair_prices"):
+        if key in document.values:
+            message = f"prices have days of their own; write them in {terms.code}.toml"
+            document.note(key, message)
+    # Whether terms of different days lead round in a circle is known to the sync.
+    _check_settles_through(terms.code, document, codes, {terms.code: terms.settles_through})
 
 
 def _check_together(files: dict[str, _File], codes: set[str]) -> None:

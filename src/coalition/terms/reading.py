@@ -6,16 +6,14 @@ Each part of a file is one function here. Further rules of earning get tables of
 
 import difflib
 import zoneinfo
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import cast, get_args
-
-from dateutil.rrule import rrulestr
 
 from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
-from coalition.terms.currencies import ISO_4217
+from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.terms import Breakage, HouseTerms, PairPrice, Prices, Terms
 from coalition.toml.document import (
     Section,
@@ -31,17 +29,11 @@ from coalition.toml.document import (
     subsection,
 )
 from settlement.money import PRICE_DIGITS_MAX
+from settlement.rule import PAYMENT_RULE_COUNTS_FROM, left_out, wrong_with
 
-# Any rule may use these parts of RFC 5545, 3.3.10. No COUNT or UNTIL: a calendar does not run out.
-# Nothing below a day: windows and payments have days, and their hour is local midnight.
-_RULE_PARTS = {"FREQ", "INTERVAL", "WKST", "BYSETPOS"} | {
-    f"BY{part}" for part in ("MONTH", "MONTHDAY", "YEARDAY", "WEEKNO", "DAY")
-}
-_RULE_FREQUENCIES = ("YEARLY", "MONTHLY", "WEEKLY", "DAILY")
 _RULE_EXAMPLE = '"FREQ=MONTHLY;BYMONTHDAY=1"'
-# A rule without a day runs on to the last year there is, so it is tried on the last hundred only;
-# they hold every mix of weekday and leap year.
-_RULE_TRIED_FROM = datetime(9900, 1, 1)  # noqa: DTZ001 - rules are local days, without a zone
+# Before this year a coalition's calendar is a slip of the pen, and the database's year gets short.
+_FIRST_WINDOW_YEAR_MIN = 1900
 
 _TERMS_KEYS = (
     *("name", "currency", "time_zone", "joined_on", "suspended"),
@@ -51,8 +43,11 @@ _HOLD_SECONDS_DEFAULT = 604_800
 _HOLD_SECONDS_MAX = 366 * 86_400
 
 
-def read_terms(code: str, document: Section) -> Terms:
-    """A merchant's terms. What is missing or wrong is noted and left at a default."""
+def read_terms(code: str, document: Section, filed_for: date | None = None) -> Terms:
+    """A merchant's terms; filed_for is the day in the file's name, if there is one.
+
+    What is missing or wrong is noted and left at a default.
+    """
     check_keys(document, _TERMS_KEYS)
     currency = _currency(document)
     joined_on = read_date(document, "joined_on")
@@ -73,7 +68,8 @@ def read_terms(code: str, document: Section) -> Terms:
         joined_on=joined_on or date.min,
         rates=_rates(earning, currency),
         validity=_validity(subsection(document, "validity")),
-        prices=_prices(document, joined_on),
+        # Prices have days of their own: they all stand in the file without a date.
+        prices=() if filed_for else _prices(document, joined_on),
         pair_prices=_pair_prices(document),
         suspended=read_flag(document, "suspended"),
         points_outright=read_flag(earning, "outright"),
@@ -85,6 +81,7 @@ def read_terms(code: str, document: Section) -> Terms:
         settles_through=read_text(settlement, "settles_through"),
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
         payment_rule=_rule(calendar, "payments"),
+        filed_for=filed_for,
     )
 
 
@@ -96,12 +93,13 @@ def read_house(document: Section) -> HouseTerms:
     settlement = subsection(document, "settlement")
     check_keys(settlement, ["minimum_payout"])
     currency = _currency(document)
+    first_window_on = _first_window_on(calendar)
     return HouseTerms(
         name=read_text(document, "name", required=True) or "",
         currency=currency or "",
         time_zone=_time_zone(document),
-        first_window_on=read_date(calendar, "first_window_on") or date.min,
-        window_rule=_rule(calendar, "windows", required=True) or "",
+        first_window_on=first_window_on or date.min,
+        window_rule=_rule(calendar, "windows", first_window_on, required=True) or "",
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
         payment_rule=_rule(calendar, "payments"),
     )
@@ -111,7 +109,8 @@ def _currency(document: Section) -> str | None:
     currency = read_text(document, "currency", required=True)
     if currency is None or currency in ISO_4217:
         return currency
-    near = difflib.get_close_matches(currency.upper(), ISO_4217, n=1)
+    meant = MEANT.get(currency.strip().upper())
+    near = [meant] if meant else difflib.get_close_matches(currency.upper(), ISO_4217, n=1)
     right = f'did you mean "{near[0]}"?' if near else 'write its three letters, such as "USD"'
     document.note("currency", f'"{currency}" is not a currency of ISO 4217; {right}')
     return None
@@ -228,26 +227,29 @@ def _price(section: Section, key: str, *, required: bool = False) -> Decimal | N
     )
 
 
-def _rule(section: Section, key: str, *, required: bool = False) -> str | None:
+def _first_window_on(calendar: Section) -> date | None:
+    day = read_date(calendar, "first_window_on")
+    if day is not None and day.year < _FIRST_WINDOW_YEAR_MIN:
+        calendar.note(
+            "first_window_on",
+            f"{day} is too early; write a day from {_FIRST_WINDOW_YEAR_MIN}-01-01 on",
+        )
+        return None
+    return day
+
+
+def _rule(
+    section: Section, key: str, first_on: date | None = None, *, required: bool = False
+) -> str | None:
     rule = read_text(section, key, required=required)
-    if rule is None or (wrong := _wrong_with_rule(rule)) is None:
-        return rule
-    section.note(
-        key, f'"{rule}" is not a rule of days (RFC 5545): {wrong}; such as {_RULE_EXAMPLE}'
-    )
-    return None
-
-
-def _wrong_with_rule(rule: str) -> str | None:
-    parts = dict(part.partition("=")[::2] for part in rule.split(";"))
-    if unknown := sorted(parts.keys() - _RULE_PARTS):
-        return f"{unknown[0] or rule} is not a part that counts here"
-    if parts.get("FREQ") not in _RULE_FREQUENCIES:
-        return f"FREQ must be one of {', '.join(_RULE_FREQUENCIES)}"
-    if not parts.get("INTERVAL", "1").isdecimal() or int(parts.get("INTERVAL", "1")) == 0:
-        return "INTERVAL must be a whole number from 1"
-    try:
-        first = next(iter(rrulestr(rule, dtstart=_RULE_TRIED_FROM)), None)
-    except (ValueError, TypeError, OverflowError) as error:
-        return str(error)
-    return None if first else "it never comes"
+    if rule is None:
+        return None
+    first_on = first_on or PAYMENT_RULE_COUNTS_FROM
+    if (wrong := wrong_with(rule, first_on)) is not None:
+        section.note(
+            key, f'"{rule}" is not a rule of days (RFC 5545): {wrong}; such as {_RULE_EXAMPLE}'
+        )
+        return None
+    if (passes_over := left_out(rule, first_on)) is not None:
+        section.warn(key, f'"{rule}": {passes_over}')
+    return rule

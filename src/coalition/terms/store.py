@@ -9,11 +9,20 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.errors import CoalitionError, Code
-from coalition.terms.book import HOUSE_ID, POOL_ID, Book, Merchant, Window
+from coalition.terms.book import (
+    HOUSE_ID,
+    POOL_ID,
+    Book,
+    DatedTerms,
+    Merchant,
+    Window,
+    in_order_of_days,
+)
 from coalition.terms.changes import (
     Change,
     PointPrice,
@@ -23,6 +32,7 @@ from coalition.terms.changes import (
     decide_sync,
     prices_of,
 )
+from coalition.terms.dating import changed
 from coalition.terms.terms import HouseTerms, Terms
 from settlement.obligation import POOL
 
@@ -73,6 +83,26 @@ _UPDATE_PARTY = text("""
             :now, (select max(synced_at) from merchant) + interval '1 microsecond')
     where code = :code
 """)
+# In the order in which they were recorded: of two for one day the later counts.
+_TERMS = text("""
+    select m.code, t.terms_no, t.effective_from, cast(t.terms as text) as terms
+    from terms t join merchant m using (merchant_id) where merchant_id > 1 order by t.terms_no
+""")
+_POSTED_ON = text("""
+    select m.code, max(cast(p.occurred_at at time zone m.time_zone as date)) as day
+    from posting p join merchant m using (merchant_id)
+    where m.code = any(cast(:codes as text[])) group by m.code
+""")
+_INSERT_TERMS = text("""
+    insert into terms (merchant_id, effective_from, terms, recorded_at)
+    values (:merchant_id, :effective_from, cast(:terms as jsonb), :now)
+""")
+# What servers look at to know that their book is old.
+_TOUCH_PARTY = text("""
+    update merchant set synced_at = greatest(
+        :now, (select max(synced_at) from merchant) + interval '1 microsecond')
+    where code = :code
+""")
 _INSERT_PRICE = text("""
     insert into price (origin_id, redeemer_id, effective_from, issue_price, burn_price,
                        redeem_price, recorded_at)
@@ -88,6 +118,7 @@ async def load_book(connection: AsyncConnection) -> Book:
     """
     rows = list(await connection.execute(_PARTIES))
     windows = await connection.execute(_WINDOWS)
+    dated = await _dated(connection)
     parties = {row.code: _terms(row.merchant_id, row.terms) for row in rows}
     house = next((one for one in parties.values() if isinstance(one, HouseTerms)), None)
     if house is None:
@@ -98,7 +129,12 @@ async def load_book(connection: AsyncConnection) -> Book:
         house=house,
         house_zone=ZoneInfo(house.time_zone),
         merchants={
-            row.merchant_id: Merchant(row.merchant_id, terms, ZoneInfo(terms.time_zone))
+            row.merchant_id: Merchant(
+                row.merchant_id,
+                terms,
+                ZoneInfo(terms.time_zone),
+                in_order_of_days(dated.get(row.code, ())),
+            )
             for row in rows
             if isinstance(terms := parties[row.code], Terms)
         },
@@ -162,16 +198,37 @@ async def _plan(
         )
         for row in await connection.execute(_PRICES)
     }
+    dated = await _dated(connection)
+    # A merchant that is only now added has no postings.
+    moved = [one.code for one in changed(dated, terms) if one.code in parties]
     zone = ZoneInfo(getattr(parties.get(house.code), "time_zone", house.time_zone))
     filed = {key: price for one in terms for key, price in prices_of(one).items()}
     open_from, settled_on = await _settled(connection, zone, is_asked=filed != prices)
     stored = Stored(
         parties={code: one for code, one in parties.items() if one is not None},
+        terms=dated,
+        posted_on=await _posted_on(connection, moved),
         prices=prices,
         open_from=open_from,
         settled_on=settled_on,
     )
     return decide_sync(stored, house, terms, now.astimezone(zone).date())
+
+
+async def _dated(connection: AsyncConnection) -> dict[str, list[DatedTerms]]:
+    rows: dict[str, list[DatedTerms]] = {}
+    for row in await connection.execute(_TERMS):
+        terms = msgspec.json.decode(row.terms, type=Terms)
+        rows.setdefault(row.code, []).append(DatedTerms(row.terms_no, row.effective_from, terms))
+    return rows
+
+
+async def _posted_on(connection: AsyncConnection, codes: list[str]) -> dict[str, date]:
+    """The last day, at its own till, of each merchant's postings. Reads the whole journal."""
+    if not codes:
+        return {}
+    rows = await connection.execute(_POSTED_ON, {"codes": codes})
+    return {row.code: row.day for row in rows}
 
 
 async def _settled(
@@ -210,6 +267,7 @@ async def _store(connection: AsyncConnection, plan: SyncPlan, now: datetime) -> 
         await connection.execute(_INSERT_PARTY, _party(one, now) | {"merchant_id": ids[one.code]})
     for one in plan.updated:
         await connection.execute(_UPDATE_PARTY, _party(one, now))
+    await _store_terms(connection, plan, ids, now)
     for key, price in plan.prices.items():
         await connection.execute(
             _INSERT_PRICE,
@@ -223,6 +281,31 @@ async def _store(connection: AsyncConnection, plan: SyncPlan, now: datetime) -> 
                 "now": now,
             },
         )
+
+
+async def _store_terms(
+    connection: AsyncConnection, plan: SyncPlan, ids: dict[str, int], now: datetime
+) -> None:
+    rows = [(new.terms.code, new.effective_from, _text(new.terms)) for new in plan.terms]
+    for one in (*plan.added, *plan.updated):
+        if isinstance(one, HouseTerms):
+            # The house's own file, its calendar above all, holds at once.
+            today = now.astimezone(ZoneInfo(one.time_zone)).date()
+            begin = one.first_window_on if one in plan.added else today
+            rows.append((one.code, begin, _text(one)))
+    for code, effective_from, terms in rows:
+        values = {"merchant_id": ids[code], "effective_from": effective_from, "terms": terms}
+        await connection.execute(_INSERT_TERMS, values | {"now": now})
+    touched = {one.code for one in (*plan.added, *plan.updated)}
+    for code in sorted({code for code, _, _ in rows} - touched):
+        await connection.execute(_TOUCH_PARTY, {"code": code, "now": now})
+
+
+def _text(one: Terms | HouseTerms) -> str:
+    """A party's terms as they are stored by date; prices have days and a table of their own."""
+    if isinstance(one, Terms):
+        one = replace(one, prices=(), pair_prices=())
+    return msgspec.json.encode(one).decode()
 
 
 def _party(one: Terms | HouseTerms, now: datetime) -> dict[str, Any]:

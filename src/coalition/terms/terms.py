@@ -40,8 +40,9 @@ class PairPrice(msgspec.Struct, frozen=True):
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """One merchant's file. minimum_payout is in minor units of currency.
+    """One merchant's file, whole; which of its files is in force on a day is book.py.
 
+    minimum_payout is in minor units of currency.
     payment_rule is an RFC 5545 rule: a payment is due in a window that holds one of its days.
     None: due at every close. settles_through is the code of the party whose net takes this one's.
     """
@@ -64,6 +65,8 @@ class Terms(msgspec.Struct, frozen=True):
     settles_through: str | None = None
     minimum_payout: int = 0
     payment_rule: str | None = None
+    # The day that the file's name states; None: a file without one.
+    filed_for: date | None = None
 
 
 class HouseTerms(msgspec.Struct, frozen=True):

@@ -14,12 +14,11 @@ from decimal import Decimal
 from typing import Any
 
 from coalition.toml.lines import KeyPath, line_of, lines_of_keys
+from coalition.toml.syntax import slip_in
 from settlement.money import minor_digits
 
 _DECIMAL = re.compile(r"[0-9]{1,30}(?:\.([0-9]{1,30}))?")
-_SYNTAX_LINE = re.compile(r" ?\(at line (\d+), column \d+\)$")
-_SYNTAX_END = " (at end of document)"
-
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 # More than any amount in a file needs, in minor units, and exact in every step of reading it.
 MONEY_MAX = 10**18
@@ -27,15 +26,19 @@ MONEY_MAX = 10**18
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """What is wrong in a file and what would be right. line None: it is about the whole file."""
+    """What is wrong in a file and what would be right. line None: it is about the whole file.
+
+    A warning is no mistake, but what is written may not be what was meant.
+    """
 
     file: str
     line: int | None
     message: str
+    is_warning: bool = False
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{where}: {self.message}"
+        return f"{where}: {'warning: ' if self.is_warning else ''}{self.message}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,17 @@ class Section:
 
     def note(self, key: str | None, message: str) -> None:
         """Note a mistake at a key of this table (None: at the table itself)."""
+        self._note(key, message, is_warning=False)
+
+    def warn(self, key: str, message: str) -> None:
+        """Note what is allowed at a key of this table, and may not be what was meant."""
+        self._note(key, message, is_warning=True)
+
+    def _note(self, key: str | None, message: str, *, is_warning: bool) -> None:
         path = self.path if key is None else (*self.path, key)
         line = line_of(self.lines, path) if path else None
         where = f"{_dotted(path)}: " if path else ""
-        self.mistakes.append(Mistake(self.file, line, where + message))
+        self.mistakes.append(Mistake(self.file, line, where + message, is_warning))
 
 
 def parse_document(file: str, content: bytes) -> Section:
@@ -61,15 +71,26 @@ def parse_document(file: str, content: bytes) -> Section:
     mistakes: list[Mistake] = []
     values: dict[str, Any] = {}
     lines: dict[KeyPath, int] = {}
+    text = ""
     try:
+        # Windows editors put a byte order mark in front of what they call UTF-8.
+        text = content.decode("utf-8-sig")
         # A float never comes to be: 0.1 is read as the decimal it is, and then refused by name.
-        values = tomllib.loads(content.decode("utf-8"), parse_float=Decimal)
-        lines = lines_of_keys(content.decode("utf-8"))
+        values = tomllib.loads(text, parse_float=Decimal)
+        lines = lines_of_keys(text)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         mistakes.append(Mistake(file, line, "not UTF-8; save the file as UTF-8 text"))
     except tomllib.TOMLDecodeError as error:
-        mistakes.append(_syntax_mistake(file, content, str(error)))
+        mistakes.append(Mistake(file, *slip_in(text, str(error))))
+    except (ValueError, ArithmeticError, RecursionError):
+        mistakes.append(
+            Mistake(
+                file,
+                None,
+                "a number is too long, or tables stand too deep inside each other; write less",
+            )
+        )
     return Section(file, (), values, lines, mistakes)
 
 
@@ -106,12 +127,20 @@ def check_keys(section: Section, known: Collection[str]) -> None:
 
 
 def read_text(section: Section, key: str, *, required: bool = False) -> str | None:
-    """A text that is not empty."""
+    """A text that is not empty, in one line, without characters that cannot be seen."""
     value = _value(section, key, required=required, example=f'{key} = "..."')
     if value is None:
         return None
     if not isinstance(value, str) or not value.strip():
         section.note(key, f"{_shown(value)} is not a text; write it in quotes")
+        return None
+    if (control := _CONTROL.search(value)) is not None:
+        # PostgreSQL stores no NUL, and none of them belongs on a statement.
+        section.note(
+            key,
+            f"{_shown(value)} holds the character U+{ord(control[0]):04X}; write it in one line, "
+            "of characters that can be seen",
+        )
         return None
     return value
 
@@ -209,13 +238,6 @@ def _value(section: Section, key: str, *, required: bool, example: str) -> Any:
     return value
 
 
-def _syntax_mistake(file: str, content: bytes, message: str) -> Mistake:
-    found = _SYNTAX_LINE.search(message)
-    line = int(found[1]) if found else max(1, len(content.splitlines()))
-    what = _SYNTAX_LINE.sub("", message).removesuffix(_SYNTAX_END)
-    return Mistake(file, line, f"not TOML: {what[:1].lower()}{what[1:]}")
-
-
 def _dotted(path: KeyPath) -> str:
     dotted = ""
     for part in path:
@@ -228,4 +250,5 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     shown = f'"{value}"' if isinstance(value, str) else str(value)
+    shown = _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04X}", shown)
     return shown if len(shown) <= 60 else shown[:57] + "..."

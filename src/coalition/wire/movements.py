@@ -109,7 +109,7 @@ def read_take(take: str | TakeBody, points: int, book: Book) -> Take:
     if take.only is not None:
         return Take("only", only=_origin(take.only, "take.only", book))
     assert take.mix is not None
-    mix = tuple((_origin(code, "take.mix", book), part) for code, part in sorted(take.mix.items()))
+    mix = tuple((_origin(code, "take.mix", book), part) for code, part in take.mix.items())
     if (total := sum(part for _, part in mix)) != points:
         raise invalid(f"take.mix: adds up to {total}, and points is {points}")
     return Take("mix", mix=mix)

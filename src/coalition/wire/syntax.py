@@ -15,19 +15,11 @@ from coalition.errors import CoalitionError, Code
 from coalition.wire.bodies import BurnBody, EarnBody
 from coalition.wire.explain import in_words
 from coalition.wire.keys import canonical
+from coalition.wire.times import spelt_time, with_exact_time
 
 BODY_BYTES_MAX = 65_536
 
 Timed = TypeVar("Timed", bound=EarnBody | BurnBody)
-
-
-class _Spelt(msgspec.Struct):
-    """occurred_at as it stands in a body."""
-
-    occurred_at: str = ""
-
-
-_spelt = msgspec.json.Decoder(_Spelt)
 
 
 def check_syntax(body: bytes) -> None:
@@ -57,7 +49,7 @@ def check_syntax(body: bytes) -> None:
 def decode(body: bytes, wanted: type) -> Any:
     """The body as its struct, strictly: no unknown field, no "100" for 100. Raises invalid."""
     try:
-        return _decoder(wanted).decode(body)
+        return with_exact_time(_decoder(wanted).decode(body), body)
     except msgspec.ValidationError as error:
         raise CoalitionError(Code.INVALID, in_words(error)) from None
     except (msgspec.DecodeError, RecursionError) as error:
@@ -73,14 +65,12 @@ def read_right(body: bytes, wanted: type[Timed]) -> tuple[Timed, bytes] | None:
     """
     hashable: type = wanted
     try:
-        found: Timed = _decoder(hashable).decode(body)
+        found: Timed = with_exact_time(_decoder(hashable).decode(body), body)
         told = canonical(found)
         colons = told.count(b":")
         if found.occurred_at is not None:
             # The canonical form spells the time its own way.
-            colons += _spelt.decode(body).occurred_at.count(":") - (
-                3 if found.occurred_at.utcoffset() else 2
-            )
+            colons += spelt_time(body).count(":") - (3 if found.occurred_at.utcoffset() else 2)
         if b"\\" in body or body.count(b":") != colons:
             check_syntax(body)
     except (CoalitionError, msgspec.MsgspecError, ValueError, RecursionError):

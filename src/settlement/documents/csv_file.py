@@ -7,11 +7,10 @@ spreadsheets; numbers are not touched.
 import csv
 import io
 from collections.abc import Iterator
-from typing import Any
 
 from settlement.documents.text import harmless, price_text
 from settlement.money import format_amount
-from settlement.statement import Statement
+from settlement.statement import CorrectionRow, LineRow, MatrixRow, Statement
 
 HEAD = [
     "section", "window", "what", "path", "kind", "origin", "redeemer", "points", "price", "amount",
@@ -36,7 +35,7 @@ def render(statement: Statement) -> bytes:
         ("correction", statement.corrections),
         ("matrix", statement.matrix),
     ):
-        for row in table.to_dict(orient="records"):
+        for row in table:
             # A correction names its own, earlier window; everything else belongs to this one.
             rows.writerow({"section": section, "window": label} | _cells(row))
     return out.getvalue().encode()
@@ -52,24 +51,25 @@ def _about(statement: Statement) -> list[str]:
 
 
 def _summary(statement: Statement, label: str) -> Iterator[dict[str, str]]:
-    for row in statement.summary.to_dict(orient="records"):
+    for row in statement.summary:
         for balance in _BALANCES:
             yield {
                 "section": "summary",
                 "window": label,
                 "what": balance,
-                "amount": format_amount(row[balance], row["currency"]),
-                "currency": row["currency"],
+                "amount": format_amount(getattr(row, balance), row.currency),
+                "currency": row.currency,
             }
 
 
-def _cells(row: dict[Any, Any]) -> dict[str, str]:
-    cells = {field: harmless(row[field]) for field in _TEXTS if field in row}
+def _cells(row: LineRow | CorrectionRow | MatrixRow) -> dict[str, str]:
+    values = row._asdict()
+    cells = {field: harmless(values[field]) for field in _TEXTS if field in values}
     for field in _AMOUNTS:
-        if field in row:
-            cells[field] = format_amount(row[field], row["currency"])
-    if row.get("quantity") is not None:
-        cells["points"] = str(row["quantity"])
-    if row.get("price") is not None:
-        cells["price"] = price_text(row["price"])
+        if field in values:
+            cells[field] = format_amount(values[field], row.currency)
+    if row.quantity is not None:
+        cells["points"] = str(row.quantity)
+    if values.get("price") is not None:
+        cells["price"] = price_text(values["price"])
     return cells

@@ -1,12 +1,13 @@
 """A statement as JSON: amounts in minor units beside the same as a decimal string, prices exact."""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from settlement.documents.text import price_text
 from settlement.money import format_amount
-from settlement.statement import Statement
+from settlement.statement import CorrectionRow, LineRow, MatrixRow, Statement, SummaryRow
 
 _SUMMARY_AMOUNTS = ("opening", "receivable", "payable", "net", "instructed", "closing")
 _MATRIX_AMOUNTS = ("you_owe", "owed_to_you")
@@ -35,9 +36,10 @@ def as_dict(statement: Statement) -> dict[str, Any]:
     }
 
 
-def _rows(table: Any) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_dict(orient="records")
-    return rows
+def _rows(
+    table: Iterable[SummaryRow | LineRow | CorrectionRow | MatrixRow],
+) -> list[dict[str, Any]]:
+    return [row._asdict() for row in table]
 
 
 def _line(row: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ over them, so that a changed cell shows. Fixed dates in the file keep the bytes 
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -12,10 +13,20 @@ from typing import Any
 
 from settlement.documents.text import price_text
 from settlement.money import format_amount, minor_digits
-from settlement.statement import OWED_TO_YOU, YOU_OWE, Statement
+from settlement.statement import (
+    OWED_TO_YOU,
+    YOU_OWE,
+    CorrectionRow,
+    LineRow,
+    MatrixRow,
+    Statement,
+    SummaryRow,
+)
 
 # A workbook keeps numbers as doubles; what needs more digits than those hold is written as text.
 _EXACT_MAX = 10**15
+# Such a cell says so itself, since a sum that somebody builds over it would leave it out.
+_TOO_LONG = "(as text: more digits than a spreadsheet adds up)"
 
 _LINE_HEADS = {
     "path": ("Path", 18), "kind": ("Kind", 12), "origin": ("Points of", 18),
@@ -47,6 +58,7 @@ _POINTS_FORMAT = "#,##0"
 _PRICE_FORMAT = "0.00####"
 
 Heads = dict[str, tuple[str, int]]
+Row = SummaryRow | LineRow | CorrectionRow | MatrixRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +93,14 @@ def render(statement: Statement) -> bytes:
             for name in ("Summary", "Lines", "Corrections", "Matrix")
         ]
         _summary(sheets[0], statement)
-        for pen, heads, table in (
+        lines: tuple[tuple[_Pen, Heads, Sequence[LineRow | CorrectionRow]], ...] = (
             (sheets[1], _LINE_HEADS, statement.lines),
             (sheets[2], _CORRECTION_HEADS, statement.corrections),
-        ):
-            rows = table.to_dict(orient="records")
-            _table(pen, 0, heads, rows)
-            _sums(pen, heads, rows)
-        _table(sheets[3], 0, _MATRIX_HEADS, statement.matrix.to_dict(orient="records"))
+        )
+        for pen, heads, table in lines:
+            _table(pen, 0, heads, table)
+            _sums(pen, heads, table)
+        _table(sheets[3], 0, _MATRIX_HEADS, statement.matrix)
         for pen in sheets:
             _print_setup(pen, statement)
     return out.getvalue()
@@ -107,7 +119,7 @@ def _summary(pen: _Pen, statement: Statement) -> None:
     )
     for row, line in enumerate(head):
         pen.sheet.write_string(row, 0, line, pen.bold if row == 0 else None)
-    rows = statement.summary.to_dict(orient="records")
+    rows = statement.summary
     _table(pen, len(head) + 1, _SUMMARY_HEADS, rows)
     for row, note in enumerate(_NOTES, start=len(head) + len(rows) + 3):
         pen.sheet.write_string(row, 0, note)
@@ -117,7 +129,7 @@ def _time(at: datetime) -> str:
     return at.isoformat(sep=" ", timespec="minutes")
 
 
-def _table(pen: _Pen, top: int, heads: Heads, rows: list[dict[Any, Any]]) -> None:
+def _table(pen: _Pen, top: int, heads: Heads, rows: Sequence[Row]) -> None:
     """Heads in row `top`, frozen, and the rows under them."""
     for column, (head, width) in enumerate(heads.values()):
         pen.sheet.set_column(column, column, width)
@@ -125,16 +137,18 @@ def _table(pen: _Pen, top: int, heads: Heads, rows: list[dict[Any, Any]]) -> Non
     pen.sheet.freeze_panes(top + 1, 0)
     for number, row in enumerate(rows, start=top + 1):
         for column, name in enumerate(heads):
-            if row[name] is not None:
+            if getattr(row, name) is not None:
                 _cell(pen, number, column, name, row)
 
 
-def _cell(pen: _Pen, row: int, column: int, name: str, values: dict[Any, Any]) -> None:
-    value = values[name]
+def _cell(pen: _Pen, row: int, column: int, name: str, values: Row) -> None:
+    value = getattr(values, name)
     if name in _AMOUNTS:
-        _amount(pen, row, column, value, values["currency"])
+        _amount(pen, row, column, value, values.currency)
     elif name == "quantity" and abs(value) < _EXACT_MAX:
         pen.sheet.write_number(row, column, value, pen.format(_POINTS_FORMAT))
+    elif name == "quantity":
+        pen.sheet.write_string(row, column, _as_text(str(value)))
     elif name == "price":
         pen.sheet.write_number(row, column, Decimal(price_text(value)), pen.format(_PRICE_FORMAT))
     else:
@@ -143,10 +157,14 @@ def _cell(pen: _Pen, row: int, column: int, name: str, values: dict[Any, Any]) -
 
 def _amount(pen: _Pen, row: int, column: int, amount: int, currency: str) -> None:
     if abs(amount) >= _EXACT_MAX:
-        pen.sheet.write_string(row, column, format_amount(amount, currency))
+        pen.sheet.write_string(row, column, _as_text(format_amount(amount, currency)))
         return
     in_major_units = Decimal(amount).scaleb(-minor_digits(currency))
     pen.sheet.write_number(row, column, in_major_units, pen.format(_amount_format(currency)))
+
+
+def _as_text(number: str) -> str:
+    return f"{number} {_TOO_LONG}"
 
 
 def _amount_format(currency: str) -> str:
@@ -154,32 +172,36 @@ def _amount_format(currency: str) -> str:
     return "#,##0." + "0" * digits if digits else "#,##0"
 
 
-def _sums(pen: _Pen, heads: Heads, rows: list[dict[Any, Any]]) -> None:
-    """Under the lines, for each currency, what is owed to the party and what it owes."""
+def _sums(pen: _Pen, heads: Heads, rows: Sequence[LineRow | CorrectionRow]) -> None:
+    """Under the lines, for each currency, what is owed to the party and what it owes.
+
+    A formula over the lines; where one of them, or the sum, is too long for a number, the sum is
+    text as they are, since a formula would leave them out.
+    """
     names = list(heads)
     letters = {name: chr(ord("A") + column) for column, name in enumerate(names)}
     last = max(len(rows) + 1, 2)
     spans = {name: f"{letter}2:{letter}{last}" for name, letter in letters.items()}
     at = len(rows) + 2
-    for currency in sorted({row["currency"] for row in rows}):
+    for currency in sorted({row.currency for row in rows}):
         for direction in (OWED_TO_YOU, YOU_OWE):
-            total = sum(
-                row["amount"]
-                for row in rows
-                if (row["currency"], row["direction"]) == (currency, direction)
-            )
+            amounts = [
+                row.amount for row in rows if (row.currency, row.direction) == (currency, direction)
+            ]
+            total = sum(amounts)
             formula = (
                 f'=SUMIFS({spans["amount"]},{spans["currency"]},"{currency}",'
                 f'{spans["direction"]},"{direction}")'
             )
             pen.sheet.write_string(at, 0, f"Sum, {direction}", pen.bold)
-            pen.sheet.write_formula(
-                at,
-                names.index("amount"),
-                formula,
-                pen.format(_amount_format(currency)),
-                Decimal(format_amount(total, currency)),
-            )
+            column = names.index("amount")
+            if max((total, *amounts)) >= _EXACT_MAX:
+                text = _as_text(format_amount(total, currency))
+                pen.sheet.write_string(at, column, text)
+            else:
+                number_format = pen.format(_amount_format(currency))
+                value = Decimal(format_amount(total, currency))
+                pen.sheet.write_formula(at, column, formula, number_format, value)
             pen.sheet.write_string(at, names.index("currency"), currency)
             at += 1
 

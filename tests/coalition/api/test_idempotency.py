@@ -1,7 +1,7 @@
 """The same key and body have one effect and one answer, for ever."""
 
 import asyncio
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -143,6 +143,8 @@ async def test_a_replay_answers_the_first_answer_under_new_terms_too(world: Worl
     )
     async with world.engine.begin() as connection:
         await sync(connection, HOUSE, [changed, *TERMS[1:]], world.clock.now)
+    # They are in force from the next day on.
+    world.clock.now += timedelta(days=1)
     # The first to ask for something new makes the process read the new terms.
     assert_problem(await telecom.post("/v1/earns", {"card": card, "points": 1}), Code.INVALID)
     for number, (path, body) in enumerate(posts):

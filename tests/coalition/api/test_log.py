@@ -14,6 +14,7 @@ from structlog.typing import EventDict
 from tests.coalition.api.conftest import World
 from tests.coalition.api.test_codes import _away, assert_problem
 
+from coalition import logs
 from coalition.edge import admission
 from coalition.errors import Code
 from coalition.failures import in_a_line, in_full
@@ -96,15 +97,18 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 
 
 async def test_a_failure_of_the_database_tells_nothing_of_the_request(
-    world: World, server_url: str, logged: list[EventDict]
+    world: World, server_url: str, logged: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logs, "LINE_EVERY_S", 3_600.0)
     telecom = world.till("telecom")
     assert (await telecom.post("/v1/members", {"external_ref": SENT})).status_code == 201
     name = world.engine.url.database
     assert name is not None
     async with _away(server_url, name):
-        assert_problem(await telecom.post("/v1/members", {"external_ref": SENT}), Code.BUSY)
+        for _ in range(4):
+            assert_problem(await telecom.post("/v1/members", {"external_ref": SENT}), Code.BUSY)
     away = [line for line in logged if line["log_level"] == "error"]
+    # One a second, however many are refused.
     assert [line["event"] for line in away] == ["database unavailable"]
     # What is expected now and then is one line.
     assert not any("\n" in str(part) for line in away for part in line.values())

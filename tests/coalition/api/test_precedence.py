@@ -78,6 +78,32 @@ async def test_a_blocked_card_comes_before_a_reused_key_and_that_before_a_shorta
     )
 
 
+# What the terms refuse; plain may not grant points outright and all joined in 2017.
+AGAINST_TERMS: list[tuple[str, str, dict[str, Any]]] = [
+    ("plain", "/v1/earns", {"points": 5}),
+    ("telecom", "/v1/earns", {"amount": 5, "items": [{"amount": 6}]}),
+    ("telecom", "/v1/earns", {"amount": 500, "occurred_at": "2016-12-01T12:00:00+08:00"}),
+    ("telecom", "/v1/burns", {"points": 5, "occurred_at": "2016-12-01T12:00:00+08:00"}),
+    ("telecom", "/v1/burns", {"points": 5, "hold": True, "hold_seconds": 99_999_999}),
+    ("house", "/v1/earns", {"amount": 500}),
+    ("house", "/v1/burns", {"points": 5}),
+]
+
+
+@pytest.mark.parametrize(("code", "path", "body"), AGAINST_TERMS)
+async def test_what_the_terms_refuse_comes_before_the_card_and_a_reused_key(
+    world: World, code: str, path: str, body: dict[str, Any]
+) -> None:
+    till, telecom = world.till(code), world.till("telecom")
+    card = await telecom.enrol()
+    if code != "house":
+        assert (await till.post("/v1/earns", {"card": card, "amount": 9_900}, key="k")).is_success
+    for number in (NOBODY.decode(), card):
+        assert_problem(await till.post(path, {"card": number} | body, key="k"), Code.INVALID)
+    await telecom.post(f"/v1/cards/{card}/block")
+    assert_problem(await till.post(path, {"card": card} | body, key="k"), Code.INVALID)
+
+
 async def test_a_suspended_merchant_is_told_so_before_a_shortage(world: World) -> None:
     banned = world.till("banned")
     card = await banned.enrol()

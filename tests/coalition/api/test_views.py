@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from typing import Any
 
 import openpyxl
@@ -171,6 +172,65 @@ async def test_a_line_of_the_history_names_what_it_is_about(world: World) -> Non
     assert hold["id"] == captured["id"] == held["burn_id"]
 
 
+async def test_a_burn_shows_each_leg_with_its_window_also_when_it_went_back_later(
+    world: World,
+) -> None:
+    telecom, retail = world.till("telecom"), world.till("retail")
+    card = await telecom.enrol()
+    await telecom.earn(card, 100)
+    held = await retail.burn(card, 60, hold=True)
+    path = f"/v1/burns/{held['burn_id']}"
+    [leg] = (await retail.get(path)).json()["history"]
+    assert (leg["movement"], leg["points"], leg["window"]) == ("hold", 60, None)
+    await retail.post(f"{path}/capture", {"points": 50})
+    world.clock.pass_(days=30)
+    assert (await world.till("house").post("/v1/windows/2017-03/close")).status_code == 200
+    await retail.post(f"{path}/reverse")
+    view = (await retail.get(path)).json()
+    assert (view["points"], view["returned"], view["legs"]) == (50, 50, [])
+    history = [
+        (leg["movement"], leg["points"], leg["business_date"], leg["window"], leg["about"])
+        for leg in view["history"]
+    ]
+    assert history == [
+        ("hold", 60, "2017-03-10", "2017-03", None),
+        ("capture", -10, "2017-03-10", "2017-03", None),
+        ("reverse_burn", -50, "2017-03-10", "2017-04", "2017-03"),
+    ]
+    [line] = [
+        line
+        for line in (await retail.get("/v1/windows/2017-03/paths")).json()["items"]
+        if line["redeemer"] == "retail"
+    ]
+    assert line["points"] == sum(points for _, points, _, at, _ in history if at == "2017-03")
+
+
+async def test_enrolling_under_a_known_reference_answers_the_first_member(world: World) -> None:
+    telecom, retail = world.till("telecom"), world.till("retail")
+    first, again, elsewhere = [
+        await till.post("/v1/members", {"external_ref": "customer-17"})
+        for till in (telecom, telecom, retail)
+    ]
+    assert [answer.status_code for answer in (first, again, elsewhere)] == [201, 200, 201]
+    assert first.json() == again.json() != elsewhere.json()
+
+
+async def test_a_gift_says_which_lots_it_made_of_which(world: World) -> None:
+    telecom = world.till("telecom")
+    card, other = await telecom.enrol(), await telecom.enrol()
+    earned = await telecom.earn(card, 100)
+    body = {"from_card": card, "to_card": other, "points": 60}
+    given = (await telecom.post("/v1/transfers", body)).json()
+    [lot] = given["lots"]
+    assert lot == {
+        "lot_id": lot["lot_id"], "origin": "telecom", "points": 60, "expires_on": "2019-03-10",
+        "from_lot": earned["lots"][0]["lot_id"],
+    }  # fmt: skip
+    made = (await telecom.get(f"/v1/lots/{lot['lot_id']}")).json()
+    assert (made["kind"], made["points"]) == ("transfer", 60)
+    assert made["earned_at"] == earned["occurred_at"]
+
+
 async def test_a_lost_card_is_replaced_and_the_points_stay(world: World) -> None:
     telecom = world.till("telecom")
     card = await telecom.enrol()
@@ -220,6 +280,22 @@ async def test_a_statement_comes_in_every_format_and_never_changes(world: World)
         assert_problem(await telecom.get(path + suffix), Code.NOT_FOUND)
 
 
+async def test_a_label_of_first_and_last_day_is_an_address_like_any_other(world: World) -> None:
+    telecom, house = world.till("telecom"), world.till("house")
+    await telecom.earn(await telecom.enrol(), 1_200)
+    for _ in range(2):
+        label = (await house.get("/v1/windows")).json()["items"][0]["window"]
+        closed = await house.post(f"/v1/windows/{label}/close", {"early": True})
+        assert closed.json()["window"] == label
+        world.clock.pass_(days=1)
+    assert ".." in label
+    assert (await house.get(f"/v1/windows/{label}/positions")).status_code == 200
+    answer = await telecom.get(f"/v1/windows/{label}/statements/telecom.csv")
+    assert answer.headers["content-disposition"].endswith(f'filename="{label}-telecom.csv"')
+    for folder in ("..", "...", ".", "%2e%2e", "..%2f.."):
+        assert (await house.get(f"/v1/windows/{folder}/positions")).status_code == 404
+
+
 async def test_a_dry_run_may_try_other_prices(world: World) -> None:
     telecom, house = world.till("telecom"), world.till("house")
     card = await telecom.enrol()
@@ -267,7 +343,7 @@ async def test_the_schema_is_openapi_with_examples_keys_and_problems(world: Worl
             if not path.startswith("/v1/"):
                 assert "security" not in operation, where
                 continue
-            assert operation["security"] == [{"merchant_key": []}], where
+            assert all(len(one["merchant_key"]) == 1 for one in operation["security"]), where
             assert operation["description"], where
             assert "401" in operation["responses"], where
             assert list(operation["responses"]["422"]["content"]) == ["application/problem+json"]
@@ -277,6 +353,34 @@ async def test_the_schema_is_openapi_with_examples_keys_and_problems(world: Worl
     for name, schema in document["components"]["schemas"].items():
         if name.endswith("Body"):
             assert schema["additionalProperties"] is False, name
+
+
+async def test_the_schema_says_which_scope_an_operation_needs(world: World) -> None:
+    document = (await world.client.get("/schema/openapi.json")).json()
+    scopes = {
+        path: [scope for one in item["get"]["security"] for scope in one["merchant_key"]]
+        for path, item in document["paths"].items()
+        if path.startswith("/v1/") and "get" in item
+    }
+    assert scopes["/v1/burns/{burn_id}"] == ["burn"]
+    assert scopes["/v1/lots/{lot_id}"] == ["earn", "burn"]
+    assert scopes["/v1/windows"] == ["statements"]
+    assert all(scopes.values())
+
+
+async def test_who_asks_for_html_gets_pages_that_load_nothing_from_elsewhere(world: World) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    front = await world.client.get("/", headers=browser)
+    schema = await world.client.get("/schema", headers=browser)
+    for answer in (front, schema):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert not re.search(r"https?:|src=|<script|<link", answer.text)
+        assert "openapi.json" in answer.text
+        assert "openapi.yaml" in answer.text
+    assert "POST /v1/burns/{burn_id}/capture" in schema.text
+    assert "Scope: <code>earn</code> or <code>burn</code>" in schema.text
+    assert 'href="/schema"' in front.text
 
 
 # Whose bodies have a field that must be sent, and which move no points.

@@ -19,7 +19,7 @@ from coalition.batches.results import RowResult, count, pack, unpack
 from coalition.batches.rows import Asker, read_csv_row, read_json_row
 from coalition.earning.rates import Rate
 from coalition.errors import Code
-from coalition.ledger.commands import Burn, Done, EarnAnswer, Refused, Request
+from coalition.ledger.commands import Burn, Done, Earn, EarnAnswer, Refused, Request
 from coalition.members.card import make_card
 from coalition.terms.book import Book, Merchant
 from coalition.terms.terms import HouseTerms, Terms
@@ -46,7 +46,8 @@ TIMES = [
     "2026-10-09T10:11:12+0800", "2026-10-09T10:11:12+0000", "2026-10-09T10:11:12+00:00",
     "2026-10-09 10:11:12-03:30", "2026-10-09T10:11:12", "2026-01-01T00:00:00+08:00",
     "2025-12-31T23:59:59+08:00", "2026-11-01T12:04:00Z", "2026-11-01T12:06:00Z",
-    "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00",
+    "2026-10-31T23:59:59.9999999+08:00", "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59-14:00",
 ]  # fmt: skip
 _TEXT = st.text(max_size=12) | st.sampled_from(["a:b", "12:30", "\\", '"', "\u2028", "::"])
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -61,6 +62,25 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "hold": st.booleans(),
     "take": st.sampled_from(["oldest", "own_first", {"only": "telecom"}]),
 }
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv"])
+def test_a_row_at_the_last_moment_of_a_day_stays_in_it_in_every_reader(kind: str) -> None:
+    fields = {
+        "op": "earn",
+        "key": "k",
+        "card": CARD,
+        "occurred_at": "2026-10-31T23:59:59.9999999+08:00",
+    }
+    if kind == "csv":
+        rows = [read_csv_row(fields | {"amount": "1"}, ASKER)]
+    else:
+        line = json.dumps(fields | {"amount": 1}).encode()
+        rows = [read_json_row(line, ASKER), QuickReader(ASKER).read(line)]
+    for row in rows:
+        assert isinstance(row, Request)
+        assert isinstance(row.command, Earn)
+        assert row.command.occurred_at == datetime(2026, 10, 31, 15, 59, 59, 999_999, UTC)
 
 
 @st.composite

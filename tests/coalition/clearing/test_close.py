@@ -340,15 +340,52 @@ async def test_a_window_is_closed_before_its_end_only_when_early_is_asked(rows, 
     assert nets(result) == {"telecom": -960, "retail": 960, "house": 0}
     first, second = await _windows(engine)
     assert (first.label, first.closes_at) == ("2017-03", now)
-    assert (second.label, second.opens_at, second.closes_at) == ("2017-03-31", now, MARCH_END)
+    assert (second.label, second.opens_at, second.closes_at) == (
+        "2017-03-20..2017-03-31",
+        now,
+        MARCH_END,
+    )
     again = await asyncio.gather(
         *(
-            service.close_window(engine, "2017-03-31", now + timedelta(days=1), early=True)
+            service.close_window(engine, second.label, now + timedelta(days=1), early=True)
             for _ in range(3)
         )
     )
     assert again[0] == again[1] == again[2]
-    assert [window.label for window in await _windows(engine)][2:] == ["2017-03-31-2"]
+    assert [window.label for window in await _windows(engine)][2:] == ["2017-03-21..2017-03-31"]
+
+
+async def test_a_dry_run_with_early_instructs_what_the_early_close_then_instructs(rows, engine):
+    monthly = "FREQ=MONTHLY;BYMONTHDAY=25"
+    await rows.start(
+        terms("telecom", burn="0.010", payment_rule=monthly),
+        terms("retail", burn="0.008", payment_rule=monthly),
+    )
+    await rows.burn("retail", {await rows.lot("telecom", 1_200): 1_200})
+    now = datetime(2017, 3, 20, 4, tzinfo=UTC)
+    before = await _counts(engine)
+
+    def instructed(result):
+        return {p.party: p.instructed for p in result.positions if p.party == "telecom"}
+
+    at_its_end = await service.close_window(engine, "2017-03", now, dry_run=True)
+    tried = await service.close_window(engine, "2017-03", now, dry_run=True, early=True)
+    assert await _counts(engine) == before
+    closed = await service.close_window(engine, "2017-03", now, early=True)
+    # The 25th is not come yet, so that nothing is paid at an end on the 20th.
+    assert instructed(at_its_end)["telecom"] != 0
+    assert instructed(tried) == instructed(closed) == {"telecom": 0}
+    assert tried == closed
+
+
+async def test_a_dry_run_with_early_is_refused_where_the_early_close_would_be(rows, engine):
+    await rows.start(TELECOM, RETAIL)
+    before_it_opens = datetime(2017, 2, 1, tzinfo=UTC)
+    for dry_run in (True, False):
+        with pytest.raises(CoalitionError, match="begins at"):
+            await service.close_window(
+                engine, "2017-03", before_it_opens, early=True, dry_run=dry_run
+            )
 
 
 async def test_an_unknown_window_is_not_found(rows, engine):
@@ -403,14 +440,88 @@ async def test_what_is_rebuilt_from_the_ledger_is_what_was_stored(rows, engine):
     async with engine.begin() as connection:
         await connection.execute(
             text(
-                """update merchant set terms = terms || '{"breakage": "issuer",
-                "settles_through": null, "minimum_payout": 0}' where merchant_id > 1"""
+                """insert into terms (merchant_id, effective_from, terms, recorded_at)
+                select merchant_id, effective_from, terms || '{"breakage": "issuer",
+                "settles_through": null, "minimum_payout": 0}', now() from terms
+                where merchant_id > 1"""
             )
         )
     async with engine.connect() as connection:
         stored = await service.read_result(connection, "2017-03")
         assert await service.rebuild(connection, "2017-03") == stored
         assert await service.differs(connection, "2017-03") == []
+    # One that was netted before windows kept their terms has its lines to go by.
+    async with engine.begin() as connection:
+        await connection.execute(text("set local session_replication_role = replica"))
+        await connection.execute(text("delete from window_terms"))
+    async with engine.connect() as connection:
+        assert await service.differs(connection, "2017-03") == []
+
+
+async def test_an_instruction_that_was_moved_to_another_window_is_named(rows, engine):
+    await _worked_example(rows)
+    await service.close_due(engine, MARCH_END)
+    await service.close_due(engine, APRIL_END)
+    async with engine.begin() as connection:
+        assert [one async for one in _named(connection)] == []
+        await connection.execute(text("set local session_replication_role = replica"))
+        await connection.execute(
+            text(
+                "update position p set opening = p.opening + m.instructed,"
+                " instructed = p.instructed + m.instructed from position m"
+                " where p.window_id = 2 and m.window_id = 1"
+                " and (m.party_id, m.currency) = (p.party_id, p.currency)"
+            )
+        )
+        # April has no lines of its own: it gets a position for each that it is to pay now.
+        await connection.execute(
+            text(
+                "insert into position select (jsonb_populate_record(m, jsonb_build_object("
+                "'window_id', 2, 'receivable', 0, 'payable', 0, 'net', 0, 'closing', 0,"
+                " 'opening', m.instructed))).* from position m where window_id = 1"
+                " and not exists (select from position p where p.window_id = 2"
+                " and (m.party_id, m.currency) = (p.party_id, p.currency))"
+            )
+        )
+        await connection.execute(
+            text(
+                "update position set closing = closing + instructed, instructed = 0"
+                " where window_id = 1"
+            )
+        )
+    async with engine.connect() as connection:
+        named = [one async for one in _named(connection)]
+        assert {label for label in ("2017-03", "2017-04") for one in named if label in one} == {
+            "2017-03"
+        }
+        assert any("position follows from the ledger" in one for one in named)
+
+
+async def _named(connection):
+    for label in ("2017-03", "2017-04"):
+        for one in await service.differs(connection, label):
+            yield one
+
+
+async def test_breakage_given_to_another_party_in_the_stored_lines_is_named(rows, engine):
+    await rows.start(terms("telecom", burn="0.01", breakage="pool"), RETAIL)
+    lot = await rows.lot("telecom", 1_000)
+    await rows.burn("telecom", {lot: 100}, kind="expiry")
+    await service.close_due(engine, MARCH_END)
+    async with engine.begin() as connection:
+        await connection.execute(text("set local session_replication_role = replica"))
+        await connection.execute(text("update path set creditor_id = 0 where kind = 'expiry'"))
+        for party, amount in ((1, -100), (0, 100)):
+            await connection.execute(
+                text(
+                    "update position set receivable = receivable + :amount, net = net + :amount,"
+                    " closing = closing + :amount where party_id = :party"
+                ),
+                {"party": party, "amount": amount},
+            )
+    async with engine.connect() as connection:
+        named = await service.differs(connection, "2017-03")
+    assert any("obligation is stored, but the ledger does not give it" in one for one in named)
 
 
 async def test_a_price_recorded_after_the_close_is_not_in_the_rebuilt_window(rows, engine):

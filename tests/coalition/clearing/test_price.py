@@ -37,7 +37,8 @@ def _owed(obligations):
 
 
 def _priced(tallies, *prices, parties=PARTIES):
-    return price(tallies, price_table(prices), parties)
+    lines = price(tallies, price_table(prices), parties)
+    return tuple(lines.paths), tuple(lines.obligations)
 
 
 def test_worked_example_of_four_paths():

@@ -173,6 +173,7 @@ async def test_a_close_in_sql_comes_to_what_the_pure_rule_says(engine: AsyncEngi
     pure = await service.close_window(engine, "2017-05", MAY_END, dry_run=True)
     stored = await service.close_window(engine, "2017-05", MAY_END)
     assert stored.paths == pure.paths
+    assert stored.tills == pure.tills
     assert stored.obligations == pure.obligations
     assert stored.positions == pure.positions
     assert await _obligation_view(engine, 3) == _obligations(stored)
@@ -198,12 +199,11 @@ async def test_the_random_windows_hold_everything_a_window_can_hold(engine: Asyn
     reasons = {line.reason for line in result.obligations}
     assert {"burn", "redeem", "issue", "clawback", "adjustment", "breakage"} <= reasons
     assert any(reason.startswith("through:") for reason in reasons)
-    pairs = {(line.path_no, line.reason): line for line in result.obligations}
-    assert any(
-        line.currency != pairs[number, "burn"].currency
-        for (number, reason), line in pairs.items()
-        if reason == "redeem" and (number, "burn") in pairs
-    ), "a redeemer is paid in its own currency"
+    pays = {(line.origin, line.redeemer): line.currency for line in result.paths}
+    assert any(line.currency != pays[line.origin, line.redeemer] for line in result.tills), (
+        "a redeemer is paid in its own currency"
+    )
+    assert any(line.currency == pays[line.origin, line.redeemer] for line in result.tills)
     assert any("pool" in (line.debtor, line.creditor) for line in result.obligations)
 
 

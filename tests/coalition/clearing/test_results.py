@@ -177,7 +177,7 @@ async def test_a_result_is_written_only_for_a_window_that_is_being_netted(rows, 
     await rows.start(TELECOM, RETAIL)
     line = text(
         "insert into path (window_id, origin_id, redeemer_id, kind, points, price, amount,"
-        " currency) values (:window, 2, 3, 'redemption', 1, 0.01, 1, 'CNY')"
+        " currency, reason) values (:window, 2, 3, 'redemption', 1, 0.01, 1, 'CNY', 'burn')"
     )
     passed_net = text(
         "insert into passed_net (window_id, party_id, debtor_id, creditor_id, amount, currency)"

@@ -14,5 +14,5 @@ def bare(database_url: str) -> Type:
 def terminal(bare: Type) -> Type:
     """The alliance is synced, and everything that is due is closed."""
     bare("merchants", "sync", ALLIANCE)
-    bare("windows", "close")
+    bare("windows", "close", "--all")
     return bare

@@ -177,6 +177,18 @@ def test_a_third_key_is_refused_until_one_of_the_two_is_revoked(terminal: Type) 
     assert listed.count("in use") == 2
 
 
+def test_many_due_windows_are_listed_and_closed_only_when_confirmed(bare: Type) -> None:
+    bare("merchants", "sync", ALLIANCE)
+    # Nobody is there to answer.
+    told = bare("windows", "close", leaves_with=1)
+    assert "windows are due: 2026-01, 2026-02, " in told.stdout
+    assert "add --all" in told.stderr
+    assert _open_window(bare) == "2026-01"
+    closed = bare("windows", "close", "--all").stdout
+    assert closed.startswith("Closed: 2026-01, 2026-02, ")
+    assert re.findall(r"due: (.*)\.", told.stdout) == re.findall(r"Closed: (.*)\.", closed)
+
+
 def test_a_window_closes_once_and_says_the_same_each_time(terminal: Type) -> None:
     assert "No window is due" in terminal("windows", "close").stdout
     label = _open_window(terminal)
@@ -230,6 +242,9 @@ def test_a_statement_that_cannot_be_says_why(terminal: Type) -> None:
     assert "no merchant called 'tele'" in told.stderr
     told = terminal("statement", "2026-01", "telecom", "--format", "xlsx", leaves_with=2)
     assert "--out telecom.xlsx" in told.stderr
+    told = terminal("statement", "telecom", "2026-01", leaves_with=2)
+    assert "The window comes first, then the merchant" in told.stderr
+    assert "coalition statement 2026-01 telecom" in told.stderr
 
 
 def test_verify_leaves_with_1_and_names_the_row_that_is_wrong(

@@ -1,19 +1,40 @@
 """`coalition jobs` as a process on an embedded database: it works, logs in JSON, cleans up."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.coalition import crowd
 from tests.coalition.commands.terminal import ALLIANCE
 
+from coalition.database import create_engine, open_database
+from coalition.ledger.commands import Done, Earn, Request
+from coalition.ledger.post import Ledger
+from coalition.members.store import Enrolment, enrol
 from coalition.postgres import programs
+from coalition.settings import Settings, read_settings
 
 CLI = [sys.executable, "-m", "coalition.cli"]
+
+
+async def _post_once(settings: Settings) -> None:
+    now = datetime.now(UTC)
+    async with open_database(settings) as url:
+        engine = create_engine(url)
+        ledger = Ledger(engine)
+        await ledger.start()
+        telecom = ledger.book.ids["telecom"]
+        async with engine.begin() as connection:
+            enrolled = await enrol(connection, Enrolment(), telecom, now)
+        [posted] = await ledger.post([Request(Earn(enrolled.card, now, 100_00), telecom, now)])
+        assert isinstance(posted, Done)
+        await engine.dispose()
 
 
 def test_jobs_work_until_sigterm_and_then_stop_the_embedded_server() -> None:
@@ -22,6 +43,8 @@ def test_jobs_work_until_sigterm_and_then_stop_the_embedded_server() -> None:
         Path(name).chmod(0o711)
         environment = {**os.environ, "COALITION_DATA": name, "DATABASE_URL": ""}
         subprocess.run([*CLI, "merchants", "sync", ALLIANCE], env=environment, check=True)
+        # Nothing is closed before the first posting.
+        asyncio.run(_post_once(read_settings(environment)))
         log, place = Path(name) / "log", Path(name) / "postgres/data"
         with log.open("wb") as output:
             jobs = subprocess.Popen([*CLI, "jobs"], env=environment, stdout=output, stderr=output)

@@ -1,5 +1,6 @@
 """What goes wrong around a server is told in a sentence, put right by itself, or leaves nothing."""
 
+import json
 import os
 import signal
 import socket
@@ -19,8 +20,11 @@ from tests.coalition import crowd
 
 from coalition.cli import main
 from coalition.commands.listening import free_address
+from coalition.ledger.commands import Done
+from coalition.ledger.post import Ledger
 from coalition.postgres import programs
 from coalition.postgres import server as embedded
+from coalition.postgres.sizing import LOOKED_AT
 
 PEPPER = "0123456789abcdef0123456789abcdef"
 ALLIANCE = Path("configs/merchants/alliance").absolute()
@@ -113,6 +117,12 @@ async def test_kill_9_of_the_server_ends_its_workers_and_its_jobs(
     engine: AsyncEngine, database_url: str, tmp_path: Path
 ) -> None:
     await crowd.found(engine, members=1)
+    # Nothing is closed before the first posting.
+    ledger = Ledger(engine)
+    await ledger.start()
+    [begun] = await ledger.post([crowd.asked(crowd.earn(1, 10))])
+    assert isinstance(begun, Done)
+    await engine.dispose()
     port, log = _free_port(), tmp_path / "log"
     server = _start(log, port, "--jobs", DATABASE_URL=database_url, COALITION_PEPPER=PEPPER)
     try:
@@ -135,6 +145,9 @@ async def test_kill_9_of_the_server_ends_its_workers_and_its_jobs(
         return await crowd.value(engine, others) == 0 and await _is_free(port)
 
     await crowd.until(all_gone, "nobody listens, and nobody uses the database")
+    # The tests' server is a small one, and that is told once a setting.
+    told = [line for line in log.read_text().splitlines() if "made for less" in line]
+    assert [json.loads(line)["setting"] for line in told] == list(LOOKED_AT)
 
 
 def test_a_port_that_another_of_our_servers_listens_on_is_in_use(tmp_path: Path) -> None:

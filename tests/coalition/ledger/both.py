@@ -210,12 +210,14 @@ class Both:
             assert balance == Balance(member.available, member.held, owed), name
             lots = await self.world.lots(name)
             assert [
-                (x.origin, x.kind, x.points, x.remaining, x.expires_on, x.window, x.about)
+                (x.origin, x.kind, x.points, x.remaining, x.expires_on, x.earned_at,
+                 x.window, x.about)
                 for x in lots
             ] == [
-                (x.origin, x.kind, x.points, x.left, x.good_until, x.window, x.about)
+                (x.origin, x.kind, x.points, x.left, x.good_until, x.earned_at,
+                 x.window, x.about)
                 for x in member.lots
-            ], name
+            ], name  # fmt: skip
             await self._compare_legs(name, {lot.number: n for n, lot in enumerate(lots)})
 
     async def _compare_legs(self, name: str, lot_places: dict[int, int]) -> None:

@@ -283,6 +283,9 @@ class Model:
         today = self.day(now)
         self._write(self.members[giver], burn, parts, today, self.window, None)
         for lot, part in parts:
-            gift = Lot(lot.origin, "transfer", part, part, now, today, lot.good_until, self.window)
+            gift = Lot(
+                lot.origin, "transfer", part, part, lot.earned_at, lot.earned_on, lot.good_until,
+                self.window,
+            )  # fmt: skip
             self.members[taker].lots.append(gift)
         return burn

@@ -6,11 +6,12 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import asked, earn, key
 
-from coalition import database
+from coalition import database, logs
 from coalition.errors import CoalitionError, Code
 from coalition.ledger import group_commit, post
 from coalition.ledger.commands import Done, Outcome, Refused
@@ -232,6 +233,21 @@ async def test_a_failure_of_the_group_reaches_every_caller_and_the_next_group_is
     assert all(isinstance(outcome, Done) for outcome in outcomes)
     await door.stop()
     await crowd.assert_sound(outside)
+
+
+async def test_an_outage_is_told_by_one_line_a_second_and_not_by_one_a_group(
+    ledger: Ledger, outside: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "LINE_EVERY_S", crowd.WAIT_S_MAX)
+    door = GroupCommit(ledger, writers=1, group_max=1)
+    await door.start()
+    await crowd.change(outside, "alter table lot rename to mislaid")
+    with structlog.testing.capture_logs() as lines:
+        requests = [asked(earn(1, 1), key=key(n)) for n in range(12)]
+        await asyncio.gather(*(door.post(each) for each in requests), return_exceptions=True)
+    assert door.groups == 12
+    assert [line["event"] for line in lines] == ["group_failed"]
+    await door.stop()
 
 
 async def test_a_twin_of_a_request_that_failed_is_tried_on_its_own(

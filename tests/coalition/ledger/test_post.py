@@ -149,6 +149,36 @@ async def test_a_window_that_another_process_closed_is_noticed_with_the_next_pos
     assert await crowd.value(outside, "select about_window_id from lot") == 1
 
 
+async def test_the_first_posting_falls_into_its_own_window_and_those_before_are_flipped_empty(
+    ledger: Ledger, outside: AsyncEngine
+) -> None:
+    later = crowd.START.replace(month=6, day=2)
+    # One that is refused begins nothing.
+    assert said(await ledger.post([asked(burn(1, 10), RETAIL, now=later)])) != ["posted"]
+    assert await crowd.value(outside, "select count(*)::int from settlement_window") == 1
+    (outcome,) = await ledger.post([asked(earn(1, 10, at=later), now=later)])
+    assert isinstance(outcome, Done)
+    assert isinstance(outcome.answer, EarnAnswer)
+    assert outcome.answer.window == "2017-06"
+    empty = "select count(*)::int from settlement_window where status = 'closed'"
+    assert await crowd.value(outside, empty) == 5
+    assert await close_due(outside, later) == [f"2017-0{month}" for month in range(1, 6)]
+    await crowd.assert_sound(outside)
+
+
+async def test_once_something_is_posted_a_late_close_takes_what_came_meanwhile(
+    ledger: Ledger, outside: AsyncEngine
+) -> None:
+    assert said(await ledger.post([asked(earn(1, 10))])) == ["posted"]
+    other = Ledger(outside)
+    await other.start()
+    later = crowd.START.replace(month=6, day=2)
+    (outcome,) = await other.post([asked(earn(1, 10, at=later), now=later)])
+    assert isinstance(outcome, Done)
+    assert isinstance(outcome.answer, EarnAnswer)
+    assert outcome.answer.window == "2017-01"
+
+
 async def test_terms_that_another_process_synced_count_from_the_next_posting(
     ledger: Ledger, outside: AsyncEngine
 ) -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 from datetime import UTC, date, datetime
+from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from coalition import migrations
 from coalition.errors import CoalitionError, Code
 from coalition.members import store
 from coalition.members.card import make_card
@@ -15,6 +18,7 @@ from coalition.members.card import make_card
 NOW = datetime(2017, 3, 10, tzinfo=UTC)
 NOTHING = store.Enrolment()
 KEY = UUID(int=7)
+_MIGRATION = Path(migrations.__file__).parent / "versions" / "0006_external_refs.sql"
 
 
 @pytest.fixture
@@ -62,6 +66,51 @@ async def test_the_same_request_enrols_one_member(house: AsyncEngine) -> None:
     found = await asyncio.gather(*(enrol() for _ in range(4)))
     assert len({(one.member_id, one.card) for one in found}) == 1
     assert sorted(one.replayed for one in found) == [False, True, True, True]
+
+
+async def test_a_merchants_reference_names_one_member_however_many_enrol_at_once(
+    house: AsyncEngine,
+) -> None:
+    async def enrol(ref: str, by: int = 0) -> store.Enrolled:
+        async with house.begin() as connection:
+            return await store.enrol(connection, store.Enrolment(ref), by, NOW)
+
+    async with house.begin() as connection:
+        await connection.execute(
+            text("insert into merchant select 2, 'shop', name, currency, time_zone, joined_on,"
+                 " suspended, terms, synced_at from merchant")
+        )  # fmt: skip
+    found = await asyncio.gather(*(enrol("m-1") for _ in range(4)))
+    assert len({(one.member_id, one.card) for one in found}) == 1
+    assert sorted(one.is_new for one in found) == [False, False, False, True]
+    async with house.begin() as connection:
+        new = await store.replace(connection, found[0].card, NOW)
+    assert await enrol("m-1") == store.Enrolled(found[0].member_id, new, is_new=False)
+    others = [await enrol("m-2"), await enrol("m-1", by=2)]
+    assert [one.is_new for one in others] == [True, True]
+
+
+async def test_members_that_share_a_reference_from_before_are_kept_and_the_first_is_answered(
+    house: AsyncEngine,
+) -> None:
+    async with house.begin() as connection:
+        await connection.execute(text("alter table member drop column repeats_ref"))
+        await connection.execute(
+            text("insert into member (member_id, enrolled_by, external_ref, enrolled_at)"
+                 " values (8, 0, 'm-1', '2017-01-02'), (9, 0, 'm-1', '2017-01-01'),"
+                 " (10, 0, null, '2017-01-01'), (11, 0, null, '2017-01-01')")
+        )  # fmt: skip
+        for member_id in (8, 9):
+            await store._issue(connection, member_id, NOW)
+    driver = await asyncpg.connect(house.url.set(drivername="postgresql").render_as_string(False))
+    try:
+        await driver.execute(_MIGRATION.read_text(encoding="utf-8"))
+    finally:
+        await driver.close()
+    async with house.begin() as connection:
+        done = await store.enrol(connection, store.Enrolment("m-1"), 0, NOW)
+        assert (done.member_id, done.is_new) == (9, False)
+        assert await connection.scalar(text("select count(*) from member")) == 4
 
 
 async def test_another_body_under_the_same_request_is_refused(house: AsyncEngine) -> None:

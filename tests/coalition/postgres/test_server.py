@@ -14,7 +14,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from coalition.postgres import programs
+from coalition.postgres import machine, programs
 from coalition.postgres import server as embedded
 
 OPTIONS = {"fsync": "off", "shared_buffers": "16MB"}
@@ -56,14 +56,14 @@ def _runs(server: embedded.EmbeddedServer) -> bool:
 
 async def test_a_server_is_shared_killed_started_anew_and_keeps_its_rows(folder: Path) -> None:
     first = embedded.start(folder, options=OPTIONS)
-    second = embedded.start(folder)
+    second = embedded.start(folder, options=OPTIONS)
     try:
         assert second.socket_folder == first.socket_folder
         await _ask(first, "create table kept as select 7 as n")
         embedded.stop(second)
         assert await _ask(first, "select n from kept") == 7
         _kill_postmaster(first)
-        second = embedded.start(folder)
+        second = embedded.start(folder, options=OPTIONS)
         assert await _ask(second, "select n from kept") == 7
     finally:
         embedded.stop(first)
@@ -95,7 +95,7 @@ def test_a_process_that_was_killed_leaves_a_server_that_the_next_one_takes_over(
         assert other.stdout is not None
         assert other.stdout.readline() == b"up\n"
         other.kill()
-    server = embedded.start(folder)
+    server = embedded.start(folder, options=OPTIONS)
     embedded.stop(server)
     assert not _runs(server)
 
@@ -116,6 +116,28 @@ def test_a_process_number_that_was_used_again_does_not_bar_the_door(folder: Path
             bystander.kill()
 
 
+async def test_a_data_folder_of_before_gets_this_machines_settings_at_its_next_start(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded.stop(embedded.start(folder, options=OPTIONS))
+    monkeypatch.setattr(machine, "memory_bytes", lambda: 768 << 20)
+    monkeypatch.setattr(machine, "disk_free_bytes", lambda place: 2_560 << 20)
+    server = embedded.start(folder)
+    try:
+        assert await _ask(server, "show shared_buffers") == "128MB"
+        assert await _ask(server, "show max_wal_size") == "512MB"
+        assert await _ask(server, "show checkpoint_timeout") == "30min"
+        assert await _ask(server, "show effective_cache_size") == "384MB"
+    finally:
+        embedded.stop(server)
+
+
+async def test_a_scratch_server_stays_small() -> None:
+    with embedded.scratch() as server:
+        assert await _ask(server, "show shared_buffers") == "128MB"
+        assert await _ask(server, "show max_wal_size") == "1GB"
+
+
 def test_a_half_made_data_folder_is_made_anew(folder: Path) -> None:
     (folder / "postgres" / "data.making").mkdir(parents=True)
     (folder / "postgres" / "data.making" / "PG_VERSION").write_text("18")
@@ -133,7 +155,7 @@ def test_data_of_another_version_is_refused(folder: Path) -> None:
     embedded.stop(server)
     (server.data_folder / "PG_VERSION").write_text("15\n")
     with pytest.raises(embedded.EmbeddedError, match="made by PostgreSQL 15, the programs are 18"):
-        embedded.start(folder)
+        embedded.start(folder, options=OPTIONS)
 
 
 def test_a_long_path_gets_a_short_socket(folder: Path) -> None:
@@ -148,7 +170,7 @@ def test_a_long_path_gets_a_short_socket(folder: Path) -> None:
 def test_a_link_to_data_that_is_gone_is_not_taken_for_an_empty_database(folder: Path) -> None:
     (folder / "postgres").symlink_to(folder / "gone")
     with pytest.raises(embedded.EmbeddedError, match="which is gone"):
-        embedded.start(folder)
+        embedded.start(folder, options=OPTIONS)
 
 
 def test_a_scratch_server_left_by_a_killed_process_is_swept_by_the_next(folder: Path) -> None:

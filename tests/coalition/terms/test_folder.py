@@ -112,8 +112,17 @@ ONE_MISTAKE = [
     ('name = "Telecom"', "", None, 'name is missing; write name = "..."'),
     ('name = "Telecom"', "name = 7", 1, "name: 7 is not a text; write it in quotes"),
     ('name = "Telecom"', 'nmae = "x"\nname = "T"', 1, "nmae: unknown key; did you mean name?"),
-    ('name = "Telecom"', 'name = "T', 1, "not TOML: illegal character '\\n'"),
+    ('name = "Telecom"', 'name = "T', 1, 'a quote is missing; write name = "T"'),
     ('currency = "CNY"', 'currency = "CNZ"', 2, '"CNZ" is not a currency of ISO 4217; did you'),
+    ('name = "Telecom"', 'name = "Tele\\u0000com"', 1, "holds the character U+0000"),
+    ('name = "Telecom"', 'name = "Tele\\ncom"', 1, "write it in one line"),
+    (
+        'currency = "CNY"',
+        'currency = "RMB"',
+        2,
+        '"RMB" is not a currency of ISO 4217; did you mean "CNY"?',
+    ),
+    ('currency = "CNY"', "currency = CNY", 2, 'write currency = "CNY"'),
     ('currency = "CNY"', 'currency = "cny"', 2, 'did you mean "CNY"?'),
     ('"Asia/Shanghai"', '"Asia/Shangai"', 3, 'did you mean "Asia/Shanghai"?'),
     ('"Asia/Shanghai"', '"Asia"', 3, '"Asia" is not a time zone of the IANA database'),
@@ -169,8 +178,10 @@ ONE_MISTAKE = [
     ('"12.50"', '"12.505"', 41, "more than 2 digits after the point"),
     ("=MONTHLY;", "=MONTHLI;", 44, "FREQ must be one of YEARLY, MONTHLY, WEEKLY, DAILY"),
     ("=MONTHLY;", "=HOURLY;", 44, "FREQ must be one of"),
-    ("MONTHDAY=-1", "MONTHDAY=x", 44, "invalid 'BYMONTHDAY': X; such as"),
-    ("MONTHDAY=-1", "MONTHDAY=31;BYMONTH=2", 44, "it never comes"),
+    ("MONTHDAY=-1", "MONTHDAY=x", 44, "BYMONTHDAY must be numbers from 1 to 31"),
+    ("MONTHDAY=-1", "MONTHDAY=31;BYMONTH=2", 44, "names no day in the 100 years"),
+    ("MONTHDAY=-1", "MONTHDAY=0", 44, "0 is none"),
+    ("MONTHDAY=-1", "MONTHDAY=1;BYMONTHDAY=2", 44, "BYMONTHDAY stands twice"),
     ("MONTHDAY=-1", "MONTHDAY=1;COUNT=3", 44, "COUNT is not a part that counts here"),
     ("MONTHDAY=-1", "MONTHDAY=1;INTERVAL=0", 44, "INTERVAL must be a whole number from 1"),
     ("FREQ=MONTHLY;BYMONTHDAY=-1", "monthly", 44, "monthly is not a part"),
@@ -287,7 +298,9 @@ def test_settling_through_others_may_not_go_round(tmp_path: Path) -> None:
 
 def test_a_file_with_a_mistake_is_still_a_known_merchant(tmp_path: Path) -> None:
     write(tmp_path, retail="name = ")
-    assert mistakes_in(tmp_path) == ["retail.toml:1: not TOML: invalid value"]
+    assert mistakes_in(tmp_path) == [
+        "retail.toml:1: not TOML: invalid value; nothing stands after name ="
+    ]
 
 
 def test_names_of_files_are_codes_and_some_are_reserved(tmp_path: Path) -> None:
@@ -308,6 +321,41 @@ def test_a_folder_needs_a_house(tmp_path: Path) -> None:
         read_folder(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("FREQ=MONTHLY;BYMONTHDAY=0", "0 is none"),
+        ("FREQ=WEEKLY;BYDAY=1MO", "without a number"),
+        ("FREQ=DAILY\\nEXDATE:20170102", "in one line"),
+        ("FREQ=DAILY;INTERVAL=100000000", "names no day in the 100 years after 2017-01-01"),
+    ],
+)
+def test_a_rule_of_windows_that_would_run_as_something_else_is_refused(
+    tmp_path: Path, rule: str, says: str
+) -> None:
+    write(tmp_path, house=HOUSE.replace("FREQ=MONTHLY;BYMONTHDAY=1", rule))
+    (mistake,) = mistakes_in(tmp_path)
+    assert mistake.startswith("house.toml:6: calendar.windows: ")
+    assert says in mistake
+
+
+def test_a_rule_that_passes_over_months_is_warned_of_and_read(tmp_path: Path) -> None:
+    write(tmp_path, house=HOUSE.replace("BYMONTHDAY=1", "BYMONTHDAY=31"))
+    (warning,) = mistakes_in(tmp_path)
+    assert warning == (
+        'house.toml:6: warning: calendar.windows: "FREQ=MONTHLY;BYMONTHDAY=31": it passes over '
+        "February, April, June, September and November; "
+        "BYMONTHDAY=-1 is the last day of every month"
+    )
+    assert read_folder(tmp_path)[0].window_rule == "FREQ=MONTHLY;BYMONTHDAY=31"
+
+
+def test_a_first_window_of_long_ago_is_a_mistake(tmp_path: Path) -> None:
+    write(tmp_path, house=HOUSE.replace("2017-01-01", "0001-01-01"))
+    (mistake,) = mistakes_in(tmp_path)
+    assert "0001-01-01 is too early; write a day from 1900-01-01 on" in mistake
+
+
 def test_text_that_is_not_utf_8_is_reported_with_its_line(tmp_path: Path) -> None:
     (write(tmp_path) / "retail.toml").write_bytes(b'name = "x"\n\n# caf\xe9\n')
     assert mistakes_in(tmp_path) == ["retail.toml:3: not UTF-8; save the file as UTF-8 text"]
@@ -325,3 +373,35 @@ def test_the_demo_has_a_coalition_of_ten_with_every_kind_of_contract() -> None:
     assert {one.breakage for one in terms} == {"issuer", "house", "pool"}
     assert all(one.joined_on <= date(2017, 1, 1) for one in terms)
     assert all((one.validity.months or 99) <= 6 for one in terms)
+
+
+def test_terms_from_a_day_are_a_file_of_their_own(tmp_path: Path) -> None:
+    dated = RETAIL.partition("[[prices]]")[0]
+    write(tmp_path, **{"retail.2026-12-01": dated})
+    _, (retail, telecom, from_december) = read_folder(tmp_path)
+    assert (retail.filed_for, telecom.filed_for) == (None, None)
+    assert (from_december.code, from_december.filed_for) == ("retail", date(2026, 12, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mistake"),
+    [
+        ("retail.20261201", "", '"20261201" is not a date; name the file like'),
+        ("retail.2026-02-30", "", '"2026-02-30" is not a date; name the file like'),
+        ("house.2026-12-01", "", "terms of house have no dates; write them in house.toml"),
+        ("shop.2026-12-01", "", "there is no shop.toml; the merchant's own file comes first"),
+        ("retail.2017-01-01", "", "the merchant joined on 2017-01-01; date it later"),
+        ("retail.2026-12-01", "suspended = true\n", "suspended: must be as in retail.toml"),
+        (
+            "retail.2026-12-01",
+            "[[prices]]\neffective_from = 2026-12-01\n",
+            "prices: prices have days of their own; write them in retail.toml",
+        ),
+    ],
+)
+def test_a_file_with_a_date_goes_with_the_file_without(
+    tmp_path: Path, name: str, content: str, mistake: str
+) -> None:
+    write(tmp_path, **{name: RETAIL.partition("[[prices]]")[0] + content})
+    found = [one for one in mistakes_in(tmp_path) if one.startswith(f"{name}.toml")]
+    assert any(mistake in one for one in found), found

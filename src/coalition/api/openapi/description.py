@@ -3,8 +3,9 @@
 The examples themselves are examples.py; the document's head is head.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from litestar import Litestar
 from litestar.openapi.spec import (
     OpenAPI,
     OpenAPIMediaType,
@@ -16,8 +17,10 @@ from litestar.openapi.spec import (
     RequestBody,
     Schema,
 )
+from litestar.routes import HTTPRoute
 
 from coalition.api.openapi import examples
+from coalition.api.openapi.head import KEY_SCHEME
 from coalition.wire import bodies
 from coalition.wire.syntax import may_be_empty
 
@@ -27,8 +30,15 @@ _CARDS = ("card", "from_card", "to_card")
 _BODIES = {body.__name__: body for body in bodies.Body.__subclasses__()}
 
 
-def complete(document: OpenAPI) -> None:
+def complete(app: Litestar) -> None:
     """Put in what is missing: in place, as Litestar serves the very document it made."""
+    document = app.openapi_schema
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for method, (handler, _) in route.route_handler_map.items():
+                if "scopes" in handler.opt and handler.resolve_include_in_schema():
+                    operation = _operation(document, route.path_format, method.lower())
+                    _say_scopes(operation, handler.opt["scopes"])
     schemas = document.components.schemas
     for name, example in examples.STRUCTS.items():
         schemas[name].examples = [example]
@@ -54,6 +64,11 @@ def complete(document: OpenAPI) -> None:
         ),
         **_content({"text/csv": "section,window,what", _XLSX: "(a workbook)"}),
     }
+
+
+def _say_scopes(operation: Operation, scopes: Iterable[str]) -> None:
+    # One of them is enough, and so each is a requirement of its own.
+    operation.security = [{KEY_SCHEME: [scope]} for scope in scopes]
 
 
 def _say_how_cards_read(name: str, schema: Schema | Reference) -> None:

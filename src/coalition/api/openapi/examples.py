@@ -86,6 +86,15 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "to_card": _OTHER,
         "points": 500,
         "legs": [_LEG],
+        "lots": [
+            {
+                "lot_id": "lot_400000519r",
+                "origin": "telecom",
+                "points": 500,
+                "expires_on": "2028-03-31",
+                "from_lot": _LOT,
+            }
+        ],
         "available": 700,
         "recorded_at": _AT,
         "window": "2026-03",
@@ -99,6 +108,16 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "points": 500,
         "returned": 0,
         "legs": [_LEG],
+        "history": [
+            {
+                **_LEG,
+                "movement": "burn",
+                "at": _AT,
+                "business_date": "2026-03-01",
+                "window": "2026-03",
+                "about": None,
+            }
+        ],
         "occurred_at": _AT,
         "recorded_at": _AT,
         "hold_expires_at": None,

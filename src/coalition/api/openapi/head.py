@@ -5,13 +5,14 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
+from coalition.api.openapi.pages import SchemaPage
 from coalition.errors import Code
 
 KEY_SCHEME = "merchant_key"
 
 
 def openapi_config() -> OpenAPIConfig:
-    """Served under /schema as JSON and as YAML; no page that loads scripts from elsewhere."""
+    """Served under /schema as JSON, as YAML and as a page that loads nothing from elsewhere."""
     return OpenAPIConfig(
         title="A points clearing house",
         version="1",
@@ -23,7 +24,8 @@ def openapi_config() -> OpenAPIConfig:
                     scheme="bearer",
                     bearer_format="coal_live_<id>_<secret><crc>",
                     description="A merchant's or the house's key. Scopes: earn, burn, members, "
-                    "statements, house. A revoked key dies within 2 seconds.",
+                    "statements, house; each operation names those of which it needs one, and "
+                    "house is enough for all. A revoked key dies within 2 seconds.",
                 )
             }
         ),
@@ -38,7 +40,8 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Operations", "Alive, ready, counted"),
         ],
         render_plugins=[
-            JsonRenderPlugin(path=["/", "/openapi.json"], media_type=MediaType.JSON),
+            SchemaPage(),
+            JsonRenderPlugin(path="/openapi.json", media_type=MediaType.JSON),
             YamlRenderPlugin(path=["/openapi.yaml", "/openapi.yml"]),
         ],
     )
@@ -52,6 +55,9 @@ def _description() -> str:
         "Every POST that moves points needs an `Idempotency-Key`: the same key and body answer "
         "the first answer again, with `Idempotent-Replayed: true`, for ever. occurred_at may lie "
         "at most 5 minutes ahead of the server's clock.\n\n"
+        "A purchase is added up exactly and rounded down once; what a partial return keeps is "
+        "rounded up; a line of a statement is rounded once, half to even. What expires when, and "
+        "more of it, with figures: docs/merchants-guide.md, which comes with the program.\n\n"
         f"Errors are problem documents (RFC 9457) with a stable `code`. Where several apply, the "
         f"first of these is answered: {codes}."
     )

@@ -126,7 +126,8 @@ async def reverse_burn(
     opt={"scopes": ("burn",)},
     tags=["Paths"],
     summary="A burn and its legs",
-    description="As it stands now. A leg of the caller's own origin says when it was earned.",
+    description="legs: what is left of it now; one of the caller's own origin says when it was "
+    "earned. history: every leg as it was written, with the window in which it is settled.",
     responses=reads(Code.NOT_FOUND),
 )
 async def get_burn(request: ApiRequest, burn_id: FromPath[str]) -> views.BurnViewOut:

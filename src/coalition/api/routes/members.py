@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import Body, FromPath, JSONBody
 
 from coalition.api import views
@@ -42,8 +43,17 @@ class CardStatusOut(msgspec.Struct, frozen=True):
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="Enrol a member",
-    description="Makes a member with a card and no points. An Idempotency-Key is honoured.",
-    responses=writes(Code.IDEMPOTENCY_KEY_REUSED),
+    description="Makes a member with a card and no points. An external_ref names one member of the "
+    "merchant that enrols: sent again, it answers the first member and its card in use, with 200, "
+    "and changes nothing. An Idempotency-Key is honoured.",
+    responses={
+        200: ResponseSpec(
+            EnrolOut,
+            generate_examples=False,
+            description="There was a member of this external_ref already; this is that one",
+        ),
+        **writes(Code.IDEMPOTENCY_KEY_REUSED),
+    },
     response_headers=[REPLAYED_HEADER],
     operation_class=MaybeKeyedOperation,
 )
@@ -63,7 +73,11 @@ async def enrol(
             body_hash=body_hash(data),
         )
     content = EnrolOut(ids.encode(ids.MEMBER, done.member_id), card_text(done.card))
-    return Response(content, headers={REPLAYED: "true"} if done.replayed else None)
+    return Response(
+        content,
+        status_code=201 if done.is_new else 200,
+        headers={REPLAYED: "true"} if done.replayed else None,
+    )
 
 
 @get(

@@ -11,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.api.openapi.pages import front_page
 from coalition.database import is_current
 from coalition.edge.meters import CONTENT_TYPE
 from coalition.edge.services import Services
@@ -94,4 +95,9 @@ async def head_ready(request: Request[Any, Any, State]) -> Response[None]:
     return Response(None, status_code=200 if failing is None else 503, media_type="text/plain")
 
 
-ROUTES = [get_health, head_health, get_ready, head_ready, get_metrics]
+@get("/", media_type="text/html", include_in_schema=False)
+async def get_front_page() -> Response[str]:
+    return front_page()
+
+
+ROUTES = [get_front_page, get_health, head_health, get_ready, head_ready, get_metrics]

@@ -19,24 +19,18 @@ from coalition.edge.admission import ApiRequest, check_rate
 from coalition.edge.cursors import LIMIT, Cursor, Limit, newest_of, slice_of
 from coalition.errors import CoalitionError, Code
 from coalition.wire.bodies import CloseBody
-from settlement.documents import csv_file, json_file, xlsx_file
+from settlement.documents import FORMATS, write_document
 from settlement.obligation import Result
 
 _OPT = {"scopes": ("statements",)}
 _TAGS = ["Settlement"]
-_LABEL = re.compile(r"[0-9A-Za-z.-]{1,32}")
+# Begins with a digit, so that it is never a folder such as "..", wherever it comes to stand.
+_LABEL = re.compile(r"[0-9][0-9A-Za-z.-]{0,31}")
 _TRY = Example(
     summary="What would it come to, with another price?",
     value={"dry_run": True, "prices": {"telecom->retail": {"burn_price": "0.012"}}},
 )
 _CLOSE = Example(summary="Close a window whose end has come", value={})
-_CSV = "text/csv"
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_FORMATS = {
-    "": (json_file.render, "application/json"),
-    ".csv": (csv_file.render, _CSV),
-    ".xlsx": (xlsx_file.render, _XLSX),
-}
 
 
 @get(
@@ -133,19 +127,19 @@ async def get_statement(
 ) -> Response[bytes]:
     label = _label(window)
     party, dot, suffix = merchant.partition(".")
-    render, media_type = _FORMATS.get(f"{dot}{suffix}", (None, ""))
+    ending = suffix if dot else "json"
     is_theirs = request.caller.is_house or party == request.caller.code
-    if render is None or not is_theirs:
+    if ending not in FORMATS or not is_theirs:
         raise CoalitionError(Code.NOT_FOUND, "There is no such statement.")
     async with request.services.engine.connect() as connection:
         statement = await read_statement(connection, label, party)
 
     # Off the loop: a large statement takes a second, and tills do not wait for it.
-    body = await asyncio.to_thread(render, statement)
+    body = await asyncio.to_thread(write_document, statement, ending)
     headers = {}
-    if suffix:
+    if dot:
         headers["Content-Disposition"] = f'attachment; filename="{label}-{merchant}"'
-    return Response(body, media_type=media_type, headers=headers)
+    return Response(body, media_type=FORMATS[ending].media_type, headers=headers)
 
 
 async def _result(request: ApiRequest, window: str) -> Result:

@@ -1,0 +1,107 @@
+"""The pages for people: what this server is, and its operations in their own words.
+
+Plain HTML made here, which loads nothing from anywhere. The words are the OpenAPI document's.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from html import escape
+from typing import Any
+
+from litestar import MediaType, Request, Response
+from litestar.openapi.plugins import OpenAPIRenderPlugin
+
+_METHODS = ("get", "post", "put", "patch", "delete")
+_STYLE = (
+    "body{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
+    "code{background:#eee;padding:0 .2em}dt{margin-top:1rem;font-weight:bold}"
+    "dd{margin:0 0 0 1.5rem}"
+)
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'",
+    # The same address answers JSON to a program.
+    "vary": "Accept",
+}
+
+
+class SchemaPage(OpenAPIRenderPlugin):
+    """/schema: a page for who asks for text/html, as a browser does; to others the document."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/", media_type=MediaType.JSON)
+
+    # Litestar sends a Response as it is, though its own signature says bytes.
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> Any:
+        if "text/html" in request.headers.get("accept", "").lower():
+            return page(openapi_schema["info"]["title"], _operations_part(openapi_schema))
+        document = self.render_json(request, openapi_schema)
+        return Response(document, media_type=MediaType.JSON, headers={"vary": "Accept"})
+
+
+def page(title: str, content: str) -> Response[str]:
+    """A whole page; content is HTML."""
+    html = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
+        f"<body><h1>{escape(title)}</h1>{content}</body></html>"
+    )
+    return Response(html, media_type=MediaType.HTML, headers=_HEADERS)
+
+
+def front_page() -> Response[str]:
+    """What stands at the root: what this is, and where to go."""
+    return page(
+        "A points clearing house",
+        "<p>Merchants share one points currency and one card. Members earn at one merchant and "
+        "burn at another; every point keeps its origin, and at the end of each period all of it is "
+        "netted to one balance a merchant.</p><p>This is the API of such a coalition. Each "
+        "merchant asks with its own key.</p><ul>"
+        '<li><a href="/schema">What can be asked</a>: every operation, and the scope it needs</li>'
+        '<li><a href="/schema/openapi.json">openapi.json</a>, '
+        '<a href="/schema/openapi.yaml">openapi.yaml</a>: the same for programs</li>'
+        '<li><a href="/healthz">/healthz</a>, <a href="/readyz">/readyz</a>, '
+        '<a href="/metrics">/metrics</a>: alive, ready, counted</li></ul>',
+    )
+
+
+def _operations_part(document: Mapping[str, Any]) -> str:
+    by_tag: dict[str, list[str]] = {tag["name"]: [] for tag in document["tags"]}
+    for method, path, operation in _operations(document):
+        for tag in operation["tags"]:
+            by_tag.setdefault(tag, []).append(_entry(method, path, operation))
+    words = {tag["name"]: tag.get("description", "") for tag in document["tags"]}
+    parts = [
+        '<p>For programs: <a href="/schema/openapi.json">openapi.json</a>, '
+        '<a href="/schema/openapi.yaml">openapi.yaml</a>. <a href="/">What this is</a></p>',
+        _prose(document["info"]["description"]),
+    ]
+    for tag, entries in by_tag.items():
+        parts.append(f"<h2>{escape(tag)}</h2><p>{escape(words.get(tag, ''))}</p><dl>")
+        parts += [*entries, "</dl>"]
+    return "".join(parts)
+
+
+def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in _METHODS:
+            if method in item:
+                yield method.upper(), path, item[method]
+
+
+def _entry(method: str, path: str, operation: Mapping[str, Any]) -> str:
+    needed = [scope for one in operation.get("security", ()) for scope in next(iter(one.values()))]
+    scope = f"<p>Scope: <code>{'</code> or <code>'.join(needed)}</code></p>" if needed else ""
+    return (
+        f"<dt><code>{method} {escape(path)}</code> {escape(operation['summary'])}</dt>"
+        f"<dd>{_prose(operation.get('description', ''))}{scope}</dd>"
+    )
+
+
+def _prose(text: str) -> str:
+    """Paragraphs, with what stands in backticks as code."""
+    paragraphs = (
+        re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(part))
+        for part in text.split("\n\n")
+        if part
+    )
+    return "".join(f"<p>{part}</p>" for part in paragraphs)
