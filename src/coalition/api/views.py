@@ -28,7 +28,10 @@ class ExpiringOut(msgspec.Struct, frozen=True):
 
 
 class CardOut(msgspec.Struct, frozen=True):
-    """A card and what its member has. held is reserved and in neither available nor origins."""
+    """A card and what its member has. held is reserved and in neither available nor origins.
+
+    owed: what the next points of that origin pay first.
+    """
 
     card: str
     status: Literal["active", "blocked", "replaced"]
@@ -37,6 +40,7 @@ class CardOut(msgspec.Struct, frozen=True):
     tier: str | None
     origins: tuple[OriginOut, ...]
     expiring: tuple[ExpiringOut, ...]
+    owed: tuple[OriginOut, ...]
 
 
 class HistoryOut(msgspec.Struct, frozen=True):
@@ -133,6 +137,7 @@ class LotViewOut(msgspec.Struct, frozen=True):
 
 def card_out(card: int, view: CardView, book: Book) -> CardOut:
     origins = ((book.codes[origin_id], points) for origin_id, points in view.origins.items())
+    owed = ((book.codes[origin_id], points) for origin_id, points in view.owed.items())
     return CardOut(
         card=card_text(card),
         status=view.status,  # type: ignore[arg-type]  # the column's enum has these values
@@ -141,6 +146,7 @@ def card_out(card: int, view: CardView, book: Book) -> CardOut:
         tier=view.tier,
         origins=tuple(OriginOut(code, points) for code, points in sorted(origins)),
         expiring=tuple(ExpiringOut(on, points) for on, points in view.expiring.items()),
+        owed=tuple(OriginOut(code, points) for code, points in sorted(owed)),
     )
 
 

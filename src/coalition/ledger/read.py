@@ -6,34 +6,46 @@ Who may see what is the API's to say; what is shown is as of the statement's sta
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 
+import asyncpg
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.terms.book import Book
+from coalition.database import raw
+from coalition.ledger.lapses import lapse
+from coalition.ledger.state import Account, BurnRow, Leg, Lot, Member, State
+from coalition.terms.book import Book, Window
 
-# Open lots, and lots that a hold has taken from, once for each such hold; a member without any of
-# them is one row.
-_CARD = text("""
-    select c.status::text, c.member_id, m.tier, l.*
-    from card c join member m using (member_id)
-    left join lateral (
-        with h as (
-            select g.lot_no, b.burn_no, b.hold_expires_at, sum(g.points)::bigint as points
-            from burn b join leg g using (member_id, burn_no)
-            where b.member_id = c.member_id and b.status = 'held'
-              and (select a.held > 0 from account a where a.member_id = c.member_id)
-            group by g.lot_no, b.burn_no, b.hold_expires_at)
-        select lot.lot_no, lot.origin_id, lot.expires_on, lot.remaining, h.points as held,
-               h.hold_expires_at
-        from lot left join h using (lot_no)
-        where lot.member_id = c.member_id and (lot.is_open or h.lot_no is not null)
-        order by h.hold_expires_at, h.burn_no
-    ) l on true
-    where c.card_number = :card
-""")
+# How many columns of a row are known here; what a later migration adds comes behind them. A burn's
+# card and legs are rows of their own.
+_ACCOUNT_COLUMNS, _LOT_COLUMNS, _LEG_COLUMNS = (
+    len(one.__struct_fields__) for one in (Account, Lot, Leg)
+)
+_BURN_COLUMNS = len(BurnRow.__struct_fields__) - 2
+# Of rows that are never written.
+_NO_WINDOW = Window(
+    0, "", datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), False
+)
+
+# With what time alone may still do to the points: open lots, held burns with their legs and lots,
+# and debts. Whole rows, which lapses.py works on as it does when it is asked to write.
+_CARD = """
+    with h as (
+        select b from burn b join account a using (member_id) join card c using (member_id)
+        where c.card_number = $1 and a.held > 0 and b.status = 'held')
+    select c.status::text as status, m.tier, a as account,
+        (select array_agg(l) from lot l where l.member_id = c.member_id and (l.is_open
+            or l.lot_no in (select g.lot_no from h join leg g on g.member_id = c.member_id
+                            and g.burn_no = (h.b).burn_no))) as lots,
+        (select array_agg(h.b) from h) as burns,
+        (select array_agg(g order by g.posting_no, g.leg_no) from h join leg g
+            on g.member_id = c.member_id and g.burn_no = (h.b).burn_no) as legs,
+        (select array_agg(d) from debt d where d.member_id = c.member_id and a.owed > 0) as debts
+    from card c join member m using (member_id) join account a using (member_id)
+    where c.card_number = $1
+"""
 _HISTORY = text("""
     select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference
     from posting
@@ -80,7 +92,8 @@ class CardView:
     """A card and its member's points at one moment.
 
     available leaves out points past their day and counts those of holds past their time, whether
-    the jobs have come by or not. origins maps a merchant's id, expiring a last good day to points.
+    the jobs have come by or not. origins and owed map a merchant's id, expiring a last good day to
+    points.
     """
 
     member_id: int
@@ -90,15 +103,7 @@ class CardView:
     held: int
     origins: dict[int, int]
     expiring: dict[date, int]
-
-
-@dataclass(slots=True)
-class _Lot:
-    """What is left of a lot while a view is made of it."""
-
-    origin_id: int
-    points: int
-    expires_on: date | None
+    owed: dict[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,52 +201,39 @@ async def card_view(
     connection: AsyncConnection, card: int, book: Book, now: datetime
 ) -> CardView | None:
     """What the card's member has at `now`; None where there is no such card."""
-    rows = (await connection.execute(_CARD, {"card": card})).all()
-    if not rows:
+    row = await (await raw(connection)).fetchrow(_CARD, card)
+    if row is None:
         return None
-    held = 0
-    lots: dict[int, _Lot] = {}
-    for row in rows:
-        if row.lot_no is None:
-            continue
-        lot = lots.setdefault(row.lot_no, _Lot(row.origin_id, row.remaining, row.expires_on))
-        if row.held and row.hold_expires_at <= now:
-            _give_back(lot, row.held, book.today(row.hold_expires_at), book)
-        else:
-            held += row.held or 0
-    origins, expiring = _by_origin_and_day(lots.values(), book.today(now))
-    first = rows[0]
+    member = _member(row)
+    # What the jobs would write is worked out in memory, and thrown away.
+    lapse(member, State(_NO_WINDOW), book, now)
+    origins: defaultdict[int, int] = defaultdict(int)
+    expiring: defaultdict[date, int] = defaultdict(int)
+    for lot in member.lots_in_order():
+        origins[lot.origin_id] += lot.remaining
+        if lot.expires_on is not None:
+            expiring[lot.expires_on] += lot.remaining
     return CardView(
-        member_id=first.member_id,
-        status=first.status,
-        tier=first.tier,
-        available=sum(origins.values()),
-        held=held,
-        origins=origins,
-        expiring=expiring,
+        member_id=member.account.member_id,
+        status=row["status"],
+        tier=row["tier"],
+        available=member.account.available,
+        held=member.account.held,
+        origins=dict(origins),
+        expiring=dict(expiring),
+        owed={origin_id: points for origin_id, points in member.debts.items() if points},
     )
 
 
-def _give_back(lot: _Lot, points: int, over_on: date, book: Book) -> None:
-    """What a hold that ended on the day over_on gives back, as ledger/lapses.py will write it."""
-    if lot.expires_on is not None and lot.expires_on < over_on:
-        origin = book.merchants.get(lot.origin_id)
-        grace = origin.on(over_on).validity.grace_days if origin else 30
-        # What was free of the lot had expired by then; what was held lives on.
-        lot.points, lot.expires_on = 0, over_on + timedelta(days=grace)
-    lot.points += points
-
-
-def _by_origin_and_day(lots: Iterable[_Lot], today: date) -> tuple[dict[int, int], dict[date, int]]:
-    origins: defaultdict[int, int] = defaultdict(int)
-    expiring: defaultdict[date, int] = defaultdict(int)
-    for lot in lots:
-        if not lot.points or (lot.expires_on is not None and lot.expires_on < today):
-            continue
-        origins[lot.origin_id] += lot.points
-        if lot.expires_on is not None:
-            expiring[lot.expires_on] += lot.points
-    return dict(origins), dict(sorted(expiring.items()))
+def _member(row: asyncpg.Record) -> Member:
+    member = Member(Account(*row["account"][:_ACCOUNT_COLUMNS]), lots_loaded=True)
+    member.lots = {lot[1]: Lot(*lot[:_LOT_COLUMNS]) for lot in row["lots"] or ()}
+    for burn in row["burns"] or ():
+        member.burns[burn[1]] = BurnRow(*(*burn[:_BURN_COLUMNS], None))
+    for leg in row["legs"] or ():
+        member.burns[leg[3]].legs.append(Leg(*leg[:_LEG_COLUMNS]))
+    member.debts = {debt[1]: debt[2] for debt in row["debts"] or ()}
+    return member
 
 
 async def history(

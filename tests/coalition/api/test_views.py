@@ -26,6 +26,7 @@ async def test_a_card_shows_what_is_there_what_is_held_and_what_expires(world: W
         "tier": None,
         "origins": [{"origin": "retail", "points": 50}, {"origin": "telecom", "points": 70}],
         "expiring": [{"on": "2019-02-10", "points": 50}, {"on": "2019-03-10", "points": 70}],
+        "owed": [],
     }
 
 

@@ -257,6 +257,8 @@ class Both:
                     expiring[lot.good_until] += lot.left
             assert {self.world.code(no): n for no, n in view.origins.items()} == origins, name
             assert view.expiring == expiring, name
+            owed = {origin: points for origin, points in member.debts.items() if points}
+            assert {self.world.code(no): n for no, n in view.owed.items()} == owed, name
 
     async def change_card(self, name: str, what: str) -> None:
         person, member = self.world.people[name], self.model.members[name]

@@ -63,6 +63,35 @@ async def test_a_card_shows_before_the_jobs_what_it_shows_after_them(
     assert sum(before.origins.values()) == before.available
 
 
+@pytest.mark.parametrize("days", [3, 10, 11, 12, 13, 14, 20, 21])
+async def test_two_holds_that_end_one_after_the_other_show_what_the_jobs_then_write(
+    world: World, days: int
+) -> None:
+    earned = done(await world.earn("ann", "bakery", 100))
+    assert isinstance(earned, EarnAnswer)
+    # One ends while the lot is good, the other after its day and the first one's.
+    await world.burn("ann", "bakery", 30, hold_seconds=11 * 86_400)
+    await world.burn("ann", "bakery", 30, hold_seconds=12 * 86_400)
+    await world.burn("ann", "wine", 20, hold_seconds=20 * 86_400)
+    await world.reverse_earn(earned, 35)
+    world.pass_days(days)
+    before = await _card(world)
+    await world.expire()
+    assert await _card(world) == before
+    assert sum(before.owed.values()) == (await world.balance("ann")).owed
+
+
+async def test_a_card_shows_what_is_owed_to_whom(world: World) -> None:
+    for origin, points in (("bakery", 30), ("wine", 50)):
+        earned = done(await world.earn("ann", origin, points))
+        assert isinstance(earned, EarnAnswer)
+        await world.burn("ann", "bakery", points)
+        await world.reverse_earn(earned)
+    await world.earn("ann", "wine", 50)
+    owed = (await _card(world)).owed
+    assert {world.code(origin): points for origin, points in owed.items()} == {"bakery": 30}
+
+
 async def test_a_burn_shows_what_it_still_holds_of_each_lot_in_the_order_taken(
     world: World,
 ) -> None:

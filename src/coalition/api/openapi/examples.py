@@ -38,6 +38,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "tier": None,
         "origins": [{"origin": "telecom", "points": 700}],
         "expiring": [{"on": "2028-03-31", "points": 700}],
+        "owed": [],
     },
     "HistoryPage": {
         "items": [
