@@ -8,8 +8,6 @@ have answered it, which a test holds.
 
 import asyncio
 import re
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,18 +16,19 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from coalition.api.answers import REPLAYED, burn_out, earn_out
-from coalition.api.posting import post_under_key
+from coalition.api.posting import asker_of, post
 from coalition.edge import admission
 from coalition.edge.access import Caller
 from coalition.edge.admission import BODY_BY_S, CALLER, ONCE, in_time
 from coalition.edge.problems import on_any_error
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError
-from coalition.ledger.commands import BurnAnswer, Command, Done, EarnAnswer
+from coalition.ledger.commands import BurnAnswer, Done, EarnAnswer, Refused
+from coalition.ledger.commands import Request as Asked
 from coalition.terms.book import Book
 from coalition.wire.bodies import BurnBody, EarnBody
-from coalition.wire.keys import digest, is_key
-from coalition.wire.movements import read_burn, read_earn
+from coalition.wire.keys import is_key
+from coalition.wire.read import Operation, read
 from coalition.wire.syntax import BODY_BYTES_MAX, read_right
 
 _CONTENT_TYPE = (b"content-type", b"application/json")
@@ -40,14 +39,6 @@ _LENGTH_SMALL = re.compile(rb"[0-9]{1,6}")
 _NEEDED = {_AUTHORIZATION, _KEY, _LENGTH}
 _LOOKED_AT = {*_NEEDED, _ENCODING}
 _encoder = msgspec.json.Encoder()
-
-
-class _Operation(NamedTuple):
-    """What is asked at a path. The scope that a key needs for it has the same name."""
-
-    name: str
-    body: type[EarnBody | BurnBody]
-    read: Callable[[Any, Book, int, datetime], Command]
 
 
 class _Sent(NamedTuple):
@@ -62,16 +53,14 @@ class _Asked(NamedTuple):
     """A request that is right, and whose caller may ask it."""
 
     caller: Caller
-    operation: str
-    key: str
-    command: Command
-    body_hash: int
-    now: datetime
+    operation: Operation
+    request: Asked
 
 
-_OPERATIONS = {
-    "/v1/earns": _Operation("earn", EarnBody, read_earn),
-    "/v1/burns": _Operation("burn", BurnBody, read_burn),
+# What is asked at a path, and the body that it takes.
+_OPERATIONS: dict[str, tuple[Operation, type[EarnBody | BurnBody]]] = {
+    "/v1/earns": ("earn", EarnBody),
+    "/v1/burns": ("burn", BurnBody),
 }
 
 
@@ -95,9 +84,9 @@ class TillLane:
         done = None
         try:
             message = await in_time(receive(), state[BODY_BY_S])
-            asked = await self._understand(operation, sent, message, state)
+            asked = await self._understand(*operation, sent, message, state)
             if asked is not None:
-                done = await post_under_key(self._desk, *asked)
+                done = await post(self._desk, asked.caller, asked.operation, asked.request)
         except Exception as error:
             request: Request[Any, Any, Any] = Request(scope)
             response = on_any_error(request, error)
@@ -110,28 +99,31 @@ class TillLane:
             await _send(send, done, self._desk.book)
 
     async def _understand(
-        self, operation: _Operation, sent: _Sent, message: Any, state: dict[str, Any]
+        self,
+        operation: Operation,
+        wanted: type[EarnBody | BurnBody],
+        sent: _Sent,
+        message: Any,
+        state: dict[str, Any],
     ) -> _Asked | None:
-        """The command that is asked for; None: the routes have to look at it."""
+        """What is asked for; None: the routes have to look at it."""
         content: bytes = message.get("body", b"")
         # The server may say that more is to come where nothing is: the length tells.
         if len(content) != sent.content_length:
             return None
-        right = read_right(content, operation.body)
+        right = read_right(content, wanted)
         if right is None:
             return None
-        body, canonical_body = right
         services = self._desk
         try:
             caller = state[CALLER] = await services.access.authenticate(sent.authorization)
-            if not caller.may(operation.name) or caller.merchant_id not in services.book.merchants:
-                return None
-            now = services.clock()
-            command = operation.read(body, services.book, caller.merchant_id, now)
         except CoalitionError:
             return None
-        told = digest(canonical_body)
-        return _Asked(caller, operation.name, sent.idempotency_key, command, told, now)
+        asker = asker_of(caller, services)
+        if not asker.may(operation):
+            return None
+        asked = read(operation, right[0], sent.idempotency_key, asker)
+        return None if isinstance(asked, Refused) else _Asked(caller, operation, asked)
 
 
 def _sent(scope: HTTPScope) -> _Sent | None:

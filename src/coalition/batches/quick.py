@@ -11,13 +11,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from coalition.batches.rows import Asker
 from coalition.errors import CoalitionError
 from coalition.ledger.commands import Burn, Earn, Request
 from coalition.members.card import parse_card
 from coalition.wire.bodies import Amount, BurnBody, EarnBody, Points
 from coalition.wire.keys import canonical, digest, is_key, request_id
 from coalition.wire.movements import CLOCK_DRIFT, EARLIEST
+from coalition.wire.read import Asker
 from coalition.wire.times import exact
 
 _Reference = Annotated[str, Meta(min_length=1, max_length=255)]
@@ -83,7 +83,13 @@ class QuickReader:
             return None
         asker = self._asker
         name = request_id(asker.merchant_id, op, row.key)
-        return Request(command, asker.merchant_id, asker.now, name, digest(told))
+        return Request(
+            command=command,
+            merchant_id=asker.merchant_id,
+            now=asker.now,
+            request_id=name,
+            body_hash=digest(told),
+        )
 
     def _meaning(self, row: _Earn | _Burn, card: int, at: datetime | None) -> _Meaning | None:
         """What the row asks for, and the body that a request over HTTP would have."""
@@ -92,14 +98,28 @@ class QuickReader:
         if type(row) is _Burn:
             if not self._may_burn:
                 return None
-            burned = BurnBody(row.card, row.points, occurred_at=at, reference=reference)
-            return "burn", Burn(card, row.points, occurred_at, reference=reference), burned
+            burned = BurnBody(card=row.card, points=row.points, occurred_at=at, reference=reference)
+            burn = Burn(card=card, points=row.points, occurred_at=occurred_at, reference=reference)
+            return "burn", burn, burned
         assert type(row) is _Earn
         if not self._is_plain_earn(row):
             return None
-        amount, points = row.amount, row.points
-        earned = EarnBody(row.card, amount, row.currency, (), None, None, points, at, reference)
-        return "earn", Earn(card, occurred_at, amount, (), points, reference), earned
+        earned = EarnBody(
+            card=row.card,
+            amount=row.amount,
+            currency=row.currency,
+            points=row.points,
+            occurred_at=at,
+            reference=reference,
+        )
+        earn = Earn(
+            card=card,
+            occurred_at=occurred_at,
+            amount=row.amount,
+            points=row.points,
+            reference=reference,
+        )
+        return "earn", earn, earned
 
     def _is_plain_earn(self, row: _Earn) -> bool:
         return (

@@ -17,15 +17,18 @@ from coalition.batches.lines import (
     LineReader,
 )
 from coalition.batches.quick import QuickReader
-from coalition.batches.rows import Asker, key_in, read_csv_row, read_json_row, refusal
+from coalition.batches.rows import key_in, read_csv_row, read_json_row
 from coalition.batches.store import Batch
 from coalition.errors import Code
 from coalition.ledger.commands import Refused, Request
 from coalition.terms.book import Book
 from coalition.wire.keys import is_key
+from coalition.wire.read import Asker
 
 # A millisecond or so of work between two looks at what else waits.
 TURN_LINES = 100
+# What the results keep of a refusal, so that wrong rows cost little more than right ones.
+DETAIL_CHARACTERS_MAX = 200
 
 # A row and its key.
 _Found = tuple[Request | Refused, str | None]
@@ -93,13 +96,14 @@ class RowReader:
         number, content = line
         found: _Found | None
         if content is None:
-            found = refusal(Code.TOO_LARGE, f"a row has at most {ROW_BYTES_MAX} bytes"), None
+            found = Refused(Code.TOO_LARGE, f"a row has at most {ROW_BYTES_MAX} bytes"), None
         elif self._header is not None:
             found = _read_cells(content, self._header, asker)
         else:
             found = quick.read(content) or read_json_row(content, asker), key_in(content)
         if found is not None and isinstance(found[0], Refused):
-            return refusal(found[0].code, f"line {number}: {found[0].detail}"), found[1]
+            detail = f"line {number}: {found[0].detail}"
+            return Refused(found[0].code, detail[:DETAIL_CHARACTERS_MAX]), found[1]
         return found
 
 
@@ -107,13 +111,13 @@ def _read_cells(content: bytes, header: Header, asker: Asker) -> _Found | None:
     try:
         cells = split_cells(content, header.separator)
     except ValueError as error:
-        return refusal(Code.MALFORMED, str(error)), None
+        return Refused(Code.MALFORMED, str(error)), None
     # Spreadsheets write their empty rows, too.
     if not any(cell.strip() for cell in cells):
         return None
     if len(cells) != len(header.names):
         detail = f"it has {len(cells)} cells, and the header has {len(header.names)}"
-        return refusal(Code.MALFORMED, detail), None
+        return Refused(Code.MALFORMED, detail), None
     named = {name: cell for name, cell in zip(header.names, cells, strict=True) if cell}
     key = named.get("key")
     return read_csv_row(named, asker), key if key is not None and is_key(key) else None

@@ -1,30 +1,25 @@
 """One row of a file to a ledger request, or to the refusal that the same body over HTTP would meet.
 
 Pure, exact, and the reference for quick.py, which reads plain rows the same way in less time. Where
-rows come from is lines.py; what the fields mean is wire/movements.py, the same for both doors.
+rows come from is lines.py; what its body asks for is wire/read.py, the same for all doors.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 
 import msgspec
 
 from coalition.batches.cells import fields_of
 from coalition.errors import CoalitionError, Code
-from coalition.ledger.commands import Command, Refused, Request, ReverseBurn, ReverseEarn
-from coalition.terms.book import Book
-from coalition.wire import ids
+from coalition.ledger.commands import Refused, Request
 from coalition.wire.bodies import Body, BurnBody, EarnBody, PartBody, ReverseEarnBody
 from coalition.wire.explain import in_words
-from coalition.wire.keys import body_hash, is_key, request_id
-from coalition.wire.movements import read_burn, read_earn
+from coalition.wire.keys import is_key
+from coalition.wire.read import SCOPES, Asker, Operation, read, refusal
 from coalition.wire.syntax import check_syntax
 from coalition.wire.times import exact, with_exact_time
 
-# What the results keep of a refusal, so that wrong rows cost little more than right ones.
-DETAIL_CHARACTERS_MAX = 200
-_SCOPES = {"earn": "earn", "reverse_earn": "earn", "burn": "burn", "reverse_burn": "burn"}
+# What a row may ask for.
+_OPS: tuple[Operation, ...] = ("earn", "burn", "reverse_earn", "reverse_burn")
 
 
 class EarnRow(EarnBody, frozen=True, kw_only=True, tag_field="op", tag="earn"):
@@ -55,19 +50,6 @@ class _Head(msgspec.Struct, frozen=True):
     key: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Whose file it is, what its key may do, and what a row is read against. now is the clock."""
-
-    merchant_id: int
-    scopes: frozenset[str]
-    book: Book
-    now: datetime
-
-    def may(self, op: str) -> bool:
-        return _SCOPES[op] in self.scopes or "house" in self.scopes
-
-
 _row = msgspec.json.Decoder(Row)
 _head = msgspec.json.Decoder(_Head)
 
@@ -79,7 +61,7 @@ def read_json_row(line: bytes, asker: Asker) -> Request | Refused:
         return _read(_head.decode(line), lambda: with_exact_time(_row.decode(line), line), asker)
     except CoalitionError as error:
         # The words are those for a request's body.
-        return refusal(error.code, error.detail.replace("the body", "the row", 1))
+        return refusal(CoalitionError(error.code, error.detail.replace("the body", "the row", 1)))
 
 
 def read_csv_row(cells: dict[str, str], asker: Asker) -> Request | Refused:
@@ -88,7 +70,7 @@ def read_csv_row(cells: dict[str, str], asker: Asker) -> Request | Refused:
     try:
         return _read(head, lambda: _from_cells(cells), asker)
     except CoalitionError as error:
-        return refusal(error.code, error.detail)
+        return refusal(error)
 
 
 def _from_cells(cells: dict[str, str]) -> Row:
@@ -108,16 +90,11 @@ def key_in(line: bytes) -> str | None:
     return key if isinstance(key, str) and is_key(key) else None
 
 
-def refusal(code: Code, detail: str) -> Refused:
-    """A refusal whose words are no longer than results keep."""
-    return Refused(code, detail[:DETAIL_CHARACTERS_MAX])
-
-
-def _read(head: _Head, decode: Callable[[], Row], asker: Asker) -> Request:
+def _read(head: _Head, decode: Callable[[], Row], asker: Asker) -> Request | Refused:
     # In the order of the API's errors: scope, then key, then fields.
-    op = head.op
-    if isinstance(op, str) and op in _SCOPES and not asker.may(op):
-        raise CoalitionError(Code.SCOPE_MISSING, f"this key lacks the scope {_SCOPES[op]}")
+    op = next((one for one in _OPS if one == head.op), None)
+    if op is not None and not asker.may(op):
+        raise CoalitionError(Code.SCOPE_MISSING, f"this key lacks the scope {SCOPES[op]}")
     if not isinstance(head.key, str) or not is_key(head.key):
         raise CoalitionError(
             Code.IDEMPOTENCY_KEY_MISSING,
@@ -130,43 +107,19 @@ def _read(head: _Head, decode: Callable[[], Row], asker: Asker) -> Request:
     return _request(row, asker)
 
 
-def _request(row: Row, asker: Asker) -> Request:
-    merchant_id, target = asker.merchant_id, ""
-    body: Body
-    command: Command
+def _request(row: Row, asker: Asker) -> Request | Refused:
     match row:
         case EarnRow():
-            op, body = "earn", _as_body(row, EarnBody)
-            command = read_earn(row, asker.book, merchant_id, asker.now)
+            return read("earn", _as_body(row, EarnBody), row.key, asker)
         case BurnRow():
-            op, body = "burn", _as_body(row, BurnBody)
-            command = read_burn(row, asker.book, merchant_id, asker.now)
+            return read("burn", _as_body(row, BurnBody), row.key, asker)
         case ReverseEarnRow():
-            op, body, target = "reverse_earn", _as_body(row, ReverseEarnBody), row.earn_id
-            if row.points is not None and row.amount is not None:
-                detail = "points and amount: one of the two, or none for all of it"
-                raise CoalitionError(Code.INVALID, detail)
-            command = ReverseEarn(*_target(ids.EARN, target), row.points, row.amount)
+            body = _as_body(row, ReverseEarnBody)
+            return read("reverse_earn", body, row.key, asker, row.earn_id)
         case ReverseBurnRow():
-            op, body, target = "reverse_burn", _as_body(row, PartBody), row.burn_id
-            command = ReverseBurn(*_target(ids.BURN, target), row.points)
-    return Request(
-        command=command,
-        merchant_id=merchant_id,
-        now=asker.now,
-        request_id=request_id(merchant_id, op, row.key),
-        body_hash=body_hash(body, target),
-    )
+            return read("reverse_burn", _as_body(row, PartBody), row.key, asker, row.burn_id)
 
 
 def _as_body(row: Row, wanted: type[Body]) -> Body:
     """The row without its op, key and id: the body whose hash a request over HTTP would have."""
-    return wanted(*(getattr(row, name) for name in wanted.__struct_fields__))
-
-
-def _target(prefix: str, text: str) -> tuple[int, int]:
-    found = ids.decode(prefix, text)
-    if found is None:
-        name = "earn" if prefix == ids.EARN else "burn"
-        raise CoalitionError(Code.NOT_FOUND, f"There is no such {name}.")
-    return found
+    return wanted(**{name: getattr(row, name) for name in wanted.__struct_fields__})

@@ -16,7 +16,7 @@ from coalition.batches.lines import ROW_BYTES_MAX, Line, LineReader
 from coalition.batches.posting import lanes_of
 from coalition.batches.quick import QuickReader
 from coalition.batches.results import RowResult, count, pack, unpack
-from coalition.batches.rows import Asker, read_csv_row, read_json_row
+from coalition.batches.rows import read_csv_row, read_json_row
 from coalition.earning.rates import Rate
 from coalition.errors import Code
 from coalition.ledger.commands import Burn, Done, Earn, EarnAnswer, Refused, Request
@@ -24,6 +24,7 @@ from coalition.members.card import make_card
 from coalition.terms.book import Book, Merchant
 from coalition.terms.terms import HouseTerms, Terms
 from coalition.wire import ids
+from coalition.wire.read import Asker
 
 CARD = str(make_card(4711))
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)

@@ -9,15 +9,14 @@ from litestar.params import Body, FromPath, JSONBody
 from coalition.api import views
 from coalition.api.answers import BurnOut, ReversalOut, answered, burn_out, reversal_out
 from coalition.api.openapi.responses import REPLAYED_HEADER, KeyedOperation, moves, reads
-from coalition.api.path_ids import not_found, read_target
 from coalition.api.posting import ask
 from coalition.edge.admission import ApiRequest
 from coalition.errors import Code
 from coalition.ledger import read
-from coalition.ledger.commands import BurnAnswer, Capture, Done, ReversalAnswer, ReverseBurn, Void
+from coalition.ledger.commands import BurnAnswer, Done, ReversalAnswer
 from coalition.wire import ids
 from coalition.wire.bodies import BurnBody, NothingBody, PartBody
-from coalition.wire.movements import read_burn
+from coalition.wire.targets import not_found, read_target
 
 _OPT = {"scopes": ("burn",), "key": "required"}
 _CARD = "9000000000000001"
@@ -57,9 +56,7 @@ _PART = [Example(value={"points": 300})]
 async def post_burn(
     request: ApiRequest, data: Annotated[BurnBody, Body(examples=_EXAMPLES)]
 ) -> Response[BurnOut]:
-    book, now = request.services.book, request.services.clock()
-    command = read_burn(data, book, request.caller.merchant_id, now)
-    return _burned(request, await ask(request, "burn", command, data, now))
+    return _burned(request, await ask(request, "burn", data))
 
 
 @post(
@@ -77,9 +74,7 @@ async def post_burn(
 async def capture_burn(
     request: ApiRequest, burn_id: FromPath[str], data: Annotated[PartBody, Body(examples=_PART)]
 ) -> Response[BurnOut]:
-    member_id, burn_no = read_target(ids.BURN, burn_id)
-    command, now = Capture(member_id, burn_no, data.points), request.services.clock()
-    return _burned(request, await ask(request, "capture", command, data, now, burn_id))
+    return _burned(request, await ask(request, "capture", data, burn_id))
 
 
 @post(
@@ -96,9 +91,7 @@ async def capture_burn(
 async def void_burn(
     request: ApiRequest, burn_id: FromPath[str], data: JSONBody[NothingBody]
 ) -> Response[BurnOut]:
-    member_id, burn_no = read_target(ids.BURN, burn_id)
-    command, now = Void(member_id, burn_no), request.services.clock()
-    return _burned(request, await ask(request, "void", command, data, now, burn_id))
+    return _burned(request, await ask(request, "void", data, burn_id))
 
 
 @post(
@@ -114,9 +107,7 @@ async def void_burn(
 async def reverse_burn(
     request: ApiRequest, burn_id: FromPath[str], data: Annotated[PartBody, Body(examples=_PART)]
 ) -> Response[ReversalOut]:
-    member_id, burn_no = read_target(ids.BURN, burn_id)
-    command, now = ReverseBurn(member_id, burn_no, data.points), request.services.clock()
-    done = await ask(request, "reverse_burn", command, data, now, burn_id)
+    done = await ask(request, "reverse_burn", data, burn_id)
     assert isinstance(done.answer, ReversalAnswer)
     return answered(reversal_out(done.answer, request.services.book), done)
 

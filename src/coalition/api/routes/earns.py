@@ -8,14 +8,11 @@ from litestar.params import Body, FromPath
 
 from coalition.api.answers import EarnOut, ReversalOut, answered, earn_out, reversal_out
 from coalition.api.openapi.responses import REPLAYED_HEADER, KeyedOperation, moves
-from coalition.api.path_ids import read_target
 from coalition.api.posting import ask
 from coalition.edge.admission import ApiRequest
 from coalition.errors import Code
-from coalition.ledger.commands import EarnAnswer, ReversalAnswer, ReverseEarn
-from coalition.wire import ids
+from coalition.ledger.commands import EarnAnswer, ReversalAnswer
 from coalition.wire.bodies import EarnBody, ReverseEarnBody
-from coalition.wire.movements import invalid, read_earn
 
 _OPT = {"scopes": ("earn",), "key": "required"}
 _PURCHASE = Example(
@@ -51,9 +48,7 @@ _PURCHASE = Example(
 async def post_earn(
     request: ApiRequest, data: Annotated[EarnBody, Body(examples=[_PURCHASE])]
 ) -> Response[EarnOut]:
-    book, now = request.services.book, request.services.clock()
-    command = read_earn(data, book, request.caller.merchant_id, now)
-    done = await ask(request, "earn", command, data, now)
+    done = await ask(request, "earn", data)
     assert isinstance(done.answer, EarnAnswer)
     return answered(earn_out(done.answer, request.services.book), done)
 
@@ -74,12 +69,7 @@ async def reverse_earn(
     earn_id: FromPath[str],
     data: Annotated[ReverseEarnBody, Body(examples=[Example(value={"amount": 2_500})])],
 ) -> Response[ReversalOut]:
-    if data.points is not None and data.amount is not None:
-        raise invalid("points and amount: one of the two, or none for all of it")
-    member_id, earn_no = read_target(ids.EARN, earn_id)
-    command = ReverseEarn(member_id, earn_no, data.points, data.amount)
-    now = request.services.clock()
-    done = await ask(request, "reverse_earn", command, data, now, earn_id)
+    done = await ask(request, "reverse_earn", data, earn_id)
     assert isinstance(done.answer, ReversalAnswer)
     return answered(reversal_out(done.answer, request.services.book), done)
 

@@ -5,11 +5,11 @@ from litestar.params import FromPath
 
 from coalition.api import views
 from coalition.api.openapi.responses import reads
-from coalition.api.path_ids import not_found, read_target
 from coalition.edge.admission import ApiRequest
 from coalition.errors import Code
 from coalition.ledger import read
 from coalition.wire import ids
+from coalition.wire.targets import not_found, read_target
 
 
 @get(

@@ -13,7 +13,6 @@ from coalition.edge.admission import ApiRequest
 from coalition.errors import Code
 from coalition.ledger.commands import TransferAnswer
 from coalition.wire.bodies import TransferBody
-from coalition.wire.movements import read_transfer
 
 _GIFT = Example(
     value={"from_card": "9000000000000001", "to_card": "9000000000000019", "points": 200}
@@ -35,8 +34,7 @@ _GIFT = Example(
 async def post_transfer(
     request: ApiRequest, data: Annotated[TransferBody, Body(examples=[_GIFT])]
 ) -> Response[TransferOut]:
-    command, now = read_transfer(data, request.services.book), request.services.clock()
-    done = await ask(request, "transfer", command, data, now)
+    done = await ask(request, "transfer", data)
     assert isinstance(done.answer, TransferAnswer)
     return answered(transfer_out(done.answer, request.services.book), done)
 

@@ -1,4 +1,4 @@
-"""The id in a path: what it names, or 404."""
+"""The id that a request is about, in its path or its row: what it names, or 404. Pure."""
 
 from coalition.errors import CoalitionError, Code
 from coalition.wire import ids
@@ -7,7 +7,7 @@ _NAMES = {ids.EARN: "earn", ids.BURN: "burn", ids.LOT: "lot"}
 
 
 def read_target(prefix: str, text: str) -> tuple[int, int]:
-    """(member_id, number) of an id in a path. Raises not_found for whatever is none of ours."""
+    """(member_id, number) of an id. Raises not_found for whatever is none of ours."""
     found = ids.decode(prefix, text)
     if found is None:
         raise not_found(prefix)
