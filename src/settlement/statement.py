@@ -17,11 +17,15 @@ from settlement.obligation import CLAWBACK, HOUSE, REDEEM, Obligation, PathLine,
 from settlement.rounding import Rounding, roundings
 from settlement.window import Window
 
+# The number of the format that the statements of a window netted now are issued in, for ever after.
+STATEMENT_FORMAT = 2
 YOU_OWE = "you owe"
 OWED_TO_YOU = "owed to you"
 NOTHING_OWED = "nothing owed"
 # Of a line that says what is in the amounts of others already.
 INCLUDED = "included"
+PASSED = "passed through"
+GIVEN_BACK = "given back"
 # Windows netted by an earlier rule were never rounded side by side, and their bytes stay.
 _ROUNDS_EACH_SIDE_FROM = 2
 
@@ -169,7 +173,7 @@ def _whole_path(line: PathLine) -> tuple[str, str, str, str | None, bool]:
 def _about_word(path: PathLine) -> str:
     if not path.is_correction:
         return "late"
-    return "taken back" if path.kind == CLAWBACK else "given back"
+    return "taken back" if path.kind == CLAWBACK else GIVEN_BACK
 
 
 def _path_line(line: PathLine, due: Obligation | None, party: str) -> LineRow:
@@ -186,7 +190,7 @@ def _path_line(line: PathLine, due: Obligation | None, party: str) -> LineRow:
 
 def _rounding_line(left: Rounding) -> tuple[_About | None, LineRow]:
     """What rounding left with the house; negative where it cost the house something."""
-    what = "given back" if left.is_given_back else "late"
+    what = GIVEN_BACK if left.is_given_back else "late"
     about = None if left.about is None else (left.about, what)
     return about, LineRow(
         "rounding", left.kind, left.origin, left.redeemer, None, None, left.amount, left.currency,
@@ -199,7 +203,7 @@ def _through_line(due: Obligation, party: str) -> LineRow:
     parent = due.creditor if due.debtor == indirect else due.debtor
     direction = YOU_OWE if due.debtor == party else OWED_TO_YOU
     return LineRow(
-        "passed through", "net", indirect, parent, None, None, due.amount, due.currency, direction,
+        PASSED, "net", indirect, parent, None, None, due.amount, due.currency, direction,
     )  # fmt: skip
 
 

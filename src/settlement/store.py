@@ -5,15 +5,20 @@ closed window came to is results.py.
 """
 
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from settlement.window import Window
+from settlement.statement import STATEMENT_FORMAT
+from settlement.window import Window, offset_s
 
 # One number for everything that opens, closes or nets a window ("close" in ASCII).
 CLOSING_LOCK = 0x636C6F7365
-_WINDOW = "select window_id, label, opens_at, closes_at, status::text, netted_at, rule_version::int"
+_WINDOW = (
+    "select window_id, label, opens_at, closes_at, status::text, netted_at, rule_version::int,"
+    " statement_format::int, opens_offset_s, closes_offset_s"
+)
 
 
 async def lock_closing(connection: AsyncConnection) -> None:
@@ -80,16 +85,25 @@ async def flip(
 
 
 async def mark_netted(
-    connection: AsyncConnection, window_id: int, at: datetime, rule_version: int
+    connection: AsyncConnection, window: Window, at: datetime, rule_version: int, zone: ZoneInfo
 ) -> None:
     """Say that a closed window's results are complete, and by which version of the rule.
 
-    Nothing is added to them from now on.
+    Nothing is added to them from now on. Its statements are issued in the format of now, and print
+    its times by the clock of zone, for ever after.
     """
     await connection.execute(
         text(
-            "update settlement_window set netted_at = :at, rule_version = :rule_version"
-            " where window_id = :window_id"
+            "update settlement_window set netted_at = :at, rule_version = :rule_version,"
+            " statement_format = :statement_format, opens_offset_s = :opens_offset_s,"
+            " closes_offset_s = :closes_offset_s where window_id = :window_id"
         ),
-        {"at": at, "rule_version": rule_version, "window_id": window_id},
+        {
+            "at": at,
+            "rule_version": rule_version,
+            "statement_format": STATEMENT_FORMAT,
+            "opens_offset_s": offset_s(window.opens_at, zone),
+            "closes_offset_s": offset_s(window.closes_at, zone),
+            "window_id": window.window_id,
+        },
     )

@@ -7,7 +7,7 @@ into UTC, so that a change to summer time moves no boundary off its day.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from itertools import count
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,9 @@ _WEEK_DAYS = 7
 class Window:
     """A settlement window as stored: open, then closed, netted (its results written), settled.
 
-    rule_version is that of the rule that it was netted by; None before.
+    rule_version is that of the rule that it was netted by, statement_format that of the files its
+    statements are issued in; None before. The offsets from UTC are what the house's clock had at
+    its beginning and its end, as known at its netting; None where format 1 did without.
     """
 
     window_id: int
@@ -31,10 +33,21 @@ class Window:
     status: str
     netted_at: datetime | None = None
     rule_version: int | None = None
+    statement_format: int | None = None
+    opens_offset_s: int | None = None
+    closes_offset_s: int | None = None
 
     @property
     def is_open(self) -> bool:
         return self.status == "open"
+
+    @property
+    def local_span(self) -> tuple[datetime, datetime]:
+        """Its beginning and its end by the house's clock at its netting; UTC where none is kept."""
+        return (
+            _at_offset(self.opens_at, self.opens_offset_s or 0),
+            _at_offset(self.closes_at, self.closes_offset_s or 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +62,13 @@ class Calendar:
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """The moment `day` begins in `zone`, in UTC."""
     return datetime.combine(day, time.min, tzinfo=zone).astimezone(UTC)
+
+
+def offset_s(at: datetime, zone: ZoneInfo) -> int:
+    """How many seconds the clock of `zone` is ahead of UTC at the moment `at`."""
+    offset = at.astimezone(zone).utcoffset()
+    assert offset is not None, f"{zone} has no offset at {at}"
+    return int(offset.total_seconds())
 
 
 def next_end(rule: str, zone: ZoneInfo, first_on: date, after: datetime) -> datetime:
@@ -109,3 +129,7 @@ def payment_due(rule: str | None, zone: ZoneInfo, opens_at: datetime, closes_at:
     while named is not None and midnight(named, zone) < opens_at:
         named = payment_day_after(rule, named)
     return named is not None and midnight(named, zone) < closes_at
+
+
+def _at_offset(at: datetime, offset: int) -> datetime:
+    return at.astimezone(timezone(timedelta(seconds=offset)))

@@ -5,15 +5,19 @@ import io
 import json
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import openpyxl
 import pytest
 from tests.settlement.test_statement import WINDOW, example
 
-from settlement.documents import csv_file, json_file, xlsx_file
+from settlement.documents import BOM, FORMATS, csv_file, json_file, write_document, xlsx_file
 from settlement.documents.text import harmless, price_text
 from settlement.obligation import Obligation, PathLine, Result
-from settlement.statement import build
+from settlement.statement import INCLUDED, STATEMENT_FORMAT, LineRow, build
+
+# Statements as they were issued, which keep their bytes for ever: never written anew.
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def _statement(party="retail", name="Retail"):
@@ -109,43 +113,144 @@ def test_a_sum_over_an_amount_that_is_text_is_no_formula_that_leaves_it_out():
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
 def test_text_that_a_spreadsheet_would_calculate_is_made_harmless(start):
     name = f'{start}HYPERLINK("http://x.example","y")'
-    text = csv_file.render(_statement(name=name)).decode()
-    names = [row["what"] for row in csv.DictReader(io.StringIO(text, newline=""))]
-    assert f"'{name}" in names
-    assert name not in names
+    assert {row["party_name"] for row in _csv(_statement(name=name))} == {f"'{name}"}
     cell = _sheet(_statement(name=name), "Summary", data_only=False)["A2"]
     assert cell.data_type == "s"
 
 
+def _csv(statement):
+    text = csv_file.render(statement).decode()
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+def _added(rows, column):
+    return sum(Decimal(row[column]) for row in rows if row[column])
+
+
 def test_numbers_are_not_touched_by_what_makes_text_harmless():
-    rows = list(csv.DictReader(io.StringIO(csv_file.render(_statement()).decode(), newline="")))
-    opening = next(row for row in rows if row["what"] == "opening")
-    assert opening["amount"] == "-5.00"
+    opening = [row["opening_balance"] for row in _csv(_statement()) if row["opening_balance"]]
+    assert opening == ["-5.00"]
     assert harmless("plain") == "plain"
 
 
-def test_the_csv_holds_every_table_and_adds_up():
-    rows = list(csv.DictReader(io.StringIO(csv_file.render(_statement()).decode(), newline="")))
-    assert {row["section"] for row in rows} == {
-        "statement", "summary", "line", "correction", "matrix",
-    }  # fmt: skip
-    owed = [
-        Decimal(row["amount"])
+@pytest.mark.parametrize("party", ["retail", "telecom", "wine", "house", "fuel"])
+def test_each_column_of_the_csv_adds_up_without_leaving_a_row_out(party):
+    rows = _csv(_statement(party))
+    assert _added(rows, "amount") == _added(rows, "net")
+    assert _added(rows, "owed_to_you") + _added(rows, "you_owe") == _added(rows, "net")
+    carried = _added(rows, "opening_balance") + _added(rows, "net") - _added(rows, "payment_now")
+    assert carried == _added(rows, "carried_forward")
+
+
+def test_money_is_negative_where_the_party_owes_it_and_points_where_they_were_given_back():
+    rows = _csv(_statement("telecom"))
+    shown = {
+        (row["origin"], row["redeemer"], row["belongs_to"], row["points"], row["amount"])
         for row in rows
-        if row["section"] in ("line", "correction") and row["direction"] == "owed to you"
-    ]
-    receivable = next(row["amount"] for row in rows if row["what"] == "receivable")
-    assert sum(owed) == Decimal(receivable) == Decimal("27.50")
-    assert {row["window"] for row in rows if row["section"] == "correction"} == {
-        "2017-02",
-        "2017-03",
+        if row["section"] in ("line", "correction") and row["points"]
     }
+    assert ("telecom", "retail", "2017-04", "1200", "-36.00") in shown
+    assert ("retail", "telecom", "2017-04", "300", "6.00") in shown
+    assert ("telecom", "retail", "2017-03", "-200", "6.00") in shown
+    (balance,) = [row for row in rows if row["section"] == "balance"]
+    assert Decimal(balance["you_owe"]) < 0 < Decimal(balance["owed_to_you"])
+
+
+def test_the_points_of_a_pair_are_those_of_its_lines():
+    rows = _csv(_statement("retail"))
+    redeemed = [row for row in rows if row["kind"] == "redemption"]
+    assert _added(redeemed, "points") == _added(rows, "pair_points")
+    of_pairs = _added(rows, "pair_owed_to_you") + _added(rows, "pair_you_owe")
+    assert of_pairs == _added(rows, "net")
+
+
+def test_a_net_passed_through_names_no_origin_and_no_redeemer():
+    passed = [row for row in _csv(_statement("wine")) if row["path"] == "passed through"]
+    ((row,)) = passed
+    assert (row["origin"], row["redeemer"], row["kind"]) == ("", "", "")
+    assert (row["indirect_party"], row["settles_through"]) == ("wine", "telecom")
+
+
+def test_what_rounding_left_is_in_no_column_that_has_it_already():
+    line = LineRow(
+        "rounding", "redemption", "telecom", "retail", None, None, -3, "CNY", INCLUDED
+    )  # fmt: skip
+    statement = replace(_statement("house"), lines=(line,))
+    (row,) = [row for row in _csv(statement) if row["section"] == "line"]
+    assert (row["rounding"], row["amount"]) == ("-0.03", "")
+
+
+def test_a_party_without_any_movement_has_a_row_that_says_whose_file_it_is():
+    (row,) = _csv(_statement("nobody", "Nobody"))
+    assert (row["section"], row["window"], row["party"], row["party_name"]) == (
+        "statement", "2017-04", "nobody", "Nobody",
+    )  # fmt: skip
+
+
+def test_times_are_local_with_their_offset_and_follow_summer_time():
+    summer = replace(WINDOW, opens_offset_s=3_600, closes_offset_s=7_200)
+    statement = replace(_statement(), window=summer)
+    local = ("2017-03-31T17:00:00+01:00", "2017-04-30T18:00:00+02:00")
+    assert {(row["opens_at"], row["closes_at"]) for row in _csv(statement)} == {local}
+    found = json.loads(json_file.render(statement))
+    assert (found["opens_at"], found["closes_at"]) == local
+    assert _sheet(statement, "Summary")["A3"].value == (
+        "From 2017-03-31 17:00+01:00 to 2017-04-30 18:00+02:00"
+    )
+
+
+@pytest.mark.parametrize("name", ["Summary", "Lines", "Corrections", "Matrix"])
+def test_a_heading_stands_over_its_numbers_and_stays_in_sight(name):
+    sheet = _sheet(_statement(), name)
+    top = 5 if name == "Summary" else 1
+    assert sheet.freeze_panes == f"A{top + 1}"
+    for head, cell in zip(sheet[top], sheet[top + 1], strict=True):
+        is_number = isinstance(cell.value, int | float)
+        assert (head.alignment.horizontal == "right") is is_number, head.value
+
+
+def test_a_column_is_as_wide_as_what_is_in_it():
+    sheet = _sheet(_statement(), "Lines")
+    for column in sheet.iter_cols():
+        longest = max(len(str(cell.value)) for cell in column if cell.value is not None)
+        assert sheet.column_dimensions[column[0].column_letter].width > longest
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("format_1.csv", "format_1.json", "format_1.xlsx"),
+        *("format_2.csv", "format_2.json", "format_2.xlsx"),
+    ],
+)
+def test_a_statement_is_written_again_byte_for_byte_in_the_format_it_was_issued_in(name):
+    number, ending = int(name[len("format_")]), name.partition(".")[2]
+    offset = None if number == 1 else 8 * 3600
+    window = replace(WINDOW, statement_format=number, opens_offset_s=offset, closes_offset_s=offset)
+    statement = build(example(), window, "retail", "Retail")
+    assert write_document(statement, ending) == (GOLDEN / name).read_bytes()
+
+
+def test_every_format_can_be_written_that_statements_were_ever_issued_in():
+    numbers = {number for format_ in FORMATS.values() for number in format_.renders}
+    assert numbers == set(range(1, STATEMENT_FORMAT + 1))
+    assert {f"format_{number}.{ending}" for number in numbers for ending in FORMATS} == {
+        path.name for path in GOLDEN.iterdir()
+    }
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_byte_order_mark_comes_before_the_csv_that_is_issued_without(number):
+    statement = replace(_statement(), window=replace(WINDOW, statement_format=number))
+    content = write_document(statement, "csv")
+    assert not content.startswith(BOM)
+    assert write_document(statement, "csv", bom=True) == BOM + content
 
 
 def test_the_json_gives_amounts_in_minor_units_and_in_words():
     found = json.loads(json_file.render(_statement()))
     assert (found["window"], found["party"], found["closes_at"]) == (
-        "2017-04", "retail", "2017-04-30T16:00:00Z",
+        "2017-04", "retail", "2017-05-01T00:00:00+08:00",
     )  # fmt: skip
     assert found["summary"][0]["receivable"] == 2_750
     assert found["summary"][0]["receivable_text"] == "27.50"

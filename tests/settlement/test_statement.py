@@ -17,6 +17,9 @@ WINDOW = Window(
     datetime(2017, 3, 31, 16, tzinfo=UTC),
     datetime(2017, 4, 30, 16, tzinfo=UTC),
     "closed",
+    statement_format=2,
+    opens_offset_s=8 * 3600,
+    closes_offset_s=8 * 3600,
 )
 
 

@@ -191,7 +191,8 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     )
     passed = obligations[len(debts) :]
     await results.write_positions(connection, again, passed, positions, names_of(book))
-    await windows.mark_netted(connection, again.window_id, max(now, latest or now), RULE_VERSION)
+    zone = ZoneInfo(book.house.time_zone)
+    await windows.mark_netted(connection, again, max(now, latest or now), RULE_VERSION, zone)
     return True
 
 

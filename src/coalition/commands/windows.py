@@ -134,8 +134,9 @@ def _show(result: Result) -> None:
     callback=in_a_folder,
     help="A file to write.",
 )
+@click.option("--bom", is_flag=True, help="Begin a CSV with UTF-8's byte order mark, for Excel.")
 @runs
-async def statement(label: str, merchant: str, kind: str, out: Path | None) -> None:
+async def statement(label: str, merchant: str, kind: str, out: Path | None, bom: bool) -> None:
     """Write MERCHANT's statement of the closed window LABEL."""
     # A label begins with a digit, and a merchant's code with a letter.
     if label[:1].isalpha() and merchant[:1].isdigit():
@@ -144,8 +145,11 @@ async def statement(label: str, merchant: str, kind: str, out: Path | None) -> N
         )
     if out is None and kind == "xlsx":
         raise click.UsageError("An XLSX file needs a place: --out telecom.xlsx")
+    if bom and not FORMATS[kind].may_have_bom:
+        raise click.UsageError(f"--bom is for --format csv only; leave it out for {kind}")
     async with opened() as (engine, _), engine.begin() as connection:
-        content = write_document(await read_statement(connection, label, merchant), kind)
+        found = await read_statement(connection, label, merchant)
+        content = write_document(found, kind, bom=bom)
     if out is None:
         click.echo(content.decode(), nl=False)
         return

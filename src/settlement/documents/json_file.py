@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from settlement.documents.text import price_text
@@ -15,15 +14,23 @@ _MATRIX_AMOUNTS = ("you_owe", "owed_to_you")
 
 def render(statement: Statement) -> bytes:
     """UTF-8, fields in a fixed order: the same statement gives the same bytes."""
-    return (json.dumps(as_dict(statement), ensure_ascii=False, indent=2) + "\n").encode()
+    return as_bytes(as_dict(statement))
+
+
+def as_bytes(fields: dict[str, Any]) -> bytes:
+    return (json.dumps(fields, ensure_ascii=False, indent=2) + "\n").encode()
 
 
 def as_dict(statement: Statement) -> dict[str, Any]:
-    """The statement in plain JSON values. amount is in minor units, amount_text in major ones."""
+    """The statement in plain JSON values. amount is in minor units, amount_text in major ones.
+
+    Times are local, with their offset from UTC.
+    """
+    opens_at, closes_at = statement.window.local_span
     return {
         "window": statement.window.label,
-        "opens_at": _time(statement.window.opens_at),
-        "closes_at": _time(statement.window.closes_at),
+        "opens_at": opens_at.isoformat(),
+        "closes_at": closes_at.isoformat(),
         "party": statement.party,
         "name": statement.name,
         "summary": [_with_texts(row, _SUMMARY_AMOUNTS) for row in _rows(statement.summary)],
@@ -53,7 +60,3 @@ def _points_for_quantity(row: dict[str, Any]) -> dict[str, Any]:
 
 def _with_texts(row: dict[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:
     return row | {f"{field}_text": format_amount(row[field], row["currency"]) for field in fields}
-
-
-def _time(at: datetime) -> str:
-    return at.isoformat().replace("+00:00", "Z")

@@ -276,6 +276,11 @@ async def test_a_statement_comes_in_every_format_and_never_changes(world: World)
     assert first[".csv"].headers["content-type"] == "text/csv; charset=utf-8"
     assert 'filename="2017-03-telecom.csv"' in first[".csv"].headers["content-disposition"]
     assert openpyxl.load_workbook(io.BytesIO(first[".xlsx"].content)).sheetnames
+    with_mark = await telecom.get(path + ".csv", bom=True)
+    assert with_mark.content == b"\xef\xbb\xbf" + first[".csv"].content
+    assert (await telecom.get(path + ".csv", bom=False)).content == first[".csv"].content
+    for suffix, bom in (("", True), (".xlsx", True), (".csv", "perhaps")):
+        assert_problem(await telecom.get(path + suffix, bom=bom), Code.INVALID)
     for suffix in (".pdf", ".", ".csv.csv"):
         assert_problem(await telecom.get(path + suffix), Code.NOT_FOUND)
 

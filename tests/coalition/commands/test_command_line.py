@@ -1,6 +1,7 @@
 """What each command says and leaves with, where all is well and where something is wrong."""
 
 import asyncio
+import codecs
 import json
 import re
 import shutil
@@ -228,6 +229,8 @@ def test_a_statement_is_the_same_on_the_terminal_and_in_a_file(
         out = tmp_path / f"telecom.{kind}"
         terminal("statement", "2026-01", "telecom", "--format", kind, "--out", out)
     assert (tmp_path / "telecom.csv").read_bytes() == shown
+    marked = terminal("statement", "2026-01", "telecom", "--bom").stdout_bytes
+    assert marked == codecs.BOM_UTF8 + shown
     printed = terminal("statement", "2026-01", "telecom", "--format", "json").stdout
     assert json.loads((tmp_path / "telecom.json").read_bytes()) == json.loads(printed)
     book = openpyxl.load_workbook(BytesIO((tmp_path / "telecom.xlsx").read_bytes()))
@@ -242,6 +245,8 @@ def test_a_statement_that_cannot_be_says_why(terminal: Type) -> None:
     assert "no merchant called 'tele'" in told.stderr
     told = terminal("statement", "2026-01", "telecom", "--format", "xlsx", leaves_with=2)
     assert "--out telecom.xlsx" in told.stderr
+    told = terminal("statement", "2026-01", "telecom", "--format", "json", "--bom", leaves_with=2)
+    assert "--bom is for --format csv only" in told.stderr
     told = terminal("statement", "telecom", "2026-01", leaves_with=2)
     assert "The window comes first, then the merchant" in told.stderr
     assert "coalition statement 2026-01 telecom" in told.stderr

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from litestar import Response, get, post
 from litestar.openapi.spec import Example
-from litestar.params import Body, FromPath
+from litestar.params import Body, FromPath, QueryParameter
 
 from coalition.api import settlement_views as views
 from coalition.api.openapi.responses import reads, writes
@@ -26,6 +26,14 @@ _OPT = {"scopes": ("statements",)}
 _TAGS = ["Settlement"]
 # Begins with a digit, so that it is never a folder such as "..", wherever it comes to stand.
 _LABEL = re.compile(r"[0-9][0-9A-Za-z.-]{0,31}")
+# Spreadsheets take a CSV file for UTF-8 only where it begins with this mark.
+Bom = Annotated[
+    bool,
+    QueryParameter(
+        description="true: the .csv file begins with UTF-8's byte order mark, by which a "
+        "spreadsheet knows its encoding. The other formats have none."
+    ),
+]
 _TRY = Example(
     summary="What would it come to, with another price?",
     value={"dry_run": True, "prices": {"telecom->retail": {"burn_price": "0.012"}}},
@@ -118,12 +126,13 @@ async def get_positions(
     tags=_TAGS,
     summary="A merchant's statement",
     description="JSON; with .csv or .xlsx behind the merchant's code, that file. A closed "
-    "window's statement is the same, byte for byte, whenever it is asked for.",
+    "window's statement is the same, byte for byte, whenever it is asked for: a window keeps the "
+    "format it was issued in. Times are the house's, with their offset from UTC.",
     responses=reads(Code.NOT_FOUND),
     media_type="application/json",
 )
 async def get_statement(
-    request: ApiRequest, window: FromPath[str], merchant: FromPath[str]
+    request: ApiRequest, window: FromPath[str], merchant: FromPath[str], bom: Bom = False
 ) -> Response[bytes]:
     label = _label(window)
     party, dot, suffix = merchant.partition(".")
@@ -131,11 +140,13 @@ async def get_statement(
     is_theirs = request.caller.is_house or party == request.caller.code
     if ending not in FORMATS or not is_theirs:
         raise CoalitionError(Code.NOT_FOUND, "There is no such statement.")
+    if bom and not FORMATS[ending].may_have_bom:
+        raise CoalitionError(Code.INVALID, f"bom: is for .csv only; leave it out for {ending}")
     async with request.services.engine.connect() as connection:
         statement = await read_statement(connection, label, party)
 
     # Off the loop: a large statement takes a second, and tills do not wait for it.
-    body = await asyncio.to_thread(write_document, statement, ending)
+    body = await asyncio.to_thread(write_document, statement, ending, bom=bom)
     headers = {}
     if dot:
         headers["Content-Disposition"] = f'attachment; filename="{label}-{merchant}"'
