@@ -177,8 +177,8 @@ def test_the_first_error_in_the_order_of_the_api_is_the_one_that_is_told() -> No
         ({"op": "reverse_earn", "key": "k", "earn_id": "ern_1", "points": 0}, Code.INVALID),
         ({"op": "reverse_earn", "key": "k", "earn_id": "ern_1"}, Code.NOT_FOUND),
         ({"op": "reverse_earn", "key": "k"}, Code.INVALID),
-        ({"op": "reverse_burn", "key": "k", "card": CARD}, Code.INVALID),
-        ({"op": "reverse_burn", "key": "k", "reference": "r", "burn_id": "brn_1"}, Code.INVALID),
+        ({"op": "reverse_earn", "key": "k", "card": CARD}, Code.INVALID),
+        ({"op": "reverse_earn", "key": "k", "reference": "r", "earn_id": "ern_1"}, Code.INVALID),
     ]
     asker = Asker(2, frozenset({"earn"}), BOOK, NOW)
     for row, code in rows:
