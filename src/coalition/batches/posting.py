@@ -103,7 +103,8 @@ def lanes_of(rows: list[Request | Refused]) -> list[list[int]]:
     """Places of the requests in `rows`, in lanes that may be posted at once.
 
     One member's rows stay in the order of the file: earns and burns of one card are in one lane,
-    and a reversal, which names no card, or a key that stands twice puts all rows in one.
+    and a reversal, which may name no card or another one of its member's, or a key that stands
+    twice puts all rows in one.
     """
     places = [place for place, row in enumerate(rows) if isinstance(row, Request)]
     lanes: list[list[int]] = [[] for _ in range(LANES)]

@@ -11,7 +11,17 @@ import msgspec
 from coalition.batches.cells import fields_of
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.commands import Refused, Request
-from coalition.wire.bodies import Body, BurnBody, EarnBody, PartBody, ReverseEarnBody
+from coalition.wire.bodies import (
+    Body,
+    BurnBody,
+    CardText,
+    EarnBody,
+    Reference,
+    ReverseBurnBody,
+    ReverseBurnCalledBody,
+    ReverseEarnBody,
+    ReverseEarnCalledBody,
+)
 from coalition.wire.explain import in_words
 from coalition.wire.keys import is_key
 from coalition.wire.read import SCOPES, Asker, Operation, read, refusal
@@ -34,12 +44,18 @@ class ReverseEarnRow(
     ReverseEarnBody, frozen=True, kw_only=True, tag_field="op", tag="reverse_earn"
 ):
     key: str
-    earn_id: str
+    earn_id: str | None = None
+    card: CardText | None = None
+    reference: Reference | None = None
 
 
-class ReverseBurnRow(PartBody, frozen=True, kw_only=True, tag_field="op", tag="reverse_burn"):
+class ReverseBurnRow(
+    ReverseBurnBody, frozen=True, kw_only=True, tag_field="op", tag="reverse_burn"
+):
     key: str
-    burn_id: str
+    burn_id: str | None = None
+    card: CardText | None = None
+    reference: Reference | None = None
 
 
 Row = EarnRow | BurnRow | ReverseEarnRow | ReverseBurnRow
@@ -114,10 +130,26 @@ def _request(row: Row, asker: Asker) -> Request | Refused:
         case BurnRow():
             return read("burn", _as_body(row, BurnBody), row.key, asker)
         case ReverseEarnRow():
-            body = _as_body(row, ReverseEarnBody)
-            return read("reverse_earn", body, row.key, asker, row.earn_id)
+            wanted = _named("earn_id", row.earn_id, row, ReverseEarnBody, ReverseEarnCalledBody)
+            return read("reverse_earn", wanted, row.key, asker, row.earn_id or "")
         case ReverseBurnRow():
-            return read("reverse_burn", _as_body(row, PartBody), row.key, asker, row.burn_id)
+            wanted = _named("burn_id", row.burn_id, row, ReverseBurnBody, ReverseBurnCalledBody)
+            return read("reverse_burn", wanted, row.key, asker, row.burn_id or "")
+
+
+def _named(
+    field: str,
+    target: str | None,
+    row: ReverseEarnRow | ReverseBurnRow,
+    by_id: type[Body],
+    by_reference: type[Body],
+) -> Body:
+    """The body of a reversal, which names a movement by its id or by card and reference."""
+    if target is not None and row.card is None and row.reference is None:
+        return _as_body(row, by_id)
+    if target is None and row.card is not None and row.reference is not None:
+        return _as_body(row, by_reference)
+    raise CoalitionError(Code.INVALID, f"{field}, or card and reference, one of the two")
 
 
 def _as_body(row: Row, wanted: type[Body]) -> Body:

@@ -79,6 +79,7 @@ def _new_burn(
         hold_expires_at=until if held else None,
         window_id=None if held else state.window.window_id,
         card=command.card,
+        occurred_at=command.occurred_at,
         legs=[],
     )
 

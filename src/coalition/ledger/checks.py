@@ -20,6 +20,16 @@ def before_joining(at: datetime, merchant: Merchant, book: Book) -> Refused | No
     return None
 
 
+def before_movement(at: datetime | None, moved_at: datetime | None, what: str) -> Refused | None:
+    """A refusal of a return that is dated before what is returned. at None: it is not dated."""
+    if at is None or moved_at is None or at >= moved_at:
+        return None
+    return Refused(
+        Code.INVALID,
+        f"occurred_at: {at.isoformat()} is before the {what} itself, at {moved_at.isoformat()}.",
+    )
+
+
 def suspended(merchant: Merchant) -> Refused | None:
     """A refusal where the merchant may not earn or burn for now."""
     if merchant.terms.suspended:

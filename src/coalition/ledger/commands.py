@@ -61,20 +61,50 @@ class Void(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReverseBurn(msgspec.Struct, frozen=True, gc=False):
-    """Give back points of a posted burn, last leg first. points None: all that is left."""
+    """Give back points of a posted burn, last leg first. points None: all that is left.
+
+    occurred_at is when the points were returned at the till; None: now.
+    """
 
     member_id: int
     burn_no: int
     points: int | None = None
+    occurred_at: datetime | None = None
 
 
 class ReverseEarn(msgspec.Struct, frozen=True, gc=False):
-    """Take back points of an earn, or of an amount (minor units) of it. Neither: all of it."""
+    """Take back points of an earn, or of an amount (minor units) of it. Neither: all of it.
+
+    occurred_at is when the goods were returned at the till; None: now.
+    """
 
     member_id: int
     earn_no: int
     points: int | None = None
     amount: int | None = None
+    occurred_at: datetime | None = None
+
+
+class ReverseBurnCalled(msgspec.Struct, frozen=True, gc=False):
+    """ReverseBurn of the asker's one burn or hold of that reference, by the card's member.
+
+    The card only names the member: any that the member has or had, whatever its status.
+    """
+
+    card: int
+    reference: str
+    points: int | None = None
+    occurred_at: datetime | None = None
+
+
+class ReverseEarnCalled(msgspec.Struct, frozen=True, gc=False):
+    """ReverseEarn of the asker's one earn of that reference, by the card's member, as above."""
+
+    card: int
+    reference: str
+    points: int | None = None
+    amount: int | None = None
+    occurred_at: datetime | None = None
 
 
 class Transfer(msgspec.Struct, frozen=True, gc=False):
@@ -92,7 +122,9 @@ class Expire(msgspec.Struct, frozen=True, gc=False):
     member_id: int
 
 
-Command = Earn | Burn | Capture | Void | ReverseBurn | ReverseEarn | Transfer | Expire
+Reversal = ReverseBurn | ReverseEarn
+ReversalCalled = ReverseBurnCalled | ReverseEarnCalled
+Command = Earn | Burn | Capture | Void | Reversal | ReversalCalled | Transfer | Expire
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):

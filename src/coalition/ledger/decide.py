@@ -17,8 +17,11 @@ from coalition.ledger.commands import (
     Outcome,
     Refused,
     Request,
+    ReversalCalled,
     ReverseBurn,
+    ReverseBurnCalled,
     ReverseEarn,
+    ReverseEarnCalled,
     Transfer,
     Void,
 )
@@ -44,6 +47,8 @@ def decide(request: Request, state: State, book: Book) -> Outcome:
             return _on_burn(request, command, state, book)
         case ReverseEarn():
             return _on_earn(request, command, state, book)
+        case ReverseEarnCalled() | ReverseBurnCalled():
+            return _on_called(request, command, state, book)
 
 
 def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -> Outcome:
@@ -105,6 +110,37 @@ def _on_earn(request: Request, command: ReverseEarn, state: State, book: Book) -
     return _remember(
         request, state, reversals.reverse_earn(request, command, member, earned, state, book)
     )
+
+
+def _on_called(request: Request, command: ReversalCalled, state: State, book: Book) -> Outcome:
+    # Before the reference is looked at: it may name a second movement by now.
+    replay = _replay(request, state)
+    if replay is not None:
+        return replay
+    name = state.name_of(request, command)
+    if name is None:
+        return unknown_card(command.card)
+    what = "earn" if name.is_earn else "burn"
+    found = state.called[name]
+    if not found:
+        return Refused(
+            Code.NOT_FOUND, f"No {what} by this card's member has the reference {name.reference!r}."
+        )
+    known = _known(request, state)
+    if known is not None:
+        return known
+    if len(found) > 1:
+        return Refused(
+            Code.INVALID,
+            f"reference: more than one {what} by this card's member has {name.reference!r}; "
+            f"reverse the one that is meant by its {what}_id.",
+        )
+    member_id, number = name.member_id, found[0]
+    if isinstance(command, ReverseEarnCalled):
+        earn = ReverseEarn(member_id, number, command.points, command.amount, command.occurred_at)
+        return _on_earn(request, earn, state, book)
+    burn = ReverseBurn(member_id, number, command.points, command.occurred_at)
+    return _on_burn(request, burn, state, book)
 
 
 def _transfer(request: Request, command: Transfer, state: State, book: Book) -> Outcome:

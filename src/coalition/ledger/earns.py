@@ -9,7 +9,7 @@ from coalition.ledger.answer import earn_answer
 from coalition.ledger.checks import before_joining, suspended, window_about
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
 from coalition.ledger.legs import pay_debts
-from coalition.ledger.state import Lot, Member, State
+from coalition.ledger.state import EarnRow, Lot, Member, Posting, State
 from coalition.terms.book import Book
 from coalition.terms.terms import Terms
 
@@ -91,7 +91,28 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         amount=amount,
         reference=command.reference,
     )
+    if state.called:
+        # A reversal of the same group may name it by its reference.
+        member.earns[earn_no] = _as_row(posting, lot)
     return Done(earn_answer(posting, [lot], state.window.label))
+
+
+def _as_row(posting: Posting, lot: Lot) -> EarnRow:
+    return EarnRow(
+        member_id=posting.member_id,
+        earn_no=posting.posting_no,
+        merchant_id=posting.merchant_id,
+        card=posting.card or 0,
+        points=lot.points,
+        amount=posting.amount,
+        occurred_on=lot.earned_on,
+        window_id=lot.window_id,
+        about_window_id=lot.about_window_id,
+        reversed_points=0,
+        reversed_amount=0,
+        lapsed_left=0,
+        occurred_at=posting.occurred_at,
+    )
 
 
 def _worth(command: Earn, terms: Terms) -> int | Refused:

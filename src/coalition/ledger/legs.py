@@ -51,6 +51,7 @@ def _posted(
         hold_expires_at=None,
         window_id=state.window.window_id,
         card=card,
+        occurred_at=None,
         legs=[],
     )
     state.record_burn(member, row)

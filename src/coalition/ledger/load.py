@@ -19,13 +19,14 @@ from coalition.ledger.commands import (
     Capture,
     Earn,
     Request,
+    ReversalCalled,
     ReverseBurn,
     ReverseEarn,
     Transfer,
     Void,
 )
 from coalition.ledger.rows import Keys
-from coalition.ledger.state import Account, BurnRow, Card, Lot, Member, Posting, Seen, State
+from coalition.ledger.state import Account, BurnRow, Called, Card, Lot, Member, Posting, Seen, State
 from coalition.terms.book import Book, Window
 
 _LOAD = "select * from load_group($1, $2, $3, $4, $5, $6)"
@@ -132,6 +133,9 @@ def _named(requests: Iterable[Request]) -> _Named:
         elif isinstance(command, Transfer):
             named.cards.update((command.from_card, command.to_card))
             named.spending[command.from_card] = None
+        elif isinstance(command, ReversalCalled):
+            named.cards.add(command.card)
+            named.spending[command.card] = None
         else:
             named.members.add(command.member_id)
     return named
@@ -146,13 +150,15 @@ async def _load_rare(
     book: Book,
 ) -> None:
     """Read what few groups need: burns and earns to reverse or replay, held burns, debts."""
-    wanted = _burns_wanted(requests, seen)
+    state.called = await rows.called(connection, _names_called(requests, state))
+    earns, burns_called = _found_by_name(state.called)
+    wanted = _burns_wanted(requests, seen) | burns_called
     holding = [m for m in spenders if state.members[m].account.held]
     if holding:
         wanted |= await rows.held_burns(connection, holding)
     burns = await rows.burns_called(connection, wanted) if wanted else {}
     await _add_burns(connection, state, burns)
-    earns = {
+    earns |= {
         (request.command.member_id, request.command.earn_no)
         for request in requests
         if isinstance(request.command, ReverseEarn)
@@ -167,6 +173,25 @@ async def _load_rare(
             state.members[member_id].debts[origin_id] = points
     if seen:
         await _recall(connection, state, seen, burns, requests, book)
+
+
+def _names_called(requests: Iterable[Request], state: State) -> set[Called]:
+    names = {
+        state.name_of(request, request.command)
+        for request in requests
+        if isinstance(request.command, ReversalCalled)
+    }
+    return {name for name in names if name is not None}
+
+
+def _found_by_name(called: dict[Called, list[int]]) -> tuple[Keys, Keys]:
+    """The earns and the burns that a reference names without doubt."""
+    earns: Keys = set()
+    burns: Keys = set()
+    for name, numbers in called.items():
+        if len(numbers) == 1:
+            (earns if name.is_earn else burns).add((name.member_id, numbers[0]))
+    return earns, burns
 
 
 def _burns_wanted(requests: Iterable[Request], seen: Sequence[Posting]) -> Keys:

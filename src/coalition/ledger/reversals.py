@@ -3,6 +3,7 @@
 from coalition.errors import Code
 from coalition.ledger import journal
 from coalition.ledger.answer import reversal_answer
+from coalition.ledger.checks import before_movement
 from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
 from coalition.ledger.legs import post_burn, put_back
 from coalition.ledger.state import BurnRow, EarnRow, Lot, Member, State
@@ -14,6 +15,9 @@ def reverse_burn(
     request: Request, command: ReverseBurn, member: Member, row: BurnRow, state: State, book: Book
 ) -> Outcome:
     """Give points of a posted burn back into the very lots they came from, last leg first."""
+    early = before_movement(command.occurred_at, row.occurred_at, "burn")
+    if early is not None:
+        return early
     if row.status != "posted":
         return Refused(
             Code.ALREADY_REVERSED if row.status == "voided" else Code.INVALID,
@@ -40,6 +44,7 @@ def reverse_burn(
         # Whose burn it is, also where the house asked: it stands in that one's history.
         merchant_id=row.redeemer_id,
         card=row.card,
+        occurred_at=command.occurred_at,
         target_no=row.burn_no,
     )
     legs = [leg for leg in row.legs if leg.posting_no == number]
@@ -59,6 +64,9 @@ def reverse_earn(
     Expired is not spent: what lapsed of its own lots is gone first, and nothing is taken or owed
     for it. Since that much is counted once, parts end as the whole would.
     """
+    early = before_movement(command.occurred_at, earned.occurred_at, "earn")
+    if early is not None:
+        return early
     points = _to_reverse(command, earned)
     if isinstance(points, Refused):
         return points
@@ -99,6 +107,7 @@ def reverse_earn(
         # Whose earn it is, also where the house asked: it stands in that one's history.
         merchant_id=earned.merchant_id,
         card=earned.card,
+        occurred_at=command.occurred_at,
         owed=owed,
         lapsed=lapsed,
         target_no=earned.earn_no,

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import asyncpg
 
-from coalition.ledger.state import BurnRow, EarnRow, Leg, Lot
+from coalition.ledger.state import BurnRow, Called, EarnRow, Leg, Lot
 
 Keys = set[tuple[int, int]]
 
@@ -61,7 +61,7 @@ select member_id, burn_no from burn where status = 'held' and member_id = any($1
 """
 _BURNS = """
 select b.member_id, b.burn_no, b.redeemer_id, b.kind::text, b.points, b.returned, b.status::text,
-       b.occurred_on, b.hold_expires_at, b.window_id, p.card_number
+       b.occurred_on, b.hold_expires_at, b.window_id, p.card_number, p.occurred_at
 from unnest($1::bigint[], $2::int[]) as t (member_id, burn_no)
 join burn b on b.member_id = t.member_id and b.burn_no = t.burn_no
 join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no
@@ -77,7 +77,7 @@ order by l.member_id, l.posting_no, l.leg_no
 _EARNS = f"""
 select p.member_id, p.posting_no, p.merchant_id, p.card_number, made.points, p.amount,
        made.earned_on, p.window_id, made.about_window_id, back.points, back.amount,
-       gone.points - back.lapsed
+       gone.points - back.lapsed, p.occurred_at
 from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
 join posting p on p.member_id = t.member_id and p.posting_no = t.earn_no and p.kind = 'earn'
 {_NEXT_MOVEMENT}
@@ -98,6 +98,18 @@ cross join lateral (
         select points, kind from leg
         where leg.member_id = p.member_id and leg.lot_no = own.lot_no offset 0) l
     where l.kind = 'expiry') gone
+"""
+# Two are as many as are needed to tell that a reference names more than one.
+_CALLED = """
+select t.member_id, t.merchant_id, t.is_earn, t.reference, found.posting_no
+from unnest($1::bigint[], $2::int[], $3::boolean[], $4::text[])
+    as t (member_id, merchant_id, is_earn, reference)
+cross join lateral (
+    select p.posting_no from posting p
+    where p.member_id = t.member_id and p.merchant_id = t.merchant_id
+      and p.reference = t.reference
+      and (p.kind = 'earn') = t.is_earn and p.kind in ('earn', 'burn', 'hold')
+    limit 2) found
 """
 _DEBTS = "select member_id, origin_id, points from debt where member_id = any($1::bigint[])"
 
@@ -151,6 +163,17 @@ async def burns_called(
 async def earns_called(connection: asyncpg.Connection, wanted: Keys) -> list[EarnRow]:
     """The earns with these (member_id, earn_no), and what of each is reversed."""
     return [EarnRow(*row) for row in await connection.fetch(_EARNS, *_columns(wanted))]
+
+
+async def called(
+    connection: asyncpg.Connection, wanted: Iterable[Called]
+) -> dict[Called, list[int]]:
+    """The numbers of the earns, or else burns and holds, of each name; two at most of each."""
+    found: dict[Called, list[int]] = {name: [] for name in wanted}
+    if found:
+        for row in await connection.fetch(_CALLED, *map(list, zip(*found, strict=True))):
+            found[Called(*row[:-1])].append(row[-1])
+    return found
 
 
 async def debts_of(

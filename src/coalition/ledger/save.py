@@ -19,8 +19,9 @@ from msgspec.structs import astuple
 from coalition.ledger.state import BurnRow, Lot, State
 
 _Rows = list[tuple[Any, ...]]
-# The card and the legs are rows of their own.
-_BURN_FIELDS = [name for name in BurnRow.__struct_fields__ if name not in ("card", "legs")]
+# The legs are rows of their own; the card and the time stand in the posting.
+_ELSEWHERE = ("card", "legs", "occurred_at")
+_BURN_FIELDS = [name for name in BurnRow.__struct_fields__ if name not in _ELSEWHERE]
 _burn_row = attrgetter(*_BURN_FIELDS)
 # Rows of one member are neighbours in every index: written in that order, large groups find more of
 # the pages where the row before left them.

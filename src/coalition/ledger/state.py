@@ -9,11 +9,12 @@ collector need not look through the thousands of a large group.
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 
-from coalition.ledger.commands import Answer
+from coalition.ledger.commands import Answer, Request, ReversalCalled, ReverseEarnCalled
 from coalition.terms.book import Window
 
 
@@ -76,7 +77,10 @@ class Leg(msgspec.Struct, gc=False):
 
 
 class BurnRow(msgspec.Struct, gc=False):
-    """A burn and its legs, in the order they were written. card: the card it was asked with."""
+    """A burn and its legs, in the order they were written. card: the card it was asked with.
+
+    occurred_at is its posting's; None where it was not read, and of what no till asked for.
+    """
 
     member_id: int
     burn_no: int
@@ -89,6 +93,7 @@ class BurnRow(msgspec.Struct, gc=False):
     hold_expires_at: datetime | None
     window_id: int | None
     card: int | None
+    occurred_at: datetime | None
     legs: list[Leg] = []
 
     def taken(self) -> list[tuple[Leg, int]]:
@@ -118,6 +123,7 @@ class EarnRow(msgspec.Struct, gc=False):
     reversed_points: int
     reversed_amount: int
     lapsed_left: int
+    occurred_at: datetime
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
@@ -203,9 +209,22 @@ class Seen(msgspec.Struct, frozen=True):
     answer: Answer
 
 
+class Called(NamedTuple):
+    """What a till names a movement by: its own reference, of a member's earn or burn at it."""
+
+    member_id: int
+    merchant_id: int
+    is_earn: bool
+    reference: str
+
+
 @dataclass(slots=True)
 class State:
     """The working copy of one group: what was loaded, and every row decided on, in order.
+
+    called has the numbers of the movements that the group's reversals name by a reference: each
+    name that is asked for, with two numbers at most of those that were posted before, and all of
+    the group's own.
 
     The new_* lists are appended to by the decisions; changed_* name loaded rows to write back. A
     row that is new is never also changed: it is written once, as it is at the end.
@@ -215,6 +234,7 @@ class State:
     cards: dict[int, Card] = field(default_factory=dict)
     members: dict[int, Member] = field(default_factory=dict)
     seen: dict[UUID, Seen] = field(default_factory=dict)
+    called: dict[Called, list[int]] = field(default_factory=dict)
     new_postings: list[Posting] = field(default_factory=list)
     new_lots: list[Lot] = field(default_factory=list)
     new_burns: list[BurnRow] = field(default_factory=list)
@@ -225,9 +245,24 @@ class State:
     changed_members: dict[int, Member] = field(default_factory=dict)
     changed_debts: dict[tuple[int, int], int] = field(default_factory=dict)
 
+    def name_of(self, request: Request, command: ReversalCalled) -> Called | None:
+        """What a reversal names by its reference; None where no member is held by its card."""
+        card = self.cards.get(command.card)
+        if card is None or card.member_id not in self.members:
+            return None
+        is_earn = isinstance(command, ReverseEarnCalled)
+        return Called(card.member_id, request.merchant_id, is_earn, command.reference)
+
     def record_posting(self, member: Member, posting: Posting) -> None:
         self.new_postings.append(posting)
         self.changed_members[posting.member_id] = member
+        # Nearly no group calls anything by its reference.
+        if self.called and posting.reference is not None:
+            name = Called(
+                posting.member_id, posting.merchant_id, posting.kind == "earn", posting.reference
+            )
+            if name in self.called:
+                self.called[name].append(posting.posting_no)
 
     def record_lot(self, member: Member, lot: Lot) -> None:
         member.lots[lot.lot_no] = lot

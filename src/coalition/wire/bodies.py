@@ -65,6 +65,27 @@ OccurredAt = Annotated[
         examples=["2026-03-01T09:30:00+08:00"],
     ),
 ]
+ReturnedAt = Annotated[
+    datetime,
+    Meta(
+        tz=True,
+        description="When the return happened at the till (RFC 3339 with an offset), not before "
+        "what is returned. Absent: now.",
+        examples=["2026-03-02T10:00:00+08:00"],
+    ),
+]
+AmountBack = Annotated[
+    int, Meta(ge=1, le=BALANCE_MAX, description="Of the goods returned, in minor units.")
+]
+AnyCardText = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="A card number of the member, one that was replaced or blocked included.",
+        examples=["9000000000000001"],
+    ),
+]
 _Short = Annotated[str, Meta(min_length=1, max_length=130, pattern=_NO_NUL)]
 
 
@@ -149,7 +170,34 @@ class ReverseEarnBody(Body, frozen=True):
     """How much of an earn: points, or the amount of the goods returned. Absent: all of it."""
 
     points: Points | None = None
-    amount: Annotated[int, Meta(ge=1, le=BALANCE_MAX)] | None = None
+    amount: AmountBack | None = None
+    occurred_at: ReturnedAt | None = None
+
+
+class ReverseBurnBody(Body, frozen=True):
+    """How many points of a burn. Absent: all there are."""
+
+    points: Points | None = None
+    occurred_at: ReturnedAt | None = None
+
+
+class ReverseEarnCalledBody(Body, frozen=True):
+    """The earn by the reference it was sent with, and how much of it. Absent: all of it."""
+
+    card: AnyCardText
+    reference: Reference
+    points: Points | None = None
+    amount: AmountBack | None = None
+    occurred_at: ReturnedAt | None = None
+
+
+class ReverseBurnCalledBody(Body, frozen=True):
+    """The burn by the reference it was sent with, and how many points of it. Absent: all."""
+
+    card: AnyCardText
+    reference: Reference
+    points: Points | None = None
+    occurred_at: ReturnedAt | None = None
 
 
 class TransferBody(Body, frozen=True):

@@ -19,12 +19,23 @@ from coalition.batches.results import RowResult, count, pack, unpack
 from coalition.batches.rows import read_csv_row, read_json_row
 from coalition.earning.rates import Rate
 from coalition.errors import Code
-from coalition.ledger.commands import Burn, Done, Earn, EarnAnswer, Refused, Request
+from coalition.ledger.commands import (
+    Burn,
+    Done,
+    Earn,
+    EarnAnswer,
+    Refused,
+    Request,
+    ReverseBurnCalled,
+    ReverseEarnCalled,
+)
 from coalition.members.card import make_card
 from coalition.terms.book import Book, Merchant
 from coalition.terms.terms import HouseTerms, Terms
 from coalition.wire import ids
+from coalition.wire.bodies import ReverseBurnCalledBody, ReverseEarnCalledBody
 from coalition.wire.read import Asker
+from coalition.wire.read import read as read_movement
 
 CARD = str(make_card(4711))
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -165,12 +176,31 @@ def test_the_first_error_in_the_order_of_the_api_is_the_one_that_is_told() -> No
         ({"op": "earn", "key": "k", "card": CARD, "points": "1"}, Code.INVALID),
         ({"op": "reverse_earn", "key": "k", "earn_id": "ern_1", "points": 0}, Code.INVALID),
         ({"op": "reverse_earn", "key": "k", "earn_id": "ern_1"}, Code.NOT_FOUND),
+        ({"op": "reverse_earn", "key": "k"}, Code.INVALID),
+        ({"op": "reverse_earn", "key": "k", "card": CARD}, Code.INVALID),
+        ({"op": "reverse_earn", "key": "k", "reference": "r", "earn_id": "ern_1"}, Code.INVALID),
     ]
     asker = Asker(2, frozenset({"earn"}), BOOK, NOW)
     for row, code in rows:
         refused = read_json_row(json.dumps(row).encode(), asker)
         assert isinstance(refused, Refused)
         assert refused.code is code, (row, refused)
+
+
+@pytest.mark.parametrize("op", ["reverse_earn", "reverse_burn"])
+def test_a_reversal_names_its_movement_by_card_and_reference_too(op: str) -> None:
+    fields = {"op": op, "key": "k", "card": CARD, "reference": "r-1", "points": 5}
+    fields |= {"occurred_at": "2026-10-31T12:00:00+08:00"}
+    found = read_json_row(json.dumps(fields).encode(), ASKER)
+    assert isinstance(found, Request)
+    at = datetime(2026, 10, 31, 4, tzinfo=UTC)
+    wanted = ReverseEarnCalled if op == "reverse_earn" else ReverseBurnCalled
+    assert found.command == wanted(int(CARD), "r-1", points=5, occurred_at=at)
+    # Over HTTP, under the same key, it is the same request.
+    by_reference = ReverseEarnCalledBody if op == "reverse_earn" else ReverseBurnCalledBody
+    body = by_reference(CARD, "r-1", points=5, occurred_at=at.astimezone(_ZONE))
+    assert found == read_movement(op, body, "k", ASKER)  # type: ignore[arg-type]
+    assert read_csv_row({name: str(cell) for name, cell in fields.items()}, ASKER) == found
 
 
 def test_a_csv_row_asks_for_what_the_same_json_asks_for() -> None:

@@ -46,7 +46,11 @@ def terms() -> dict[str, Terms]:
 
 @dataclass(frozen=True)
 class Op:
-    """A movement to try. pick chooses among the burns or earns there are; ago is how late it is."""
+    """A movement to try. pick chooses among the burns or earns there are; ago is how late it is.
+
+    reference is what a till calls an earn or a burn; by_reference: a reversal asks for what it
+    chose by that, where it has one. returned_ago: how long ago the return was, where it says so.
+    """
 
     kind: str
     name: str
@@ -58,6 +62,9 @@ class Op:
     hold_seconds: int | None = None
     peer: str = "ann"
     pick: int = 0
+    reference: str | None = None
+    by_reference: bool = False
+    returned_ago: timedelta | None = None
 
     def spends(self) -> tuple[int, Any]:
         """The points and the take; those of a mix add up, because the till has seen to it."""
@@ -75,25 +82,31 @@ takes = st.one_of(
 )
 agos = st.one_of(st.just(timedelta(0)), st.integers(0, 50 * 24).map(lambda h: timedelta(hours=h)))
 picks = st.integers(0, 5)
+# Few, so that some name two movements.
+references = st.sampled_from([None, *(f"r{number}" for number in range(8))])
 some = st.none() | points
 earns = st.one_of(
-    st.builds(Op, st.just("earn"), names, codes, points, ago=agos),
-    st.builds(Op, st.just("earn"), names, codes, st.none(), st.integers(1, 40_000), ago=agos),
+    st.builds(Op, st.just("earn"), names, codes, points, ago=agos, reference=references),
+    st.builds(
+        Op, st.just("earn"), names, codes, st.none(), st.integers(1, 40_000), ago=agos,
+        reference=references,
+    ),
+)  # fmt: skip
+burns = st.builds(
+    Op, st.just("burn"), names, codes, points, take=takes, ago=agos, reference=references
 )
-burns = st.builds(Op, st.just("burn"), names, codes, points, take=takes, ago=agos)
 holds = st.builds(
     Op, st.just("burn"), names, codes, points, take=takes,
-    hold_seconds=st.sampled_from([60, 3600, 3 * 86_400, 25 * 86_400]),
+    hold_seconds=st.sampled_from([60, 3600, 3 * 86_400, 25 * 86_400]), reference=references,
 )  # fmt: skip
 ends = st.builds(
     Op, st.sampled_from(["capture", "capture", "void"]), names, codes, some, pick=picks
 )
-refunds = st.builds(Op, st.just("reverse_burn"), names, codes, some, pick=picks)
+back = {"pick": picks, "by_reference": st.booleans(), "returned_ago": st.none() | agos}
+refunds = st.builds(Op, st.just("reverse_burn"), names, codes, some, **back)
 returns = st.one_of(
-    st.builds(Op, st.just("reverse_earn"), names, codes, some, pick=picks),
-    st.builds(
-        Op, st.just("reverse_earn"), names, codes, st.none(), st.integers(1, 20_000), pick=picks
-    ),
+    st.builds(Op, st.just("reverse_earn"), names, codes, some, **back),
+    st.builds(Op, st.just("reverse_earn"), names, codes, st.none(), st.integers(1, 20_000), **back),
 )
 gifts = st.builds(Op, st.just("transfer"), names, codes, points, take=takes, peer=names)
 anything = st.one_of(earns, burns, holds, ends, refunds, returns, gifts)

@@ -13,7 +13,7 @@ from typing import Any
 from tests.coalition.ledger.asked import NAMES, Op, terms
 from tests.coalition.ledger.databases import START, Databases
 from tests.coalition.ledger.model import Model
-from tests.coalition.ledger.model_rows import Burn, Earn, Span
+from tests.coalition.ledger.model_rows import Back, Burn, Earn, Span
 from tests.coalition.ledger.model_window import Balances, lines, settle
 from tests.world import Balance, Person, World
 
@@ -44,6 +44,7 @@ class Said:
     status: str = ""
     owed: int = 0
     until: date | None = None
+    at: datetime | None = None
 
 
 class Both:
@@ -106,23 +107,39 @@ class Both:
         command: ask.Command
         match op.kind:
             case "earn":
-                command = ask.Earn(person.card, on, amount=op.amount, points=op.points)
+                command = ask.Earn(
+                    person.card, on, amount=op.amount, points=op.points, reference=op.reference
+                )
             case "burn":
                 points, take = op.spends()
-                command = ask.Burn(person.card, points, on, self._take(take), op.hold_seconds)
+                command = ask.Burn(
+                    person.card, points, on, self._take(take), op.hold_seconds, op.reference
+                )
             case "capture":
                 command = ask.Capture(person.member_id, made.number, op.points)
             case "void":
                 command = ask.Void(person.member_id, made.number)
-            case "reverse_burn":
-                command = ask.ReverseBurn(person.member_id, made.number, op.points)
-            case "reverse_earn":
-                command = ask.ReverseEarn(person.member_id, made.number, op.points, op.amount)
+            case "reverse_burn" | "reverse_earn":
+                command = self._back(op, made)
             case _:
                 points, take = op.spends()
                 peer = world.people[op.peer].card
                 command = ask.Transfer(person.card, peer, points, self._take(take))
         return world.request(command, "house" if op.kind == "transfer" else made.at)
+
+    def _back(self, op: Op, made: Made) -> ask.Reversal | ask.ReversalCalled:
+        person, at = self.world.people[made.name], self._returned_at(op)
+        reference = made.thing.reference if op.by_reference else None
+        if op.kind == "reverse_burn":
+            if reference is not None:
+                return ask.ReverseBurnCalled(person.card, reference, op.points, at)
+            return ask.ReverseBurn(person.member_id, made.number, op.points, at)
+        if reference is not None:
+            return ask.ReverseEarnCalled(person.card, reference, op.points, op.amount, at)
+        return ask.ReverseEarn(person.member_id, made.number, op.points, op.amount, at)
+
+    def _returned_at(self, op: Op) -> datetime | None:
+        return None if op.returned_ago is None else self.world.now - op.returned_ago
 
     def _take(self, take: dict[str, int] | str) -> ask.Take:
         if isinstance(take, dict):
@@ -139,18 +156,18 @@ class Both:
         thing: Any
         match op.kind:
             case "earn":
-                thing = model.earn(name, made.at, op.points, op.amount, on, now)
+                thing = model.earn(name, made.at, op.points, op.amount, on, now, op.reference)
             case "burn":
                 points, take = op.spends()
-                thing = model.burn(name, made.at, points, take, on, op.hold_seconds, now)
+                thing = model.burn(
+                    name, made.at, points, take, on, op.hold_seconds, now, op.reference
+                )
             case "capture":
                 thing = model.capture(name, made.thing, op.points, now)
             case "void":
                 thing = model.void(name, made.thing, now)
-            case "reverse_burn":
-                thing = model.reverse_burn(name, made.thing, op.points, now)
-            case "reverse_earn":
-                thing = model.reverse_earn(name, made.thing, op.points, op.amount, now)
+            case "reverse_burn" | "reverse_earn":
+                thing = self._back_in_model(op, made)
             case _:
                 points, take = op.spends()
                 thing = model.transfer(name, op.peer, points, take, now)
@@ -168,7 +185,19 @@ class Both:
             status = "" if op.kind == "transfer" else thing.status
             return Said(thing.points, legs, available, status), thing
         legs = [(place[id(leg.lot)], abs(leg.points)) for leg in thing.legs]
-        return Said(thing.points + thing.owed, legs, available, owed=thing.owed), None
+        at = self._returned_at(op) or now
+        return Said(thing.points + thing.owed, legs, available, owed=thing.owed, at=at), None
+
+    def _back_in_model(self, op: Op, made: Made) -> Back | str:
+        model, now, at = self.model, self.world.now, self._returned_at(op)
+        thing = made.thing
+        if op.by_reference and thing.reference is not None:
+            thing = model.called(made.name, made.at, op.kind, thing.reference)
+        if isinstance(thing, str):
+            return thing
+        if isinstance(thing, Burn):
+            return model.reverse_burn(made.name, thing, op.points, now, at)
+        return model.reverse_earn(made.name, thing, op.points, op.amount, now, at)
 
     # ------------------------------------------------------------ the ledger's answer
 
@@ -190,8 +219,10 @@ class Both:
         assert not isinstance(answer, ask.ExpireAnswer), "that is no till's to ask"
         legs = [(self.place[answer.member_id, leg.lot_no], leg.points) for leg in answer.legs]
         status = answer.status if isinstance(answer, ask.BurnAnswer) else ""
-        owed = answer.owed if isinstance(answer, ask.ReversalAnswer) else 0
-        return Said(answer.points, legs, answer.available, status, owed)
+        if isinstance(answer, ask.ReversalAnswer):
+            at = answer.occurred_at
+            return Said(answer.points, legs, answer.available, owed=answer.owed, at=at)
+        return Said(answer.points, legs, answer.available, status)
 
     def _keep(self, op: Op, made: Made, answer: Answer, thing: Any) -> None:
         if isinstance(answer, ask.EarnAnswer):

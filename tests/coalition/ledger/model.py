@@ -147,6 +147,7 @@ class Model:
         amount: int | None,
         on: datetime,
         now: datetime,
+        reference: str | None = None,
     ) -> Earn | str:
         member = self.members[name]
         if member.card_status != "active":
@@ -163,7 +164,9 @@ class Model:
         lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
         member.lots.append(lot)
         self._pay(member, [(lot, worth)])
-        return Earn(lot, amount, self.window)
+        earn = Earn(lot, amount, self.window, reference)
+        member.earns.append(earn)
+        return earn
 
     def burn(
         self,
@@ -174,6 +177,7 @@ class Model:
         on: datetime,
         hold_seconds: int | None,
         now: datetime,
+        reference: str | None = None,
     ) -> Burn | str:
         member = self.members[name]
         if member.card_status != "active":
@@ -182,7 +186,7 @@ class Model:
         parts = self._choose(member.open_lots(), points, take, at)
         if parts is None:
             return SHORT
-        burn = Burn("redemption", at, points)
+        burn = Burn("redemption", at, points, at=on, reference=reference)
         member.burns.append(burn)
         window: int | None = self.window
         about = self.late(on)
@@ -213,8 +217,27 @@ class Model:
         burn.status, burn.returned = "voided", burn.points
         return burn
 
-    def reverse_burn(self, name: str, burn: Burn, points: int | None, now: datetime) -> Back | str:
+    def called(self, name: str, at: str, kind: str, reference: str) -> Burn | Earn | str:
+        """The one burn or earn at that merchant that goes by that reference."""
+        member = self.members[name]
+        burns = [b for b in member.burns if (b.redeemer, b.reference) == (at, reference)]
+        earns = [e for e in member.earns if (e.lot.origin, e.reference) == (at, reference)]
+        found: list[Burn] | list[Earn] = burns if kind == "reverse_burn" else earns
+        if not found:
+            return "not_found"
+        return found[0] if len(found) == 1 else "invalid"
+
+    def reverse_burn(
+        self,
+        name: str,
+        burn: Burn,
+        points: int | None,
+        now: datetime,
+        returned_at: datetime | None = None,
+    ) -> Back | str:
         self.lapse(name, now)
+        if returned_at and burn.at and returned_at < burn.at:
+            return "invalid"
         if burn.status != "posted":
             return "invalid" if burn.status == "held" else "already_reversed"
         left = burn.points - burn.returned
@@ -225,9 +248,17 @@ class Model:
         return Back(back, self._give_back(self.members[name], burn, back, now))
 
     def reverse_earn(
-        self, name: str, earn: Earn, points: int | None, amount: int | None, now: datetime
+        self,
+        name: str,
+        earn: Earn,
+        points: int | None,
+        amount: int | None,
+        now: datetime,
+        returned_at: datetime | None = None,
     ) -> Back | str:
         self.lapse(name, now)
+        if returned_at and returned_at < earn.lot.earned_at:
+            return "invalid"
         member, at = self.members[name], earn.lot.origin
         left = earn.lot.points - earn.back
         if not left:

@@ -37,6 +37,8 @@ class Burn:
     status: str = "posted"
     returned: int = 0
     over_at: datetime | None = None
+    at: datetime | None = None
+    reference: str | None = None
     legs: list[Leg] = field(default_factory=list)
 
     def taken(self) -> list[tuple[Leg, int]]:
@@ -54,6 +56,7 @@ class Earn:
     lot: Lot
     amount: int | None
     window: int
+    reference: str | None = None
     back: int = 0
     back_amount: int = 0
 
@@ -72,6 +75,7 @@ class Member:
     card_status: str = "active"
     lots: list[Lot] = field(default_factory=list)
     burns: list[Burn] = field(default_factory=list)
+    earns: list[Earn] = field(default_factory=list)
     legs: list[tuple[Burn, Leg]] = field(default_factory=list)
     debts: dict[str, int] = field(default_factory=dict)
 

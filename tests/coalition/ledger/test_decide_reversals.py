@@ -42,7 +42,9 @@ def earned(amount: int, terms: Book) -> State | None:
         return None
     assert isinstance(outcome.answer, EarnAnswer)
     points, on = outcome.answer.points, date(2026, 1, 10)
-    state.members[1].earns[1] = EarnRow(1, 1, TELECOM, CARD, points, amount, on, 1, None, 0, 0, 0)
+    state.members[1].earns[1] = EarnRow(
+        1, 1, TELECOM, CARD, points, amount, on, 1, None, 0, 0, 0, NOW
+    )
     return state
 
 

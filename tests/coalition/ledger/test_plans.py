@@ -16,6 +16,7 @@ HOLDS_ELSEWHERE = 5_000
 GROUP_ROWS = 150
 HISTORY_GROUPS = 4
 READ_A_ROW_MAX = 40
+POSTED_A_ROW_MAX = 60
 
 
 async def _scans(kept: KeptConnection) -> dict[str, int]:
@@ -38,9 +39,9 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
     for number in range(GROUPS):
         world.now = noon(FIRST_DAY) + timedelta(hours=number)
         group = [
-            ask.Earn(ann.card, world.now, points=20),
+            ask.Earn(ann.card, world.now, points=20, reference=f"e{number}"),
             ask.Earn(bob.card, world.now, points=20),
-            ask.Burn(ann.card, 15, world.now),
+            ask.Burn(ann.card, 15, world.now, reference=f"b{number}"),
             ask.Burn(bob.card, 5, world.now, hold_seconds=60),
             ask.Transfer(ann.card, bob.card, 1),
         ]
@@ -56,6 +57,8 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
             ask.ReverseBurn(burned.member_id, burned.burn_no, 2),
             ask.ReverseEarn(earned.member_id, earned.earn_no, 1),
             ask.Capture(held.member_id, held.burn_no, 4),
+            ask.ReverseEarnCalled(ann.card, f"e{number}", 1),
+            ask.ReverseBurnCalled(ann.card, f"b{number}", 1),
         ]
         again = [world.request(command, "one") for command in later]
         for outcome in await world.ledger.post(again, kept):
@@ -83,6 +86,13 @@ async def test_what_one_card_sent_again_reads_grows_with_its_rows_and_not_with_i
     kept = KeptConnection(engine)
     for _ in range(HISTORY_GROUPS):
         groups = await _all_kinds(world, kept, ann)
+    # And what names a movement by its reference reads no more when it is posted.
+    for called in (ask.ReverseBurnCalled, ask.ReverseEarnCalled):
+        named = [r.command for rs, _ in groups for r in rs if isinstance(r.command, called)]
+        requests = [world.request(command, "one") for command in named]
+        read = await _index_entries_read(kept)
+        await world.ledger.post(requests, kept)
+        assert (await _index_entries_read(kept) - read) / len(requests) < POSTED_A_ROW_MAX
     for requests, first in groups:
         read = await _index_entries_read(kept)
         again = await world.ledger.post(requests, kept)
@@ -107,8 +117,12 @@ async def _all_kinds(world: World, kept: KeptConnection, ann: Person) -> list[_G
         groups.append((requests, outcomes))
         return outcomes
 
-    earned = await post([ask.Earn(ann.card, world.now, points=20) for _ in range(GROUP_ROWS)])
-    burned = await post([ask.Burn(ann.card, 10, world.now) for _ in range(GROUP_ROWS)])
+    so_far = (await world.balance("ann")).available
+    names = [f"r{so_far}-{number}" for number in range(GROUP_ROWS)]
+    earned = await post(
+        [ask.Earn(ann.card, world.now, points=20, reference=name) for name in names]
+    )
+    burned = await post([ask.Burn(ann.card, 10, world.now, reference=name) for name in names])
     answers = [done.answer for done in burned]
     await post(
         [
@@ -125,6 +139,8 @@ async def _all_kinds(world: World, kept: KeptConnection, ann: Person) -> list[_G
             if isinstance(answer, ask.EarnAnswer)
         ]
     )
+    await post([ask.ReverseBurnCalled(ann.card, name, 1) for name in names])
+    await post([ask.ReverseEarnCalled(ann.card, name, 1) for name in names])
     return groups
 
 

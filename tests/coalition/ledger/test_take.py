@@ -123,7 +123,7 @@ def test_nothing_there_is_short_of_everything(origin: int, points: int) -> None:
 def burn_of(taken: Taken) -> BurnRow:
     row = BurnRow(
         1, 99, REDEEMER, "redemption", sum(part for _, part in taken), 0, "posted",
-        date(2026, 1, 10), None, 1, None, legs=[],
+        date(2026, 1, 10), None, 1, None, None, legs=[],
     )  # fmt: skip
     for place, (one, part) in enumerate(taken, start=1):
         row.legs.append(_leg(one.lot_no, one.origin_id, 99, part, place))

@@ -15,7 +15,13 @@ from coalition.errors import Code
 from coalition.ledger import read
 from coalition.ledger.commands import BurnAnswer, Done, ReversalAnswer
 from coalition.wire import ids
-from coalition.wire.bodies import BurnBody, NothingBody, PartBody
+from coalition.wire.bodies import (
+    BurnBody,
+    NothingBody,
+    PartBody,
+    ReverseBurnBody,
+    ReverseBurnCalledBody,
+)
 from coalition.wire.targets import not_found, read_target
 
 _OPT = {"scopes": ("burn",), "key": "required"}
@@ -34,6 +40,7 @@ _EXAMPLES = [
     ),
 ]
 _PART = [Example(value={"points": 300})]
+_RETURN = [Example(value={"card": _CARD, "reference": "receipt-4712", "points": 300})]
 
 
 @post(
@@ -105,11 +112,28 @@ async def void_burn(
     operation_class=KeyedOperation,
 )
 async def reverse_burn(
-    request: ApiRequest, burn_id: FromPath[str], data: Annotated[PartBody, Body(examples=_PART)]
+    request: ApiRequest,
+    burn_id: FromPath[str],
+    data: Annotated[ReverseBurnBody, Body(examples=_PART)],
 ) -> Response[ReversalOut]:
-    done = await ask(request, "reverse_burn", data, burn_id)
-    assert isinstance(done.answer, ReversalAnswer)
-    return answered(reversal_out(done.answer, request.services.book), done)
+    return _reversed(request, await ask(request, "reverse_burn", data, burn_id))
+
+
+@post(
+    "/burns/reverse",
+    opt=_OPT,
+    tags=["Burn"],
+    summary="Give back the points of a burn named by its reference",
+    description="As by its id, of the caller's one burn or hold by the card's member that was sent "
+    "with this reference. More than one is invalid: reverse by id then.",
+    responses=moves(Code.UNKNOWN_CARD, Code.NOT_FOUND, Code.ALREADY_REVERSED),
+    response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
+)
+async def reverse_burn_called(
+    request: ApiRequest, data: Annotated[ReverseBurnCalledBody, Body(examples=_RETURN)]
+) -> Response[ReversalOut]:
+    return _reversed(request, await ask(request, "reverse_burn", data))
 
 
 @get(
@@ -138,4 +162,9 @@ def _burned(request: ApiRequest, done: Done) -> Response[BurnOut]:
     return answered(burn_out(done.answer, request.services.book), done)
 
 
-ROUTES = [post_burn, capture_burn, void_burn, reverse_burn, get_burn]
+def _reversed(request: ApiRequest, done: Done) -> Response[ReversalOut]:
+    assert isinstance(done.answer, ReversalAnswer)
+    return answered(reversal_out(done.answer, request.services.book), done)
+
+
+ROUTES = [post_burn, capture_burn, void_burn, reverse_burn, reverse_burn_called, get_burn]

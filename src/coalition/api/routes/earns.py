@@ -11,8 +11,8 @@ from coalition.api.openapi.responses import REPLAYED_HEADER, KeyedOperation, mov
 from coalition.api.posting import ask
 from coalition.edge.admission import ApiRequest
 from coalition.errors import Code
-from coalition.ledger.commands import EarnAnswer, ReversalAnswer
-from coalition.wire.bodies import EarnBody, ReverseEarnBody
+from coalition.ledger.commands import Done, EarnAnswer, ReversalAnswer
+from coalition.wire.bodies import EarnBody, ReverseEarnBody, ReverseEarnCalledBody
 
 _OPT = {"scopes": ("earn",), "key": "required"}
 _PURCHASE = Example(
@@ -25,6 +25,10 @@ _PURCHASE = Example(
         "occurred_at": "2026-03-01T09:30:00+08:00",
         "reference": "receipt-4711",
     },
+)
+_RETURN = Example(
+    summary="Part of the goods",
+    value={"card": "9000000000000001", "reference": "receipt-4711", "amount": 2_500},
 )
 
 
@@ -69,9 +73,29 @@ async def reverse_earn(
     earn_id: FromPath[str],
     data: Annotated[ReverseEarnBody, Body(examples=[Example(value={"amount": 2_500})])],
 ) -> Response[ReversalOut]:
-    done = await ask(request, "reverse_earn", data, earn_id)
+    return _reversed(request, await ask(request, "reverse_earn", data, earn_id))
+
+
+@post(
+    "/earns/reverse",
+    opt=_OPT,
+    tags=["Earn"],
+    summary="Take back the points of an earn named by its reference",
+    description="As by its id, of the caller's one earn by the card's member that was sent with "
+    "this reference. More than one is invalid: reverse by id then.",
+    responses=moves(Code.UNKNOWN_CARD, Code.NOT_FOUND, Code.ALREADY_REVERSED),
+    response_headers=[REPLAYED_HEADER],
+    operation_class=KeyedOperation,
+)
+async def reverse_earn_called(
+    request: ApiRequest, data: Annotated[ReverseEarnCalledBody, Body(examples=[_RETURN])]
+) -> Response[ReversalOut]:
+    return _reversed(request, await ask(request, "reverse_earn", data))
+
+
+def _reversed(request: ApiRequest, done: Done) -> Response[ReversalOut]:
     assert isinstance(done.answer, ReversalAnswer)
     return answered(reversal_out(done.answer, request.services.book), done)
 
 
-ROUTES = [post_earn, reverse_earn]
+ROUTES = [post_earn, reverse_earn, reverse_earn_called]
