@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from coalition.ledger.commands import Answer
-from coalition.terms.book import Window
+from settlement.window import Window
 
 
 class Account(msgspec.Struct, gc=False):

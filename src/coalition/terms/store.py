@@ -20,7 +20,6 @@ from coalition.terms.book import (
     Book,
     DatedTerms,
     Merchant,
-    Window,
     in_order_of_days,
 )
 from coalition.terms.changes import (
@@ -35,12 +34,13 @@ from coalition.terms.prices import Price
 from coalition.terms.stored import from_stored, to_stored
 from coalition.terms.terms import HouseTerms, Terms
 from settlement.obligation import POOL
+from settlement.store import list_windows
 
 _PARTIES = text("""
     select merchant_id, code, cast(terms as text) as terms from merchant order by merchant_id
 """)
 _WINDOWS = text("""
-    select window_id, label, opens_at, closes_at, closed_at, status = 'open' as is_open
+    select window_id, opens_at, closes_at, closed_at, status = 'open' as is_open
     from settlement_window order by window_id
 """)
 # A price that was written twice for one day was changed before that day: the later row counts.
@@ -117,7 +117,7 @@ async def load_book(connection: AsyncConnection) -> Book:
     Raises CoalitionError, not_found, before the first sync: there is no house yet.
     """
     rows = list(await connection.execute(_PARTIES))
-    windows = await connection.execute(_WINDOWS)
+    windows = await list_windows(connection)
     dated = await _dated(connection)
     parties = {row.code: _terms(row.merchant_id, row.terms) for row in rows}
     house = next((one for one in parties.values() if isinstance(one, HouseTerms)), None)
@@ -140,10 +140,7 @@ async def load_book(connection: AsyncConnection) -> Book:
         },
         ids={row.code: row.merchant_id for row in rows},
         codes={row.merchant_id: row.code for row in rows},
-        windows=tuple(
-            Window(row.window_id, row.label, row.opens_at, row.closes_at, row.is_open)
-            for row in windows
-        ),
+        windows=tuple(windows),
     )
 
 

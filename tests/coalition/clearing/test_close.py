@@ -27,8 +27,7 @@ from coalition.clearing import service
 from coalition.errors import CoalitionError, Code
 from settlement import service as settlement
 from settlement import store as windows
-from settlement.window import Calendar
-from settlement.window import Window as StoredWindow
+from settlement.window import Calendar, Window
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ async def _result(engine: AsyncEngine, label: str):
         return await service.read_result(connection, label)
 
 
-async def _windows(engine: AsyncEngine) -> list[StoredWindow]:
+async def _windows(engine: AsyncEngine) -> list[Window]:
     async with engine.connect() as connection:
         return await service.list_windows(connection)
 
