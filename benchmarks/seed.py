@@ -21,8 +21,9 @@ from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.keys import store as key_store
 from coalition.members.card import make_card
+from coalition.terms.prices import Price
 from coalition.terms.store import sync
-from coalition.terms.terms import HouseTerms, Prices, Terms
+from coalition.terms.terms import HouseTerms, Terms
 
 MEMBERS_PER_STEP = 20_000
 # The first two numbers are the house's and the pool's.
@@ -112,7 +113,14 @@ def merchant_terms(count: int, joined_on: date) -> list[Terms]:
                 Rate("fuel", Decimal("0.5"), 100),
             ),
             validity=Validity(months=24, until_month_end=True),
-            prices=(Prices(joined_on, burn_price=Decimal("0.01") + Decimal(number) / 1_000_000),),
+            prices=(
+                Price(
+                    f"m{number:04d}",
+                    None,
+                    joined_on,
+                    burn_price=Decimal("0.01") + Decimal(number) / 1_000_000,
+                ),
+            ),
             points_per_earn_max=1_000_000,
         )
         for number in range(count)

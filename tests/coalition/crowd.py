@@ -39,8 +39,9 @@ from coalition.ledger.commands import (
     Void,
 )
 from coalition.members.card import make_card
+from coalition.terms.prices import Price
 from coalition.terms.store import sync
-from coalition.terms.terms import HouseTerms, Prices, Terms
+from coalition.terms.terms import HouseTerms, Terms
 from coalition.verify import verify
 
 FIRST_DAY = date(2017, 1, 1)
@@ -70,7 +71,7 @@ def terms(code: str, validity: Validity = FOR_EVER) -> Terms:
         joined_on=FIRST_DAY,
         rates=(Rate("*", Decimal(1), 100),),
         validity=validity,
-        prices=(Prices(FIRST_DAY, issue_price=Decimal("0.001"), burn_price=Decimal(PRICES[code])),),
+        prices=(Price(code, None, FIRST_DAY, Decimal("0.001"), Decimal(PRICES[code])),),
         points_outright=True,
         hold_seconds_max=90 * 86_400,
     )

@@ -17,7 +17,7 @@ from coalition.ledger.commands import (
     ReversalAnswer,
     TransferAnswer,
 )
-from coalition.terms.terms import PairPrice, Prices
+from coalition.terms.prices import Price
 
 # ---------------------------------------------------------------- who takes part
 
@@ -40,7 +40,7 @@ async def _merchant(
 ) -> None:
     play.terms[code] = replace(
         merchant(code),
-        prices=(Prices(FIRST_DAY, issue or Decimal(0), burn or Decimal(0), redeem),),
+        prices=(Price(code, None, FIRST_DAY, issue or Decimal(0), burn or Decimal(0), redeem),),
         validity=Validity(
             months=count if unit and unit.startswith("months") else None,
             days=count if unit == "days" else None,
@@ -62,7 +62,7 @@ async def _price(
     redeem: Decimal | None,
     day: date,
 ) -> None:
-    price = Prices(day, issue or Decimal(0), burn or Decimal(0), redeem)
+    price = Price(code, None, day, issue or Decimal(0), burn or Decimal(0), redeem)
     play.terms[code] = replace(play.terms[code], prices=(*play.terms[code].prices, price))
     await play.terms_changed()
 
@@ -76,7 +76,7 @@ async def _pair(
     redeem: Decimal | None,
     day: date | None,
 ) -> None:
-    pair = PairPrice(redeemer, day or FIRST_DAY, burn, redeem)
+    pair = Price(origin, redeemer, day or FIRST_DAY, burn_price=burn, redeem_price=redeem)
     terms = play.terms[origin]
     play.terms[origin] = replace(terms, pair_prices=(*terms.pair_prices, pair))
     await play.terms_changed()

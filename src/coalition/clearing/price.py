@@ -18,6 +18,7 @@ from operator import itemgetter
 import msgspec
 
 from coalition.clearing.kinds import EXPIRY, GIVEN_BACK, ISSUE, REDEMPTIONS
+from coalition.terms.prices import Price
 from coalition.terms.terms import Breakage
 from settlement.money import amount_at_price
 from settlement.obligation import BURN, HOUSE, OWN, POOL, REDEEM, Lines, PathLine
@@ -44,18 +45,6 @@ class Tally(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class DatedPrice:
-    """What a merchant's point costs from a day on; redeemer None: whoever redeems it."""
-
-    origin: str
-    redeemer: str | None
-    effective_from: date
-    issue_price: Decimal = ZERO
-    burn_price: Decimal = ZERO
-    redeem_price: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Party:
     """What pricing needs to know of a party: its currency, and whose its expired points are."""
 
@@ -63,7 +52,7 @@ class Party:
     breakage: Breakage = "issuer"
 
 
-PriceTable = Mapping[tuple[str, str | None], tuple[DatedPrice, ...]]
+PriceTable = Mapping[tuple[str, str | None], tuple[Price, ...]]
 
 
 class _Due(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -86,15 +75,15 @@ _Dues = tuple[_Due] | tuple[_Due, _Due]
 _Path = tuple[bool, str, str, str, str, bool]
 
 
-def price_table(prices: Iterable[DatedPrice]) -> PriceTable:
+def price_table(prices: Iterable[Price]) -> PriceTable:
     """Prices by whom they are for, sorted by day; of two for one day the later in order wins."""
-    by_day: dict[tuple[str, str | None], dict[date, DatedPrice]] = defaultdict(dict)
+    by_day: dict[tuple[str, str | None], dict[date, Price]] = defaultdict(dict)
     for row in prices:
         by_day[row.origin, row.redeemer][row.effective_from] = row
     return {key: tuple(rows[day] for day in sorted(rows)) for key, rows in by_day.items()}
 
 
-def in_force(table: PriceTable, origin: str, redeemer: str | None, on: date) -> DatedPrice | None:
+def in_force(table: PriceTable, origin: str, redeemer: str | None, on: date) -> Price | None:
     """The price agreed for that pair (or, redeemer None, by the origin for everyone) on a day.
 
     None before the first one: nothing was agreed then, so nothing is owed. It is no error, because
@@ -183,7 +172,7 @@ def _dues(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -> _Due
     return (_Due(origin, origin, ZERO, due.currency, due.reason),)
 
 
-def _due(tally: Tally, own: DatedPrice | None, party: Party) -> _Due:
+def _due(tally: Tally, own: Price | None, party: Party) -> _Due:
     """Who owes whom for a point that no other merchant redeemed."""
     origin, kind, currency = tally.origin, tally.kind, party.currency
     issue_price = own.issue_price if own else ZERO
@@ -213,7 +202,7 @@ def _redemption(tally: Tally, table: PriceTable, parties: Mapping[str, Party]) -
     )
 
 
-def _breakage(origin: str, own: DatedPrice | None, party: Party) -> _Due:
+def _breakage(origin: str, own: Price | None, party: Party) -> _Due:
     """Whose an expired point's value is: prefunded, the house holds it, else the issuer does."""
     prefunded = own is not None and own.issue_price > 0
     value = ZERO if own is None else own.issue_price if prefunded else own.burn_price

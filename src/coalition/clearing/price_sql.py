@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.clearing.kinds import EXPIRY, GIVEN_BACK, ISSUE, REDEMPTIONS, listed
 from coalition.clearing.policy import Policy
-from coalition.clearing.price import ZERO, DatedPrice, PriceTable
+from coalition.clearing.price import ZERO, PriceTable
 from coalition.terms.book import HOUSE_ID, POOL_ID
+from coalition.terms.prices import Price
 from settlement.money import minor_digits
 from settlement.obligation import BURN, OWN, REDEEM
 
@@ -242,7 +243,7 @@ def _pair_prices(
 
 
 def _epochs(
-    rows: Sequence[DatedPrice], days: Sequence[date], *, first: int | None = None
+    rows: Sequence[Price], days: Sequence[date], *, first: int | None = None
 ) -> list[tuple[int, int]]:
     """For each row the epoch it begins with, and the one that it holds no longer in."""
     begins = [] if first is None else [first]

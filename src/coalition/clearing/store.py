@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.clearing.kinds import ISSUE
-from coalition.clearing.price import DatedPrice, PriceTable, Tally, price_table
+from coalition.clearing.price import PriceTable, Tally, price_table
 from coalition.terms.book import DatedTerms
-from coalition.terms.terms import Terms
+from coalition.terms.prices import Price
+from coalition.terms.stored import from_stored
 
 # One pass over the window, whatever its size: prices change on few days, so points are added up by
 # the span of days between two changes (the epoch) and priced afterwards, once a line. Grouped by
@@ -56,7 +56,7 @@ async def read_prices(connection: AsyncConnection, known_at: datetime | None) ->
         ),
         {"known_at": known_at},
     )
-    return price_table(DatedPrice(*row) for row in rows)
+    return price_table(Price(*row) for row in rows)
 
 
 async def is_first_used(connection: AsyncConnection, window_id: int) -> bool:
@@ -105,9 +105,7 @@ async def read_terms(connection: AsyncConnection, window_id: int) -> dict[int, D
         {"window_id": window_id},
     )
     return {
-        row.merchant_id: DatedTerms(
-            row.terms_no, row.effective_from, msgspec.json.decode(row.terms, type=Terms)
-        )
+        row.merchant_id: DatedTerms(row.terms_no, row.effective_from, from_stored(row.terms))
         for row in rows
     }
 

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from coalition.clearing.price import DatedPrice, PriceTable
+from msgspec.structs import replace
+
+from coalition.clearing.price import PriceTable
 from coalition.errors import CoalitionError, Code
+from coalition.terms.prices import Price
 from settlement.money import PRICE_DIGITS_MAX
 
 # {"telecom": {"burn_price": "0.012"}, "telecom->retail": {"burn_price": "0.010"}}
@@ -38,20 +40,9 @@ def lay_over(table: PriceTable, prices: WhatIf, codes: Collection[str]) -> Price
             replace(row, redeemer=key[1], issue_price=Decimal(0), redeem_price=None)
             for row in changed.get((key[0], None), ())
         )
-        rows = rows or (DatedPrice(key[0], key[1], date.min),)
-        changed[key] = tuple(_with(row, values) for row in rows)
+        rows = rows or (Price(key[0], key[1], date.min),)
+        changed[key] = tuple(replace(row, **values) for row in rows)
     return changed
-
-
-def _with(row: DatedPrice, values: Mapping[str, Decimal]) -> DatedPrice:
-    return DatedPrice(
-        row.origin,
-        row.redeemer,
-        row.effective_from,
-        values.get("issue_price", row.issue_price),
-        values.get("burn_price", row.burn_price),
-        values.get("redeem_price", row.redeem_price),
-    )
 
 
 def _whose(name: str, codes: Collection[str]) -> tuple[str, str | None]:

@@ -27,7 +27,8 @@ from coalition.ledger.commands import (
 )
 from coalition.ledger.rows import Keys
 from coalition.ledger.state import Account, BurnRow, Called, Card, Lot, Member, Posting, Seen, State
-from coalition.terms.book import Book, Window
+from coalition.terms.book import Book
+from settlement.window import Window
 
 _LOAD = "select * from load_group($1, $2, $3, $4, $5, $6)"
 
@@ -65,7 +66,7 @@ async def load(
         raise NoOpenWindowError(
             "No settlement window is open; `coalition merchants sync` opens one."
         )
-    state = State(Window(read[0], read[1], read[2], read[3], is_open=True))
+    state = State(Window(read[0], read[1], read[2], read[3], "open"))
     state.members = {row[0]: Member(Account(*row[:_ACCOUNT])) for row in read["accounts"] or ()}
     for row in read["found_cards"] or ():
         state.cards[row[0]] = Card(row[1], row[2])

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from coalition.database import raw
 from coalition.ledger.lapses import lapse
 from coalition.ledger.state import Account, BurnRow, Leg, Lot, Member, State
-from coalition.terms.book import Book, Window
+from coalition.terms.book import Book
+from settlement.window import Window
 
 # How many columns of a row are known here; what a later migration adds comes behind them. A burn's
 # card and legs are rows of their own.
@@ -26,7 +27,7 @@ _ACCOUNT_COLUMNS, _LOT_COLUMNS, _LEG_COLUMNS = (
 _BURN_COLUMNS = BurnRow.__struct_fields__.index("card")
 # Of rows that are never written.
 _NO_WINDOW = Window(
-    0, "", datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), False
+    0, "", datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), "closed"
 )
 
 # With what time alone may still do to the points: open lots, held burns with their legs and lots,

@@ -15,7 +15,7 @@ from uuid import UUID
 import msgspec
 
 from coalition.ledger.commands import Answer, Request, ReversalCalled, ReverseEarnCalled
-from coalition.terms.book import Window
+from settlement.window import Window
 
 
 class Account(msgspec.Struct, gc=False):

@@ -9,20 +9,10 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from coalition.terms.terms import HouseTerms, Terms
+from settlement.window import Window
 
 HOUSE_ID = 0
 POOL_ID = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A settlement window: everything posted from opens_at until it was closed."""
-
-    window_id: int
-    label: str
-    opens_at: datetime
-    closes_at: datetime
-    is_open: bool
 
 
 @dataclass(frozen=True, slots=True)

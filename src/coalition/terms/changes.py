@@ -4,15 +4,16 @@ Pure. It keeps the rule that a closed window never changes: no price may reach b
 Loading what is stored and storing what was decided is store.py.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 from coalition.errors import CoalitionError, Code
 from coalition.terms.dating import NewTerms, Rows, date_terms
+from coalition.terms.prices import Price, PriceKey
 from coalition.terms.terms import HouseTerms, Terms
 
 
@@ -36,33 +37,6 @@ class Change:
         return f"{self.code}: {self.detail}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PriceKey:
-    """Whose points, from which day on, burned where (redeemer "": wherever no pair price says)."""
-
-    origin: str
-    redeemer: str
-    effective_from: date
-
-    def __str__(self) -> str:
-        at = f" at {self.redeemer}" if self.redeemer else ""
-        return f"{self.origin}: the price{at} from {self.effective_from}"
-
-
-@dataclass(frozen=True, slots=True)
-class PointPrice:
-    """What a point costs, in major units, as Prices and PairPrice say."""
-
-    issue_price: Decimal
-    burn_price: Decimal
-    redeem_price: Decimal | None
-
-    def __str__(self) -> str:
-        redeem = "not stated" if self.redeem_price is None else f"{self.redeem_price.normalize():f}"
-        issue, burn = self.issue_price.normalize(), self.burn_price.normalize()
-        return f"issue {issue:f}, burn {burn:f}, redeem {redeem}"
-
-
 @dataclass(frozen=True, slots=True)
 class Stored:
     """What the database holds now.
@@ -76,7 +50,7 @@ class Stored:
     parties: dict[str, Terms | HouseTerms]
     terms: Rows
     posted_on: dict[str, date]
-    prices: dict[PriceKey, PointPrice]
+    prices: dict[PriceKey, Price]
     open_from: date | None
     settled_on: dict[str, date]
 
@@ -88,7 +62,7 @@ class SyncPlan:
     added: list[Terms | HouseTerms]
     updated: list[Terms | HouseTerms]
     terms: list[NewTerms]
-    prices: dict[PriceKey, PointPrice]
+    prices: list[Price]
     changes: list[Change]
 
 
@@ -100,10 +74,8 @@ def decide_sync(stored: Stored, house: HouseTerms, terms: list[Terms], today: da
     """
     files = sorted(terms, key=lambda one: (one.code, one.filed_for or date.min))
     filed: list[Terms | HouseTerms] = [house, *(one for one in files if one.filed_for is None)]
-    prices = {key: price for one in terms for key, price in prices_of(one).items()}
-    new_prices = {
-        key: prices[key] for key in sorted(prices) if stored.prices.get(key) != prices[key]
-    }
+    prices = prices_of(terms)
+    new_prices = [prices[key] for key in sorted(prices) if stored.prices.get(key) != prices[key]]
     refusals = _currency_refusals(stored, filed)
     refusals += _price_refusals(stored, new_prices, today)
     refusals += _removal_refusals(stored, prices, {one.code for one in filed})
@@ -117,30 +89,18 @@ def decide_sync(stored: Stored, house: HouseTerms, terms: list[Terms], today: da
     return SyncPlan(added, updated, new_terms, new_prices, changes)
 
 
-def prices_of(terms: Terms) -> dict[PriceKey, PointPrice]:
-    """A merchant's own prices and those agreed with a redeemer, by whom and when they are for."""
-    own = {
-        PriceKey(terms.code, "", one.effective_from): PointPrice(
-            one.issue_price, one.burn_price, one.redeem_price
-        )
-        for one in terms.prices
-    }
-    pairs = {
-        PriceKey(terms.code, one.redeemer, one.effective_from): PointPrice(
-            Decimal(0), one.burn_price, one.redeem_price
-        )
-        for one in terms.pair_prices
-    }
-    return own | pairs
+def prices_of(files: Iterable[Terms]) -> dict[PriceKey, Price]:
+    """Every price that the files state, those for all redeemers and those for one."""
+    return {price.key: price for one in files for price in (*one.prices, *one.pair_prices)}
 
 
-def earliest_day(stored: Stored, key: PriceKey) -> date | None:
+def earliest_day(stored: Stored, price: Price) -> date | None:
     """The first day a new price may start on; None: any, since nothing closed has its path.
 
     A merchant that is only now added has no point and no burn in a closed window, so its prices,
     and those of a pair that it is one of, may begin whenever they like.
     """
-    parties = [code for code in (key.origin, key.redeemer) if code]
+    parties = [code for code in (price.origin, price.redeemer) if code]
     if stored.open_from is None or any(code not in stored.parties for code in parties):
         return None
     # A path's last settled day is no later than the earlier of its two ends' last ones.
@@ -161,35 +121,31 @@ def _currency_refusals(stored: Stored, filed: list[Terms | HouseTerms]) -> list[
     return refusals
 
 
-def _price_refusals(
-    stored: Stored, new_prices: dict[PriceKey, PointPrice], today: date
-) -> list[str]:
+def _price_refusals(stored: Stored, new_prices: list[Price], today: date) -> list[str]:
     refusals = []
-    for key, price in new_prices.items():
-        earliest = earliest_day(stored, key)
-        before = stored.prices.get(key)
-        if before is not None and key.effective_from <= today:
+    for price in new_prices:
+        earliest = earliest_day(stored, price)
+        before = stored.prices.get(price.key)
+        if before is not None and price.effective_from <= today:
             begin = max(today + timedelta(days=1), earliest or date.min)
             refusals.append(
-                f"{key} is in force as {before} and cannot become {price}; "
+                f"{price.origin}: {price.title} is in force as {before} and cannot become {price}; "
                 f"leave it as it was and add one from {begin} or later"
             )
-        elif earliest is not None and key.effective_from < earliest:
+        elif earliest is not None and price.effective_from < earliest:
             refusals.append(
-                f"{key} would reach into a closed window, and a closed window never changes; "
-                f"the earliest day possible is {earliest}"
+                f"{price.origin}: {price.title} would reach into a closed window, "
+                f"and a closed window never changes; the earliest day possible is {earliest}"
             )
     return refusals
 
 
-def _removal_refusals(
-    stored: Stored, prices: dict[PriceKey, PointPrice], codes: set[str]
-) -> list[str]:
+def _removal_refusals(stored: Stored, prices: dict[PriceKey, Price], codes: set[str]) -> list[str]:
     return [
-        f"{key} is stored as {stored.prices[key]} and cannot be taken away; "
+        f"{price.origin}: {price.title} is stored as {price} and cannot be taken away; "
         "write it in the file again, and a later one after it where it is to end"
-        for key in sorted(stored.prices.keys() - prices.keys())
-        if key.origin in codes
+        for key, price in sorted(stored.prices.items())
+        if key not in prices and price.origin in codes
     ]
 
 
@@ -197,7 +153,7 @@ def _changes(
     stored: Stored,
     filed: list[Terms | HouseTerms],
     new_terms: list[NewTerms],
-    new_prices: dict[PriceKey, PointPrice],
+    new_prices: list[Price],
 ) -> list[Change]:
     changes = []
     for one in filed:
@@ -213,9 +169,9 @@ def _changes(
             if new.terms.code == one.code and (before is not None or new.terms.filed_for)
         ]
         changes += [
-            Change("price", one.code, f"{str(key).partition(': ')[2]}: {price}")
-            for key, price in new_prices.items()
-            if key.origin == one.code
+            Change("price", one.code, f"{price.title}: {price}")
+            for price in new_prices
+            if price.origin == one.code
         ]
     gone = sorted(stored.parties.keys() - {one.code for one in filed})
     return changes + [Change("kept", code, "kept, no file") for code in gone]

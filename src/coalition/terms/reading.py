@@ -14,7 +14,8 @@ from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.terms.currencies import ISO_4217, MEANT
-from coalition.terms.terms import Breakage, HouseTerms, PairPrice, Prices, Terms
+from coalition.terms.prices import Price
+from coalition.terms.terms import Breakage, HouseTerms, Terms
 from coalition.toml.document import (
     Section,
     check_keys,
@@ -69,8 +70,8 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         rates=_rates(earning, currency),
         validity=_validity(subsection(document, "validity")),
         # Prices have days of their own: they all stand in the file without a date.
-        prices=() if filed_for else _prices(document, joined_on),
-        pair_prices=_pair_prices(document),
+        prices=() if filed_for else _prices(code, document, joined_on),
+        pair_prices=_pair_prices(code, document),
         suspended=read_flag(document, "suspended"),
         points_outright=read_flag(earning, "outright"),
         points_per_earn_max=read_count(earning, "points_per_earn_max", 1, POINTS_MAX),
@@ -168,13 +169,15 @@ def _validity(section: Section) -> Validity:
     return Validity(months, days, until_month_end, 30 if grace_days is None else grace_days)
 
 
-def _prices(document: Section, joined_on: date | None) -> tuple[Prices, ...]:
-    by_day: dict[date, Prices] = {}
+def _prices(code: str, document: Section, joined_on: date | None) -> tuple[Price, ...]:
+    by_day: dict[date, Price] = {}
     is_whole = True
     for section in sections(document, "prices"):
         check_keys(section, ["effective_from", "issue_price", "burn_price", "redeem_price"])
         day = read_date(section, "effective_from")
-        prices = Prices(
+        price = Price(
+            origin=code,
+            redeemer=None,
             effective_from=day or date.min,
             issue_price=_price(section, "issue_price") or Decimal(0),
             burn_price=_price(section, "burn_price") or Decimal(0),
@@ -185,7 +188,7 @@ def _prices(document: Section, joined_on: date | None) -> tuple[Prices, ...]:
         elif day in by_day:
             section.note("effective_from", f"prices from {day} stand above already; leave one")
         else:
-            by_day[day] = prices
+            by_day[day] = price
     if document.values.get("prices", []) == []:
         document.note(None, "no prices; write [[prices]] with effective_from and burn_price")
     elif by_day and is_whole and joined_on is not None and min(by_day) > joined_on:
@@ -197,8 +200,8 @@ def _prices(document: Section, joined_on: date | None) -> tuple[Prices, ...]:
     return tuple(by_day[day] for day in sorted(by_day))
 
 
-def _pair_prices(document: Section) -> tuple[PairPrice, ...]:
-    pairs: dict[tuple[str, date], PairPrice] = {}
+def _pair_prices(code: str, document: Section) -> tuple[Price, ...]:
+    pairs: dict[tuple[str, date], Price] = {}
     for section in sections(document, "pair_prices"):
         check_keys(section, ["redeemer", "effective_from", "burn_price", "redeem_price"])
         redeemer = read_text(section, "redeemer", required=True)
@@ -211,7 +214,9 @@ def _pair_prices(document: Section) -> tuple[PairPrice, ...]:
             section.note(
                 "effective_from", f"a price at {redeemer} from {day} stands above; leave one"
             )
-        pairs[redeemer, day] = PairPrice(redeemer, day, burn_price or Decimal(0), redeem_price)
+        pairs[redeemer, day] = Price(
+            code, redeemer, day, burn_price=burn_price or Decimal(0), redeem_price=redeem_price
+        )
     return tuple(pairs[key] for key in sorted(pairs))
 
 

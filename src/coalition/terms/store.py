@@ -20,32 +20,32 @@ from coalition.terms.book import (
     Book,
     DatedTerms,
     Merchant,
-    Window,
     in_order_of_days,
 )
 from coalition.terms.changes import (
     Change,
-    PointPrice,
-    PriceKey,
     Stored,
     SyncPlan,
     decide_sync,
     prices_of,
 )
 from coalition.terms.dating import changed
+from coalition.terms.prices import Price
+from coalition.terms.stored import from_stored, to_stored
 from coalition.terms.terms import HouseTerms, Terms
 from settlement.obligation import POOL
+from settlement.store import list_windows
 
 _PARTIES = text("""
     select merchant_id, code, cast(terms as text) as terms from merchant order by merchant_id
 """)
 _WINDOWS = text("""
-    select window_id, label, opens_at, closes_at, closed_at, status = 'open' as is_open
+    select window_id, opens_at, closes_at, closed_at, status = 'open' as is_open
     from settlement_window order by window_id
 """)
 # A price that was written twice for one day was changed before that day: the later row counts.
 _PRICES = text("""
-    select o.code as origin, coalesce(r.code, '') as redeemer, p.effective_from,
+    select o.code as origin, r.code as redeemer, p.effective_from,
            p.issue_price, p.burn_price, p.redeem_price
     from price p
     join merchant o on o.merchant_id = p.origin_id
@@ -117,7 +117,7 @@ async def load_book(connection: AsyncConnection) -> Book:
     Raises CoalitionError, not_found, before the first sync: there is no house yet.
     """
     rows = list(await connection.execute(_PARTIES))
-    windows = await connection.execute(_WINDOWS)
+    windows = await list_windows(connection)
     dated = await _dated(connection)
     parties = {row.code: _terms(row.merchant_id, row.terms) for row in rows}
     house = next((one for one in parties.values() if isinstance(one, HouseTerms)), None)
@@ -140,10 +140,7 @@ async def load_book(connection: AsyncConnection) -> Book:
         },
         ids={row.code: row.merchant_id for row in rows},
         codes={row.merchant_id: row.code for row in rows},
-        windows=tuple(
-            Window(row.window_id, row.label, row.opens_at, row.closes_at, row.is_open)
-            for row in windows
-        ),
+        windows=tuple(windows),
     )
 
 
@@ -192,23 +189,19 @@ async def _plan(
     parties = {
         row.code: _terms(row.merchant_id, row.terms) for row in rows if row.merchant_id != POOL_ID
     }
-    prices = {
-        PriceKey(row.origin, row.redeemer, row.effective_from): PointPrice(
-            row.issue_price, row.burn_price, row.redeem_price
-        )
-        for row in await connection.execute(_PRICES)
-    }
+    prices = [Price(*row) for row in await connection.execute(_PRICES)]
     dated = await _dated(connection)
     # A merchant that is only now added has no postings.
     moved = [one.code for one in changed(dated, terms) if one.code in parties]
     zone = ZoneInfo(getattr(parties.get(house.code), "time_zone", house.time_zone))
-    filed = {key: price for one in terms for key, price in prices_of(one).items()}
-    open_from, settled_on = await _settled(connection, zone, is_asked=filed != prices)
+    recorded = {price.key: price for price in prices}
+    filed = prices_of(terms)
+    open_from, settled_on = await _settled(connection, zone, is_asked=filed != recorded)
     stored = Stored(
         parties={code: one for code, one in parties.items() if one is not None},
         terms=dated,
         posted_on=await _posted_on(connection, moved),
-        prices=prices,
+        prices=recorded,
         open_from=open_from,
         settled_on=settled_on,
     )
@@ -218,7 +211,7 @@ async def _plan(
 async def _dated(connection: AsyncConnection) -> dict[str, list[DatedTerms]]:
     rows: dict[str, list[DatedTerms]] = {}
     for row in await connection.execute(_TERMS):
-        terms = msgspec.json.decode(row.terms, type=Terms)
+        terms = from_stored(row.terms)
         rows.setdefault(row.code, []).append(DatedTerms(row.terms_no, row.effective_from, terms))
     return rows
 
@@ -268,13 +261,13 @@ async def _store(connection: AsyncConnection, plan: SyncPlan, now: datetime) -> 
     for one in plan.updated:
         await connection.execute(_UPDATE_PARTY, _party(one, now))
     await _store_terms(connection, plan, ids, now)
-    for key, price in plan.prices.items():
+    for price in plan.prices:
         await connection.execute(
             _INSERT_PRICE,
             {
-                "origin_id": ids[key.origin],
-                "redeemer_id": ids[key.redeemer] if key.redeemer else None,
-                "effective_from": key.effective_from,
+                "origin_id": ids[price.origin],
+                "redeemer_id": ids[price.redeemer] if price.redeemer else None,
+                "effective_from": price.effective_from,
                 "issue_price": price.issue_price,
                 "burn_price": price.burn_price,
                 "redeem_price": price.redeem_price,
@@ -305,7 +298,7 @@ def _text(one: Terms | HouseTerms) -> str:
     """A party's terms as they are stored by date; prices have days and a table of their own."""
     if isinstance(one, Terms):
         one = replace(one, prices=(), pair_prices=())
-    return msgspec.json.encode(one).decode()
+    return to_stored(one)
 
 
 def _party(one: Terms | HouseTerms, now: datetime) -> dict[str, Any]:
@@ -316,7 +309,7 @@ def _party(one: Terms | HouseTerms, now: datetime) -> dict[str, Any]:
         "time_zone": one.time_zone,
         "joined_on": one.first_window_on if isinstance(one, HouseTerms) else one.joined_on,
         "suspended": isinstance(one, Terms) and one.suspended,
-        "terms": msgspec.json.encode(one).decode(),
+        "terms": to_stored(one),
         "now": now,
     }
 
@@ -325,4 +318,4 @@ def _terms(merchant_id: int, stored: str) -> Terms | HouseTerms | None:
     """What is stored of a party's file; the pool has none."""
     if merchant_id == HOUSE_ID:
         return msgspec.json.decode(stored, type=HouseTerms)
-    return None if merchant_id == POOL_ID else msgspec.json.decode(stored, type=Terms)
+    return None if merchant_id == POOL_ID else from_stored(stored)

@@ -1,48 +1,26 @@
 """What a merchant agreed to: how its points are earned, how long they live, what they cost.
 
-These are the nouns only. Reading them from a file is reading.py, what a purchase earns is
-earning/, what a leg costs is clearing/price.py.
+These are the nouns only; a price is prices.py. Reading them from a file is reading.py, from a row
+of the database stored.py; what a purchase earns is earning/, what a leg costs clearing/price.py.
 """
 
 from datetime import date
-from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
+from coalition.terms.prices import Price
 
 Breakage = Literal["issuer", "house", "pool"]
-
-
-class Prices(msgspec.Struct, frozen=True):
-    """What a merchant's points cost from a day on, in major units of its currency a point.
-
-    issue_price is paid to the house when a point is issued, burn_price when it is burned elsewhere;
-    redeem_price is received from the house for a point burned at this merchant's till, in this
-    merchant's currency. redeem_price None: whatever the origin pays for that point.
-    """
-
-    effective_from: date
-    issue_price: Decimal = Decimal(0)
-    burn_price: Decimal = Decimal(0)
-    redeem_price: Decimal | None = None
-
-
-class PairPrice(msgspec.Struct, frozen=True):
-    """What this merchant's points cost when burned at one redeemer, instead of Prices."""
-
-    redeemer: str
-    effective_from: date
-    burn_price: Decimal
-    redeem_price: Decimal | None = None
 
 
 class Terms(msgspec.Struct, frozen=True):
     """One merchant's file, whole; which of its files is in force on a day is book.py.
 
-    minimum_payout is in minor units of currency.
+    The origin of all prices is code; pair_prices are those for one redeemer each, in place of
+    prices. minimum_payout is in minor units of currency.
     payment_rule is an RFC 5545 rule: a payment is due in a window that holds one of its days.
     None: due at every close. settles_through is the code of the party whose net takes this one's.
     """
@@ -54,8 +32,8 @@ class Terms(msgspec.Struct, frozen=True):
     joined_on: date
     rates: tuple[Rate, ...] = ()
     validity: Validity = Validity()
-    prices: tuple[Prices, ...] = ()
-    pair_prices: tuple[PairPrice, ...] = ()
+    prices: tuple[Price, ...] = ()
+    pair_prices: tuple[Price, ...] = ()
     suspended: bool = False
     points_outright: bool = False
     points_per_earn_max: int | None = None

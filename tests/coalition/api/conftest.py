@@ -26,8 +26,9 @@ from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.keys import store as key_store
 from coalition.settings import Settings
+from coalition.terms.prices import Price
 from coalition.terms.store import sync
-from coalition.terms.terms import HouseTerms, Prices, Terms
+from coalition.terms.terms import HouseTerms, Terms
 
 PEPPER = b"a pepper of thirty-two bytes, yes"
 START = datetime(2017, 3, 10, 4, 0, tzinfo=UTC)
@@ -63,7 +64,7 @@ def terms(code: str, price: str, **changes: Any) -> Terms:
         joined_on=date(2017, 1, 1),
         rates=(Rate("*", Decimal(1), 100),),
         validity=Validity(months=24),
-        prices=(Prices(date(2017, 1, 1), burn_price=Decimal(price)),),
+        prices=(Price(code, None, date(2017, 1, 1), burn_price=Decimal(price)),),
         **changes,
     )
 

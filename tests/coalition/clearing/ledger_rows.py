@@ -10,8 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.clearing import service
+from coalition.terms.prices import Price
 from coalition.terms.store import load_book, sync
-from coalition.terms.terms import HouseTerms, PairPrice, Prices, Terms
+from coalition.terms.terms import HouseTerms, Terms
 from settlement.obligation import Result
 
 HOUSE = HouseTerms(
@@ -31,7 +32,9 @@ def terms(
     code: str, burn: str = "0", issue: str = "0", redeem: str | None = None, **changes: Any
 ) -> Terms:
     """A merchant whose prices hold from the first day on; changes are further fields of Terms."""
-    price = Prices(START, Decimal(issue), Decimal(burn), Decimal(redeem) if redeem else None)
+    price = Price(
+        code, None, START, Decimal(issue), Decimal(burn), Decimal(redeem) if redeem else None
+    )
     plain = Terms(code, code.title(), "CNY", "Asia/Shanghai", START, prices=(price,))
     return msgspec.structs.replace(plain, **changes)
 
@@ -40,8 +43,9 @@ TELECOM = terms("telecom", burn="0.010")
 RETAIL = terms("retail", burn="0.008")
 
 
-def pair(redeemer: str, burn: str, redeem: str | None = None) -> PairPrice:
-    return PairPrice(redeemer, START, Decimal(burn), Decimal(redeem) if redeem else None)
+def pair(origin: str, redeemer: str, burn: str, redeem: str | None = None) -> Price:
+    price = Decimal(redeem) if redeem else None
+    return Price(origin, redeemer, START, burn_price=Decimal(burn), redeem_price=price)
 
 
 @dataclass

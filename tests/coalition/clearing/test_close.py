@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,8 +27,7 @@ from coalition.clearing import service
 from coalition.errors import CoalitionError, Code
 from settlement import service as settlement
 from settlement import store as windows
-from settlement.window import Calendar
-from settlement.window import Window as StoredWindow
+from settlement.window import Calendar, Window
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ async def _result(engine: AsyncEngine, label: str):
         return await service.read_result(connection, label)
 
 
-async def _windows(engine: AsyncEngine) -> list[StoredWindow]:
+async def _windows(engine: AsyncEngine) -> list[Window]:
     async with engine.connect() as connection:
         return await service.list_windows(connection)
 
@@ -107,7 +107,11 @@ async def test_a_posting_and_its_reversal_in_one_window_are_one_line(rows, engin
 
 async def test_price_of_the_business_date_counts_also_within_one_window(rows, engine):
     changed = terms("telecom", burn="0.010")
-    later = type(changed.prices[0])(date(2017, 3, 15), burn_price=RETAIL.prices[0].burn_price)
+    later = msgspec.structs.replace(
+        changed.prices[0],
+        effective_from=date(2017, 3, 15),
+        burn_price=RETAIL.prices[0].burn_price,
+    )
     await rows.start(
         terms("telecom", prices=(changed.prices[0], later)), RETAIL, terms("fuel", burn="0.5")
     )
@@ -425,7 +429,7 @@ async def test_what_is_rebuilt_from_the_ledger_is_what_was_stored(rows, engine):
     await rows.start(
         terms("telecom", burn="0.01", breakage="pool", minimum_payout=10**9),
         terms("retail", burn="0.008", issue="0.001", breakage="pool", pair_prices=(
-            pair("telecom", "0.02", "0.015"),
+            pair("retail", "telecom", "0.02", "0.015"),
         )),
         terms("fuel", burn="0.02", breakage="house", settles_through="retail"),
     )  # fmt: skip

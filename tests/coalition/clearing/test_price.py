@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coalition.clearing.price import DatedPrice, Party, Tally, in_force, price, price_table
+from coalition.clearing.price import Party, Tally, in_force, price, price_table
+from coalition.terms.prices import Price
 from settlement.money import amount_at_price
 
 DAY = date(2017, 3, 10)
@@ -22,7 +23,7 @@ PARTIES = {
 
 
 def _price(origin, burn="0", issue="0", redeem=None, redeemer=None, day=START):
-    return DatedPrice(
+    return Price(
         origin,
         redeemer,
         day,

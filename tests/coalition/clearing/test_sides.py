@@ -12,7 +12,7 @@ from tests.coalition.clearing.ledger_rows import MARCH_END, START, Rows, lines, 
 from coalition import database
 from coalition.clearing import service
 from coalition.clearing.statements import read_statement
-from coalition.terms.terms import Prices
+from coalition.terms.prices import Price
 from settlement.obligation import Result
 
 MID = date(2017, 3, 15)
@@ -20,8 +20,8 @@ ALFA = terms("alfa", burn="0.0125")
 CHAR = terms(
     "char",
     prices=(
-        Prices(START, burn_price=Decimal(0), redeem_price=Decimal("0.01")),
-        Prices(MID, burn_price=Decimal(0), redeem_price=Decimal("0.02")),
+        Price("char", None, START, redeem_price=Decimal("0.01")),
+        Price("char", None, MID, redeem_price=Decimal("0.02")),
     ),
 )
 
@@ -52,8 +52,8 @@ async def test_a_redeemer_is_not_split_because_the_origins_price_changes(engine:
     origin = terms(
         "alfa",
         prices=(
-            Prices(START, burn_price=Decimal("0.01")),
-            Prices(MID, burn_price=Decimal("0.02")),
+            Price("alfa", None, START, burn_price=Decimal("0.01")),
+            Price("alfa", None, MID, burn_price=Decimal("0.02")),
         ),
     )
     await rows.start(origin, terms("char", redeem="0.0125"))
@@ -65,7 +65,7 @@ async def test_a_redeemer_is_not_split_because_the_origins_price_changes(engine:
     assert [line.amount for line in march.paths if line.kind == "redemption"] == [2, 4]
 
 
-@pytest.mark.parametrize("agreed", [(), (pair("char", "0.01", "0.0125"),)])
+@pytest.mark.parametrize("agreed", [(), (pair("alfa", "char", "0.01", "0.0125"),)])
 async def test_a_side_told_in_the_others_row_reads_as_a_line_of_its_own(engine, agreed):
     rows = Rows(engine)
     await rows.start(terms("alfa", burn="0.01", pair_prices=agreed), terms("char"))
@@ -86,8 +86,8 @@ async def test_a_redeemer_reads_its_own_price_and_currency_where_a_line_comes_to
             "tokyo",
             currency="JPY",
             prices=(
-                Prices(START, burn_price=Decimal(0), redeem_price=Decimal("0.4")),
-                Prices(MID, burn_price=Decimal(0), redeem_price=Decimal(1)),
+                Price("tokyo", None, START, redeem_price=Decimal("0.4")),
+                Price("tokyo", None, MID, redeem_price=Decimal(1)),
             ),
         ),
     )
@@ -105,7 +105,7 @@ async def test_a_redeemer_reads_its_own_price_and_currency_where_a_line_comes_to
 async def test_the_house_reads_what_the_roundings_of_both_sides_left_with_it(engine: AsyncEngine):
     rows = Rows(engine)
     gets = [
-        Prices(day, burn_price=Decimal(0), redeem_price=Decimal(price))
+        Price("char", None, day, redeem_price=Decimal(price))
         for day, price in ((START, "0.0075"), (MID, "0.0175"))
     ]
     await rows.start(ALFA, terms("char", prices=tuple(gets)))

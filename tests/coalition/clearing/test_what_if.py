@@ -5,14 +5,15 @@ from decimal import Decimal
 
 import pytest
 
-from coalition.clearing.price import DatedPrice, in_force, price_table
+from coalition.clearing.price import in_force, price_table
 from coalition.clearing.what_if import lay_over
 from coalition.errors import CoalitionError, Code
+from coalition.terms.prices import Price
 
 TABLE = price_table(
     [
-        DatedPrice("telecom", None, date(2017, 3, 1), Decimal("0.001"), Decimal("0.01")),
-        DatedPrice("telecom", None, date(2017, 3, 15), Decimal("0.001"), Decimal("0.02")),
+        Price("telecom", None, date(2017, 3, 1), Decimal("0.001"), Decimal("0.01")),
+        Price("telecom", None, date(2017, 3, 15), Decimal("0.001"), Decimal("0.02")),
     ]
 )
 CODES = {"telecom", "retail"}

@@ -28,8 +28,9 @@ from coalition.errors import Code
 from coalition.ledger.post import Ledger
 from coalition.members.card import parse_card
 from coalition.terms.folder import read_folder
+from coalition.terms.prices import Price
 from coalition.terms.store import sync
-from coalition.terms.terms import HouseTerms, Prices, Terms
+from coalition.terms.terms import HouseTerms, Terms
 
 HOUSE = HouseTerms(
     name="House",
@@ -50,7 +51,7 @@ def merchant(code: str, validity: Validity = Validity()) -> Terms:  # noqa: B008
         joined_on=date(2017, 1, 1),
         rates=(Rate("*", Decimal(1), 100),),
         validity=validity,
-        prices=(Prices(date(2017, 1, 1), burn_price=Decimal("0.01")),),
+        prices=(Price(code, None, date(2017, 1, 1), burn_price=Decimal("0.01")),),
     )
 
 

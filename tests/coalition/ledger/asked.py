@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from tests.world import FIRST_DAY, merchant
 
 from coalition.earning.validity import Validity
-from coalition.terms.terms import PairPrice, Prices, Terms
+from coalition.terms.prices import Price
+from coalition.terms.terms import Terms
 
 NAMES = ["ann", "bob", "cyd"]
 CODES = ["telecom", "retail", "fuel"]
@@ -24,21 +25,32 @@ def terms() -> dict[str, Terms]:
         validity=days,
         breakage="house",
         prices=(
-            Prices(FIRST_DAY, burn_price=Decimal("0.010")),
-            Prices(date(2026, 1, 15), burn_price=Decimal("0.0125")),
+            Price("telecom", None, FIRST_DAY, burn_price=Decimal("0.010")),
+            Price("telecom", None, date(2026, 1, 15), burn_price=Decimal("0.0125")),
         ),
-        pair_prices=(PairPrice("fuel", date(2026, 1, 12), Decimal("0.006"), Decimal("0.0055")),),
+        pair_prices=(
+            Price(
+                "telecom",
+                "fuel",
+                date(2026, 1, 12),
+                Decimal(0),
+                Decimal("0.006"),
+                Decimal("0.0055"),
+            ),
+        ),
     )
     retail = replace(
         merchant("retail"),
         validity=Validity(days=45, grace_days=7),
         breakage="pool",
-        prices=(Prices(FIRST_DAY, Decimal("0.004"), Decimal("0.008"), Decimal("0.0075")),),
+        prices=(
+            Price("retail", None, FIRST_DAY, Decimal("0.004"), Decimal("0.008"), Decimal("0.0075")),
+        ),
     )
     fuel = replace(
         merchant("fuel"),
         time_zone="Europe/Berlin",
-        prices=(Prices(FIRST_DAY, burn_price=Decimal("0.0055")),),
+        prices=(Price("fuel", None, FIRST_DAY, burn_price=Decimal("0.0055")),),
         minimum_payout=500,
     )
     return {one.code: one for one in (telecom, retail, fuel)}

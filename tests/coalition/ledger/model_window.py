@@ -4,13 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import TypeVar
 
 from tests.coalition.ledger.model import Model
 
-from coalition.terms.terms import PairPrice, Prices, Terms
+from coalition.terms.prices import Price
+from coalition.terms.terms import Terms
 
-Price = TypeVar("Price", Prices, PairPrice)
 Balances = dict[str, int]
 # origin, redeemer, kind, the earlier window it is about, points, price, minor units
 Row = tuple[str, str, str, int | None, int, Decimal, int]

@@ -13,11 +13,12 @@ from coalition.earning.rates import Rate
 from coalition.ledger.commands import Done, Earn, EarnAnswer, Refused, Request, ReverseEarn
 from coalition.ledger.decide import decide
 from coalition.ledger.state import Account, Card, EarnRow, Member, State
-from coalition.terms.book import Book, Merchant, Window
+from coalition.terms.book import Book, Merchant
+from settlement.window import Window
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 ZONE = ZoneInfo("Asia/Shanghai")
-WINDOW = Window(1, "2026-01", datetime(2025, 12, 31, 16, tzinfo=UTC), NOW.replace(day=31), True)
+WINDOW = Window(1, "2026-01", datetime(2025, 12, 31, 16, tzinfo=UTC), NOW.replace(day=31), "open")
 CARD, TELECOM = 9000000000000001, 2
 
 

@@ -19,8 +19,9 @@ from coalition.errors import Code
 from coalition.ledger.commands import EarnAnswer, Refused
 from coalition.terms.changes import SyncRefusedError
 from coalition.terms.dating import favours_members
+from coalition.terms.prices import Price
 from coalition.terms.store import plan_sync
-from coalition.terms.terms import Prices, Terms
+from coalition.terms.terms import Terms
 
 GROCER = merchant("grocer")
 DOUBLE = replace(GROCER, rates=(Rate("*", Decimal(2), 100),))
@@ -144,7 +145,7 @@ async def test_terms_of_different_days_never_settle_through_a_circle(world: Worl
 async def test_a_window_is_netted_by_the_terms_of_its_last_day_and_keeps_them(
     world: World,
 ) -> None:
-    price = Prices(FIRST_DAY, burn_price=Decimal("0.01"))
+    price = Price("grocer", None, FIRST_DAY, burn_price=Decimal("0.01"))
     first = replace(GROCER, prices=(price,))
     await world.sync([first, BAKER])
     await earned(world, FIRST_DAY)

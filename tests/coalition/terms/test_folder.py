@@ -9,7 +9,7 @@ import pytest
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.terms.folder import MerchantFilesError, check_folder, read_folder
-from coalition.terms.terms import PairPrice, Prices
+from coalition.terms.prices import Price
 
 CONFIGS = Path(__file__).parents[3] / "configs" / "merchants"
 
@@ -95,12 +95,16 @@ def test_a_file_says_what_its_terms_say(tmp_path: Path) -> None:
     assert house.window_rule == "FREQ=MONTHLY;BYMONTHDAY=1"
     assert retail.code == "retail"
     assert retail.rates == ()
-    assert retail.prices == (Prices(date(2017, 1, 1), Decimal(0), Decimal("0.008"), None),)
+    assert retail.prices == (
+        Price("retail", None, date(2017, 1, 1), Decimal(0), Decimal("0.008"), None),
+    )
     assert telecom.rates == (Rate("data", Decimal(2), 100), Rate("*", Decimal("1.5"), 1000))
     assert telecom.validity == Validity(months=24, until_month_end=True)
     assert [one.effective_from.month for one in telecom.prices] == [1, 7]
     assert telecom.pair_prices == (
-        PairPrice("retail", date(2017, 1, 1), Decimal("0.007"), Decimal("0.006")),
+        Price(
+            "telecom", "retail", date(2017, 1, 1), Decimal(0), Decimal("0.007"), Decimal("0.006")
+        ),
     )
     assert (telecom.points_per_earn_max, telecom.hold_seconds_max) == (5000, 60)
     assert (telecom.breakage, telecom.minimum_payout) == ("house", 1250)

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.earning.rates import Rate
 from coalition.errors import CoalitionError, Code
 from coalition.terms.changes import SyncRefusedError
+from coalition.terms.prices import Price
 from coalition.terms.store import load_book, plan_sync, sync
-from coalition.terms.terms import HouseTerms, PairPrice, Prices, Terms
+from coalition.terms.terms import HouseTerms, Terms
 
 NOW = datetime(2017, 3, 10, 4, 0, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)
@@ -22,17 +23,17 @@ ZONE = "Asia/Shanghai"
 HOUSE = HouseTerms("House", "CNY", ZONE, date(2017, 1, 1), "FREQ=MONTHLY;BYMONTHDAY=1")
 
 
-def price(day: str, burn_price: str = "0.010", **other: Decimal) -> Prices:
-    return Prices(date.fromisoformat(day), burn_price=Decimal(burn_price), **other)
+def price(day: str, burn_price: str = "0.010", origin: str = "telecom") -> Price:
+    return Price(origin, None, date.fromisoformat(day), burn_price=Decimal(burn_price))
 
 
-def merchant(code: str, *prices: Prices, **other: Any) -> Terms:
-    prices = prices or (price("2017-01-01"),)
+def merchant(code: str, *prices: Price, **other: Any) -> Terms:
+    prices = prices or (price("2017-01-01", origin=code),)
     return Terms(code, code.title(), "CNY", ZONE, date(2017, 1, 1), prices=prices, **other)
 
 
 TELECOM = merchant("telecom", rates=(Rate("*", Decimal("1.5"), 100),))
-RETAIL = merchant("retail", price("2017-01-01", "0.008"))
+RETAIL = merchant("retail", price("2017-01-01", "0.008", "retail"))
 
 
 async def synced(engine: AsyncEngine, *terms: Terms, now: datetime = NOW) -> list[str]:
@@ -117,8 +118,8 @@ async def test_what_changed_is_updated_and_nothing_else_is_touched(engine: Async
         RETAIL,
         name="Shops",
         suspended=True,
-        prices=(*RETAIL.prices, price("2017-03-01", "0.009")),
-        pair_prices=(PairPrice("telecom", date(2017, 4, 1), Decimal("0.005")),),
+        prices=(*RETAIL.prices, price("2017-03-01", "0.009", "retail")),
+        pair_prices=(Price("retail", "telecom", date(2017, 4, 1), burn_price=Decimal("0.005")),),
     )
     async with engine.begin() as connection:
         planned = await plan_sync(connection, HOUSE, [TELECOM, changed], LATER)
@@ -156,7 +157,7 @@ async def test_a_new_merchant_gets_the_next_id_and_may_be_priced_from_any_day(
 ) -> None:
     await synced(engine, TELECOM, RETAIL)
     await close_january_and_february(engine)
-    at_bank = PairPrice("bank", date(2017, 1, 1), Decimal("0.004"))
+    at_bank = Price("telecom", "bank", date(2017, 1, 1), burn_price=Decimal("0.004"))
     await synced(engine, replace(TELECOM, pair_prices=(at_bank,)), RETAIL, merchant("bank"))
     async with engine.begin() as connection:
         assert (await load_book(connection)).ids["bank"] == 4
@@ -172,7 +173,7 @@ async def test_a_merchant_without_a_file_is_kept(engine: AsyncEngine) -> None:
 async def test_no_price_reaches_into_a_closed_window(engine: AsyncEngine) -> None:
     await synced(engine, TELECOM, RETAIL)
     await close_january_and_february(engine)
-    at_retail = PairPrice("retail", date(2017, 2, 1), Decimal("0.001"))
+    at_retail = Price("telecom", "retail", date(2017, 2, 1), burn_price=Decimal("0.001"))
     early = replace(
         TELECOM, prices=(*TELECOM.prices, price("2017-02-28", "0.02")), pair_prices=(at_retail,)
     )
@@ -207,11 +208,10 @@ async def test_a_day_that_a_late_close_has_settled_is_closed_too(engine: AsyncEn
         values (1, 1, 1, (select merchant_id from merchant where code = 'telecom'), 'purchase',
                 5, 5, '2017-03-01 09:00+08', '2017-03-01', 2)""",
     )
-    first = price("2017-03-01", "0.02")
     (refusal,) = await refused(
         engine,
-        replace(TELECOM, prices=(*TELECOM.prices, first)),
-        replace(RETAIL, prices=(*RETAIL.prices, first)),
+        replace(TELECOM, prices=(*TELECOM.prices, price("2017-03-01", "0.02"))),
+        replace(RETAIL, prices=(*RETAIL.prices, price("2017-03-01", "0.02", "retail"))),
         merchant("bank"),
     )
     assert refusal.startswith("telecom: the price from 2017-03-01")
@@ -222,7 +222,7 @@ async def test_a_price_in_force_is_neither_changed_nor_taken_away(engine: AsyncE
     await synced(engine, TELECOM, RETAIL)
     await close_january_and_february(engine)
     changed = replace(TELECOM, prices=(price("2017-01-01", "0.02"),))
-    gone = replace(RETAIL, prices=(price("2017-04-01", "0.02"),))
+    gone = replace(RETAIL, prices=(price("2017-04-01", "0.02", "retail"),))
     assert await refused(engine, changed, gone) == [
         "telecom: the price from 2017-01-01 is in force as issue 0, burn 0.01, redeem not stated "
         "and cannot become issue 0, burn 0.02, redeem not stated; "
@@ -299,6 +299,28 @@ async def until_somebody_waits(engine: AsyncEngine) -> None:
                 if (await connection.execute(waiting)).scalar_one():
                     return
             await asyncio.sleep(0.01)
+
+
+async def test_terms_and_prices_that_an_earlier_version_stored_sync_as_no_change(
+    engine: AsyncEngine,
+) -> None:
+    at_retail = Price("telecom", "retail", date(2017, 1, 1), burn_price=Decimal("0.006"))
+    telecom = replace(TELECOM, pair_prices=(at_retail,))
+    await synced(engine, telecom, RETAIL)
+    # As it was written while prices did not say whose they are, word for word.
+    await execute(
+        engine,
+        """update merchant set terms = terms
+        || '{"prices": [{"effective_from": "2017-01-01", "issue_price": "0",
+                         "burn_price": "0.010", "redeem_price": null}],
+             "pair_prices": [{"redeemer": "retail", "effective_from": "2017-01-01",
+                              "burn_price": "0.006", "redeem_price": null}]}'
+        where code = 'telecom'""",
+    )
+    assert await synced(engine, telecom, RETAIL, now=LATER) == []
+    async with engine.begin() as connection:
+        book = await load_book(connection)
+    assert book.merchants[book.ids["telecom"]].terms == telecom
 
 
 async def test_without_a_house_there_is_no_book(engine: AsyncEngine) -> None:
