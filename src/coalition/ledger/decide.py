@@ -126,9 +126,8 @@ def _on_called(request: Request, command: ReversalCalled, state: State, book: Bo
         return Refused(
             Code.NOT_FOUND, f"No {what} by this card's member has the reference {name.reference!r}."
         )
-    known = _known(request, state)
-    if known is not None:
-        return known
+    if request.request_id in state.seen:
+        return key_reused()
     if len(found) > 1:
         return Refused(
             Code.INVALID,

@@ -45,6 +45,19 @@ BAD: list[tuple[str, Any, Code]] = [
     ("/v1/earns/EARNED/reverse", {"amount": 5}, INVALID),
     ("/v1/earns/EARNED/reverse", {"points": 5, "amount": 5}, INVALID),
     ("/v1/earns/BURNED/reverse", {}, Code.NOT_FOUND),
+    ("/v1/earns/EARNED/reverse", {"occurred_at": "2017-03-10T03:59:59Z"}, INVALID),
+    ("/v1/earns/EARNED/reverse", {"occurred_at": "2017-03-10T04:06:00Z"}, INVALID),
+    ("/v1/earns/EARNED/reverse", {"occurred_at": "2017-03-10 04:00:00Z"}, INVALID),
+    ("/v1/earns/reverse", {"card": "CARD"}, INVALID),
+    ("/v1/earns/reverse", {"card": "CARD", "reference": ""}, INVALID),
+    ("/v1/earns/reverse", {"card": "CARD", "reference": "burned"}, Code.NOT_FOUND),
+    ("/v1/earns/reverse", {"card": "OTHER", "reference": "earned"}, Code.NOT_FOUND),
+    ("/v1/earns/reverse", {"card": NOBODY, "reference": "earned"}, Code.UNKNOWN_CARD),
+    (
+        "/v1/earns/reverse",
+        {"card": "CARD", "reference": "earned", "occurred_at": "2017-03-10T03:59:59Z"},
+        INVALID,
+    ),
     ("/v1/burns", {"card": "CARD"}, INVALID),
     ("/v1/burns", {"card": "CARD", "reward": "mug"}, INVALID),
     ("/v1/burns", {"card": "CARD", "points": 501}, SHORT),
@@ -70,6 +83,17 @@ BAD: list[tuple[str, Any, Code]] = [
     ("/v1/burns/BURNED/capture", {}, Code.NOT_HELD),
     ("/v1/burns/BURNED/void", {}, Code.NOT_HELD),
     ("/v1/burns/BURNED/reverse", {"points": 201}, Code.ALREADY_REVERSED),
+    ("/v1/burns/BURNED/reverse", {"occurred_at": "2017-03-10T03:59:59Z"}, INVALID),
+    ("/v1/burns/BURNED/reverse", {"occurred_at": "2017-03-10T04:06:00Z"}, INVALID),
+    ("/v1/burns/HELD/capture", {"occurred_at": "2017-03-10T04:00:00Z"}, INVALID),
+    ("/v1/burns/reverse", {"reference": "burned"}, INVALID),
+    ("/v1/burns/reverse", {"card": "CARD", "reference": "burned", "amount": 1}, INVALID),
+    ("/v1/burns/reverse", {"card": "CARD", "reference": "earned"}, Code.NOT_FOUND),
+    (
+        "/v1/burns/reverse",
+        {"card": "CARD", "reference": "burned", "points": 201},
+        Code.ALREADY_REVERSED,
+    ),
     ("/v1/burns/EARNED/reverse", {}, Code.NOT_FOUND),
     ("/v1/burns/%00/void", {}, Code.NOT_FOUND),
     ("/v1/transfers", {"from_card": "CARD", "to_card": "CARD", "points": 5}, INVALID),
@@ -91,8 +115,8 @@ BAD: list[tuple[str, Any, Code]] = [
 async def names(world: World) -> dict[str, str]:
     telecom = world.till("telecom")
     card, other = await telecom.enrol(), await telecom.enrol()
-    earned = await telecom.earn(card, 1_000)
-    burned = await telecom.burn(card, 200)
+    earned = await telecom.earn(card, 1_000, reference="earned")
+    burned = await telecom.burn(card, 200, reference="burned")
     held = await telecom.burn(card, 300, hold=True)
     return {
         "CARD": card,

@@ -12,6 +12,8 @@ from tests.coalition.api.test_codes import assert_problem
 from coalition.errors import Code
 from coalition.terms.store import sync
 
+AT = "2017-03-10T04:00:00Z"
+
 
 @pytest.fixture
 async def posts(world: World) -> list[tuple[str, dict[str, Any]]]:
@@ -20,6 +22,8 @@ async def posts(world: World) -> list[tuple[str, dict[str, Any]]]:
     card, other = await telecom.enrol(), await telecom.enrol()
     earned = await telecom.earn(card, 1_000)
     burned = await telecom.burn(card, 200)
+    await telecom.earn(card, 100, reference="e")
+    await telecom.burn(card, 100, reference="b")
     holds = [await telecom.burn(card, 100, hold=True) for _ in range(2)]
     return [
         ("/v1/members", {"external_ref": "m-1", "birthday": "1990-02-28"}),
@@ -31,6 +35,8 @@ async def posts(world: World) -> list[tuple[str, dict[str, Any]]]:
         (f"/v1/burns/{holds[1]['burn_id']}/void", {}),
         (f"/v1/burns/{burned['burn_id']}/reverse", {"points": 30}),
         (f"/v1/earns/{earned['earn_id']}/reverse", {"points": 40}),
+        ("/v1/burns/reverse", {"card": card, "reference": "b", "points": 30}),
+        ("/v1/earns/reverse", {"card": card, "reference": "e", "occurred_at": AT}),
         ("/v1/transfers", {"from_card": card, "to_card": other, "points": 25}),
     ]
 

@@ -15,7 +15,7 @@ async def telecoms(world: World) -> dict[str, str]:
     telecom = world.till("telecom")
     card = await telecom.enrol()
     earned = await telecom.earn(card, 1_000, reference="receipt-1")
-    burned = await telecom.burn(card, 200)
+    burned = await telecom.burn(card, 200, reference="receipt-1")
     held = await telecom.burn(card, 300, hold=True)
     await world.till("house").post("/v1/windows/2017-03/close", {"early": True})
     return {
@@ -32,6 +32,8 @@ POSTS = [
     "/v1/burns/{burn}/reverse",
     "/v1/burns/{hold}/capture",
     "/v1/burns/{hold}/void",
+    "/v1/earns/reverse",
+    "/v1/burns/reverse",
 ]
 GETS = [
     "/v1/burns/{burn}",
@@ -50,7 +52,9 @@ async def test_another_merchant_finds_nothing_and_moves_nothing(
     retail, before = world.till("retail"), await world.rows()
     details: set[str] = set()
     for path in POSTS:
-        answer = await retail.post(path.format_map(telecoms))
+        called = {"card": telecoms["card"], "reference": "receipt-1"}
+        body = called if path.endswith("s/reverse") else {}
+        answer = await retail.post(path.format_map(telecoms), body)
         assert_problem(answer, Code.NOT_FOUND)
     for path in GETS:
         assert_problem(await retail.get(path.format_map(telecoms)), Code.NOT_FOUND)
@@ -131,13 +135,20 @@ async def test_the_origin_follows_its_points_to_another_till(world: World) -> No
 
 BULK = ["POST /v1/batches", "GET /v1/batches/bat_1", "GET /v1/batches/bat_1/results"]
 SCOPES = {
-    "earn": ["POST /v1/earns", "POST /v1/earns/ern_1/reverse", "GET /v1/lots/lot_1", *BULK],
+    "earn": [
+        "POST /v1/earns",
+        "POST /v1/earns/ern_1/reverse",
+        "POST /v1/earns/reverse",
+        "GET /v1/lots/lot_1",
+        *BULK,
+    ],
     "burn": [
         *BULK,
         "POST /v1/burns",
         "POST /v1/burns/brn_1/capture",
         "POST /v1/burns/brn_1/void",
         "POST /v1/burns/brn_1/reverse",
+        "POST /v1/burns/reverse",
         "POST /v1/transfers",
         "GET /v1/burns/brn_1",
         "GET /v1/lots/lot_1",

@@ -68,7 +68,8 @@ class BatchViewOut(msgspec.Struct, frozen=True, omit_defaults=True):
     summary="Send a file of earns, burns and reversals",
     description="application/x-ndjson, or text/csv with a header; a row is a line of at most "
     '64 KiB: `{"op": "earn"|"burn"|"reverse_earn"|"reverse_burn", "key", ...}` and the fields of '
-    "the request it stands for, earn_id or burn_id for a reversal. key is the row's "
+    "the request it stands for; a reversal has earn_id or burn_id, or card and reference. key is "
+    "the row's "
     "Idempotency-Key, shared with the requests over HTTP. At most 256 MiB and 5 million rows. "
     "CSV is UTF-8, its cells separated by commas, semicolons or tabs; items, and a take that is no "
     "word, are JSON in a cell, hold is true or false. Blank rows are left out. "
