@@ -65,7 +65,7 @@ _APART = {"indent": 1}
 _WIDTH_MIN, _WIDTH_MAX = 10, 72
 # The first column holds what the sums below are of, too.
 _FIRST_WIDTH_MIN = 18
-# What a sheet needs beside a column's longest text: padding and indent, and bold heads are wider.
+# Beside a column's longest text: padding, an indent, and bold heads are wider.
 _WIDTH_AROUND = 3
 
 Heads = dict[str, str]
