@@ -212,8 +212,14 @@ async def _dry_run(
             # What is due by then may be less than at its end: payments fall on days.
             _check_end(window, now, early=True)
             window = replace(window, closes_at=now)
-        found = await list_windows(connection)
-        if any(before.netted_at is None for before in found if before.window_id < window.window_id):
+        earlier = [
+            one for one in await list_windows(connection) if one.window_id < window.window_id
+        ]
+        if any(one.netted_at is None for one in earlier) and not (
+            # Those that the first posting of all flipped leave no balances, netted or not.
+            all(one.netted_at is None for one in earlier)
+            and await store.is_first_used(connection, window.window_id)
+        ):
             raise CoalitionError(
                 Code.BUSY, f"a window before {label} is still being netted; try again in a minute"
             )

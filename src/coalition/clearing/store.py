@@ -59,6 +59,18 @@ async def read_prices(connection: AsyncConnection, known_at: datetime | None) ->
     return price_table(Price(*row) for row in rows)
 
 
+async def is_first_used(connection: AsyncConnection, window_id: int) -> bool:
+    """Whether every window before this one is empty: it has no legs and no lots."""
+    found: Any = await connection.scalar(
+        text(
+            "select not exists (select from leg where window_id < :window_id)"
+            " and not exists (select from lot where window_id < :window_id)"
+        ),
+        {"window_id": window_id},
+    )
+    return bool(found)
+
+
 async def prices_recorded_until(connection: AsyncConnection) -> datetime | None:
     """When the latest price was recorded; None where there are no prices."""
     found: Any = await connection.scalar(text("select max(recorded_at) from price"))

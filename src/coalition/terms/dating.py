@@ -68,9 +68,11 @@ def date_terms(
 def favours_members(before: Terms, after: Terms) -> bool:
     """Whether nothing differs but what can only be better for members.
 
-    Longer validity or grace, points outright allowed, limits and holds raised or lifted.
+    Longer validity or grace, points outright allowed, limits and holds raised or lifted. The time
+    zone holds at once whatever the terms say, so that it takes nothing from anybody either.
     """
     better = {
+        "time_zone": True,
         "validity": _lives_longer(before.validity, after.validity),
         "points_outright": after.points_outright,
         "points_per_earn_max": _is_wider(before.points_per_earn_max, after.points_per_earn_max),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC
 
 import pytest
 from sqlalchemy import text
@@ -10,14 +11,16 @@ from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, asked, burn, earn, key
 
 from coalition import database
-from coalition.clearing.service import close_due
-from coalition.errors import Code
+from coalition.clearing.service import close_due, close_window
+from coalition.errors import CoalitionError, Code
 from coalition.ledger import post
 from coalition.ledger.commands import Done, EarnAnswer, Expire, Outcome, Refused, Request, Void
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.load import NoOpenWindowError
 from coalition.ledger.post import ConnectionLostError, Ledger, SchemaChangedError
 from coalition.terms.store import sync
+from settlement.service import flip_due
+from settlement.window import Calendar
 
 PATIENT_MS = crowd.WAIT_S_MAX * 1_000
 SESSIONS = """
@@ -164,6 +167,28 @@ async def test_the_first_posting_falls_into_its_own_window_and_those_before_are_
     assert await crowd.value(outside, empty) == 5
     assert await close_due(outside, later) == [f"2017-0{month}" for month in range(1, 6)]
     await crowd.assert_sound(outside)
+
+
+async def test_the_window_of_the_first_posting_can_be_looked_at_before_the_empty_ones_are_netted(
+    ledger: Ledger, outside: AsyncEngine
+) -> None:
+    later = crowd.START.replace(month=6, day=2)
+    requests = [asked(earn(1, 10, at=later), now=later), asked(burn(1, 4), RETAIL, now=later)]
+    assert said(await ledger.post(requests)) == ["posted", "posted"]
+    shown = await close_window(outside, "2017-06", later, dry_run=True)
+    await close_due(outside, later)
+    assert await close_window(outside, "2017-06", later, dry_run=True) == shown
+    assert [line.quantity for line in shown.paths if line.kind == "redemption"] == [4]
+
+
+async def test_with_postings_in_a_window_before_that_is_not_netted_a_dry_run_has_to_wait(
+    ledger: Ledger, outside: AsyncEngine
+) -> None:
+    assert said(await ledger.post([asked(earn(1, 10))])) == ["posted"]
+    later = crowd.START.replace(month=2, day=2)
+    await flip_due(outside, Calendar(crowd.HOUSE.window_rule, UTC, crowd.FIRST_DAY), later)
+    with pytest.raises(CoalitionError, match="still being netted"):
+        await close_window(outside, "2017-02", later, dry_run=True)
 
 
 async def test_once_something_is_posted_a_late_close_takes_what_came_meanwhile(

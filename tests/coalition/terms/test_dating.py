@@ -105,6 +105,21 @@ async def test_a_day_with_postings_keeps_its_terms_but_for_what_favours_members(
     await world.sync([BAKER, replace(BAKER, breakage="pool", filed_for=FIRST_DAY)])
 
 
+async def test_a_merchant_with_a_dated_file_in_force_may_move_to_another_time_zone(
+    world: World,
+) -> None:
+    day = FIRST_DAY + timedelta(days=1)
+    dated = replace(DOUBLE, filed_for=day)
+    await world.sync([GROCER, dated, BAKER])
+    world.pass_days(2)
+    await earned(world, day + timedelta(days=1))
+    # Both files have to say the same zone, and the dated one's day has postings after it.
+    moved = [replace(one, time_zone="Asia/Tokyo") for one in (GROCER, dated)]
+    await world.sync([*moved, BAKER])
+    assert await earned(world, day + timedelta(days=1)) == 20
+    assert await world.breaches() == []
+
+
 async def test_two_files_for_one_day_are_refused(world: World) -> None:
     dated = replace(GROCER, breakage="house", filed_for=TOMORROW)
     assert await refusals(world, DOUBLE, dated, BAKER) == [
