@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
@@ -186,7 +186,9 @@ async def test_with_postings_in_a_window_before_that_is_not_netted_a_dry_run_has
 ) -> None:
     assert said(await ledger.post([asked(earn(1, 10))])) == ["posted"]
     later = crowd.START.replace(month=2, day=2)
-    await flip_due(outside, Calendar(crowd.HOUSE.window_rule, UTC, crowd.FIRST_DAY), later)
+    await flip_due(
+        outside, Calendar(crowd.HOUSE.window_rule, ZoneInfo("UTC"), crowd.FIRST_DAY), later
+    )
     with pytest.raises(CoalitionError, match="still being netted"):
         await close_window(outside, "2017-02", later, dry_run=True)
 
