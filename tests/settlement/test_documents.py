@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -14,34 +15,34 @@ from tests.settlement.test_statement import WINDOW, example
 from settlement.documents import BOM, FORMATS, csv_file, json_file, write_document, xlsx_file
 from settlement.documents.text import harmless, price_text
 from settlement.obligation import Obligation, PathLine, Result
-from settlement.statement import INCLUDED, STATEMENT_FORMAT, LineRow, build
+from settlement.statement import INCLUDED, STATEMENT_FORMAT, LineRow, Statement, build
 
 # Statements as they were issued, which keep their bytes for ever: never written anew.
 GOLDEN = Path(__file__).parent / "golden"
 
 
-def _statement(party="retail", name="Retail"):
+def _statement(party: str = "retail", name: str = "Retail") -> Statement:
     return build(example(), WINDOW, party, name)
 
 
 @pytest.mark.parametrize("document", [csv_file, json_file, xlsx_file])
 @pytest.mark.parametrize("party", ["retail", "telecom", "house", "nobody"])
-def test_a_second_build_gives_the_same_bytes(document, party):
+def test_a_second_build_gives_the_same_bytes(document: Any, party: str) -> None:
     assert document.render(_statement(party)) == document.render(_statement(party))
 
 
-def test_the_workbook_says_when_the_window_ended_and_never_when_it_was_made():
+def test_the_workbook_says_when_the_window_ended_and_never_when_it_was_made() -> None:
     book = openpyxl.load_workbook(io.BytesIO(xlsx_file.render(_statement())))
     assert book.properties.created == WINDOW.closes_at.replace(tzinfo=None)
     assert book.properties.modified == WINDOW.closes_at.replace(tzinfo=None)
 
 
-def _sheet(statement, name, *, data_only=True):
+def _sheet(statement: Statement, name: str, *, data_only: bool = True) -> Any:
     content = io.BytesIO(xlsx_file.render(statement))
     return openpyxl.load_workbook(content, data_only=data_only)[name]
 
 
-def test_the_workbook_reads_back_points_times_price_and_sums():
+def test_the_workbook_reads_back_points_times_price_and_sums() -> None:
     sheet = _sheet(_statement(), "Lines")
     head, *rows = sheet.iter_rows(values_only=True)
     assert head == (
@@ -54,7 +55,7 @@ def test_the_workbook_reads_back_points_times_price_and_sums():
     assert sums == {"Sum, owed to you": 24, "Sum, you owe": 6}
 
 
-def test_the_sums_are_formulas_over_exactly_the_lines():
+def test_the_sums_are_formulas_over_exactly_the_lines() -> None:
     sheet = _sheet(_statement(), "Lines", data_only=False)
     lines = len(_statement().lines)
     formulas = [str(row[6].value) for row in sheet.iter_rows(min_row=lines + 2) if row[6].value]
@@ -64,7 +65,7 @@ def test_the_sums_are_formulas_over_exactly_the_lines():
     ]
 
 
-def test_the_workbook_has_summary_corrections_and_matrix():
+def test_the_workbook_has_summary_corrections_and_matrix() -> None:
     assert [cell.value for cell in _sheet(_statement(), "Summary")[6]] == [
         "CNY", -5, 27.5, 10, 17.5, 12.5, 0,
     ]  # fmt: skip
@@ -78,7 +79,9 @@ def test_the_workbook_has_summary_corrections_and_matrix():
 @pytest.mark.parametrize(
     ("currency", "amount", "number_format"), [("JPY", 1_234, "#,##0"), ("KWD", 1.234, "#,##0.000")]
 )
-def test_amounts_are_shown_with_the_digits_of_their_currency(currency, amount, number_format):
+def test_amounts_are_shown_with_the_digits_of_their_currency(
+    currency: str, amount: int, number_format: str
+) -> None:
     position = replace(example().positions[0], party="retail", currency=currency, receivable=1_234)
     sheet = _sheet(build(Result((), (), (position,)), WINDOW, "retail", "Retail"), "Summary")
     assert (sheet["C6"].value, sheet["C6"].number_format) == (amount, number_format)
@@ -87,13 +90,13 @@ def test_amounts_are_shown_with_the_digits_of_their_currency(currency, amount, n
 TOO_LONG = "(as text: more digits than a spreadsheet adds up)"
 
 
-def test_an_amount_that_a_spreadsheet_cannot_hold_exactly_says_that_it_is_text():
+def test_an_amount_that_a_spreadsheet_cannot_hold_exactly_says_that_it_is_text() -> None:
     position = replace(example().positions[0], party="retail", receivable=2**60 + 1)
     sheet = _sheet(build(Result((), (), (position,)), WINDOW, "retail", "Retail"), "Summary")
     assert sheet["C6"].value == f"11529215046068469.77 {TOO_LONG}"
 
 
-def test_a_sum_over_an_amount_that_is_text_is_no_formula_that_leaves_it_out():
+def test_a_sum_over_an_amount_that_is_text_is_no_formula_that_leaves_it_out() -> None:
     price, huge = Decimal("1.00"), 10**15
     paths = tuple(
         PathLine(no, "telecom", "retail", "redemption", huge, price, 100 * huge, "CNY", None)
@@ -111,30 +114,30 @@ def test_a_sum_over_an_amount_that_is_text_is_no_formula_that_leaves_it_out():
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_text_that_a_spreadsheet_would_calculate_is_made_harmless(start):
+def test_text_that_a_spreadsheet_would_calculate_is_made_harmless(start: str) -> None:
     name = f'{start}HYPERLINK("http://x.example","y")'
     assert {row["party_name"] for row in _csv(_statement(name=name))} == {f"'{name}"}
     cell = _sheet(_statement(name=name), "Summary", data_only=False)["A2"]
     assert cell.data_type == "s"
 
 
-def _csv(statement):
+def _csv(statement: Statement) -> list[dict[str, str]]:
     text = csv_file.render(statement).decode()
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def _added(rows, column):
-    return sum(Decimal(row[column]) for row in rows if row[column])
+def _added(rows: list[dict[str, str]], column: str) -> Decimal:
+    return sum((Decimal(row[column]) for row in rows if row[column]), Decimal(0))
 
 
-def test_numbers_are_not_touched_by_what_makes_text_harmless():
+def test_numbers_are_not_touched_by_what_makes_text_harmless() -> None:
     opening = [row["opening_balance"] for row in _csv(_statement()) if row["opening_balance"]]
     assert opening == ["-5.00"]
     assert harmless("plain") == "plain"
 
 
 @pytest.mark.parametrize("party", ["retail", "telecom", "wine", "house", "fuel"])
-def test_each_column_of_the_csv_adds_up_without_leaving_a_row_out(party):
+def test_each_column_of_the_csv_adds_up_without_leaving_a_row_out(party: str) -> None:
     rows = _csv(_statement(party))
     assert _added(rows, "amount") == _added(rows, "net")
     assert _added(rows, "owed_to_you") + _added(rows, "you_owe") == _added(rows, "net")
@@ -142,7 +145,7 @@ def test_each_column_of_the_csv_adds_up_without_leaving_a_row_out(party):
     assert carried == _added(rows, "carried_forward")
 
 
-def test_money_is_negative_where_the_party_owes_it_and_points_where_they_were_given_back():
+def test_money_is_negative_where_the_party_owes_it_and_points_where_they_were_given_back() -> None:
     rows = _csv(_statement("telecom"))
     shown = {
         (row["origin"], row["redeemer"], row["belongs_to"], row["points"], row["amount"])
@@ -156,7 +159,7 @@ def test_money_is_negative_where_the_party_owes_it_and_points_where_they_were_gi
     assert Decimal(balance["you_owe"]) < 0 < Decimal(balance["owed_to_you"])
 
 
-def test_the_points_of_a_pair_are_those_of_its_lines():
+def test_the_points_of_a_pair_are_those_of_its_lines() -> None:
     rows = _csv(_statement("retail"))
     redeemed = [row for row in rows if row["kind"] == "redemption"]
     assert _added(redeemed, "points") == _added(rows, "pair_points")
@@ -164,14 +167,14 @@ def test_the_points_of_a_pair_are_those_of_its_lines():
     assert of_pairs == _added(rows, "net")
 
 
-def test_a_net_passed_through_names_no_origin_and_no_redeemer():
+def test_a_net_passed_through_names_no_origin_and_no_redeemer() -> None:
     passed = [row for row in _csv(_statement("wine")) if row["path"] == "passed through"]
     ((row,)) = passed
     assert (row["origin"], row["redeemer"], row["kind"]) == ("", "", "")
     assert (row["indirect_party"], row["settles_through"]) == ("wine", "telecom")
 
 
-def test_what_rounding_left_is_in_no_column_that_has_it_already():
+def test_what_rounding_left_is_in_no_column_that_has_it_already() -> None:
     line = LineRow(
         "rounding", "redemption", "telecom", "retail", None, None, -3, "CNY", INCLUDED
     )  # fmt: skip
@@ -180,14 +183,14 @@ def test_what_rounding_left_is_in_no_column_that_has_it_already():
     assert (row["rounding"], row["amount"]) == ("-0.03", "")
 
 
-def test_a_party_without_any_movement_has_a_row_that_says_whose_file_it_is():
+def test_a_party_without_any_movement_has_a_row_that_says_whose_file_it_is() -> None:
     (row,) = _csv(_statement("nobody", "Nobody"))
     assert (row["section"], row["window"], row["party"], row["party_name"]) == (
         "statement", "2017-04", "nobody", "Nobody",
     )  # fmt: skip
 
 
-def test_times_are_local_with_their_offset_and_follow_summer_time():
+def test_times_are_local_with_their_offset_and_follow_summer_time() -> None:
     summer = replace(WINDOW, opens_offset_s=3_600, closes_offset_s=7_200)
     statement = replace(_statement(), window=summer)
     local = ("2017-03-31T17:00:00+01:00", "2017-04-30T18:00:00+02:00")
@@ -200,7 +203,7 @@ def test_times_are_local_with_their_offset_and_follow_summer_time():
 
 
 @pytest.mark.parametrize("name", ["Summary", "Lines", "Corrections", "Matrix"])
-def test_a_heading_stands_over_its_numbers_and_stays_in_sight(name):
+def test_a_heading_stands_over_its_numbers_and_stays_in_sight(name: str) -> None:
     sheet = _sheet(_statement(), name)
     top = 5 if name == "Summary" else 1
     assert sheet.freeze_panes == f"A{top + 1}"
@@ -209,7 +212,7 @@ def test_a_heading_stands_over_its_numbers_and_stays_in_sight(name):
         assert (head.alignment.horizontal == "right") is is_number, head.value
 
 
-def test_a_column_is_as_wide_as_what_is_in_it():
+def test_a_column_is_as_wide_as_what_is_in_it() -> None:
     sheet = _sheet(_statement(), "Lines")
     for column in sheet.iter_cols():
         longest = max(len(str(cell.value)) for cell in column if cell.value is not None)
@@ -223,7 +226,9 @@ def test_a_column_is_as_wide_as_what_is_in_it():
         *("format_2.csv", "format_2.json", "format_2.xlsx"),
     ],
 )
-def test_a_statement_is_written_again_byte_for_byte_in_the_format_it_was_issued_in(name):
+def test_a_statement_is_written_again_byte_for_byte_in_the_format_it_was_issued_in(
+    name: str,
+) -> None:
     number, ending = int(name[len("format_")]), name.partition(".")[2]
     offset = None if number == 1 else 8 * 3600
     window = replace(WINDOW, statement_format=number, opens_offset_s=offset, closes_offset_s=offset)
@@ -231,7 +236,7 @@ def test_a_statement_is_written_again_byte_for_byte_in_the_format_it_was_issued_
     assert write_document(statement, ending) == (GOLDEN / name).read_bytes()
 
 
-def test_every_format_can_be_written_that_statements_were_ever_issued_in():
+def test_every_format_can_be_written_that_statements_were_ever_issued_in() -> None:
     numbers = {number for format_ in FORMATS.values() for number in format_.renders}
     assert numbers == set(range(1, STATEMENT_FORMAT + 1))
     assert {f"format_{number}.{ending}" for number in numbers for ending in FORMATS} == {
@@ -240,14 +245,14 @@ def test_every_format_can_be_written_that_statements_were_ever_issued_in():
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_byte_order_mark_comes_before_the_csv_that_is_issued_without(number):
+def test_a_byte_order_mark_comes_before_the_csv_that_is_issued_without(number: int) -> None:
     statement = replace(_statement(), window=replace(WINDOW, statement_format=number))
     content = write_document(statement, "csv")
     assert not content.startswith(BOM)
     assert write_document(statement, "csv", bom=True) == BOM + content
 
 
-def test_the_json_gives_amounts_in_minor_units_and_in_words():
+def test_the_json_gives_amounts_in_minor_units_and_in_words() -> None:
     found = json.loads(json_file.render(_statement()))
     assert (found["window"], found["party"], found["closes_at"]) == (
         "2017-04", "retail", "2017-05-01T00:00:00+08:00",
@@ -262,5 +267,5 @@ def test_the_json_gives_amounts_in_minor_units_and_in_words():
     [("0.010000", "0.01"), ("0.008", "0.008"), ("0", "0.00"), ("0.000000", "0.00"),
      ("12.5", "12.50"), ("0.000001", "0.000001"), ("100", "100.00")],
 )  # fmt: skip
-def test_a_price_is_written_with_the_digits_it_needs(price, text):
+def test_a_price_is_written_with_the_digits_it_needs(price: str, text: str) -> None:
     assert price_text(Decimal(price)) == text

@@ -1,13 +1,15 @@
 """A party's statement: what it shows adds up, and it shows nothing of what others do."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any, Protocol
 
 import pytest
 
 from settlement.netting import net
-from settlement.obligation import BURN, REDEEM, Lines, PathLine, Result
+from settlement.obligation import BURN, REDEEM, Lines, Obligation, PathLine, Result
 from settlement.statement import NOTHING_OWED, OWED_TO_YOU, YOU_OWE, build
 from settlement.window import Window
 
@@ -22,8 +24,26 @@ WINDOW = Window(
     closes_offset_s=8 * 3600,
 )
 
+# The lines of a path, what they owe, and the redeemers' sides.
+Part = tuple[list[PathLine], list[Obligation], list[PathLine]]
 
-def _cross(number, origin, redeemer, quantity, pays, gets, about=None, kind="redemption"):
+
+class Row(Protocol):
+    """A row of any of a statement's tables."""
+
+    def _asdict(self) -> dict[str, Any]: ...
+
+
+def _cross(
+    number: int,
+    origin: str,
+    redeemer: str,
+    quantity: int,
+    pays: int,
+    gets: int,
+    about: str | None = None,
+    kind: str = "redemption",
+) -> Part:
     """Both sides of a path, and what they owe, for `pays` and `gets` minor units a unit."""
     lines = Lines()
     for side, (unit, reason, *between) in enumerate(
@@ -37,7 +57,7 @@ def _cross(number, origin, redeemer, quantity, pays, gets, about=None, kind="red
     return lines.paths, lines.obligations, lines.tills
 
 
-def _own(number, origin, quantity, kind="redemption"):
+def _own(number: int, origin: str, quantity: int, kind: str = "redemption") -> Part:
     reason = "own" if kind == "redemption" else kind
     line = PathLine(10 * number, origin, origin, kind, quantity, Decimal(0), 0, "CNY", None, reason)
     return [line], [], []
@@ -67,15 +87,15 @@ def example() -> Result:
     return Result(tuple(paths), obligations, positions, tuple(tills))
 
 
-def _asdicts(table):
+def _asdicts(table: Iterable[Row]) -> list[dict[str, Any]]:
     return [row._asdict() for row in table]
 
 
-def _rows(table, *fields):
+def _rows(table: Iterable[Row], *fields: str) -> set[tuple[Any, ...]]:
     return {tuple(row[field] for field in fields) for row in _asdicts(table)}
 
 
-def test_a_statement_shows_own_and_cross_paths_with_the_price_this_party_pays_or_gets():
+def test_a_statement_shows_own_and_cross_paths_with_the_price_this_party_pays_or_gets() -> None:
     retail = build(example(), WINDOW, "retail", "Retail")
     shown = _rows(retail.lines, "path", "origin", "redeemer", "quantity", "price", "direction")
     assert shown == {
@@ -86,7 +106,7 @@ def test_a_statement_shows_own_and_cross_paths_with_the_price_this_party_pays_or
     }
 
 
-def test_corrections_and_late_items_name_the_window_they_belong_to():
+def test_corrections_and_late_items_name_the_window_they_belong_to() -> None:
     retail = build(example(), WINDOW, "retail", "Retail")
     shown = _rows(retail.corrections, "window", "what", "origin", "quantity", "amount", "direction")
     assert shown == {
@@ -96,7 +116,7 @@ def test_corrections_and_late_items_name_the_window_they_belong_to():
 
 
 @pytest.mark.parametrize("party", ["telecom", "retail", "fuel", "wine", "house"])
-def test_lines_and_corrections_add_up_to_receivable_and_payable(party):
+def test_lines_and_corrections_add_up_to_receivable_and_payable(party: str) -> None:
     statement = build(example(), WINDOW, party, party.title())
     rows = [
         *_asdicts(statement.lines),
@@ -111,7 +131,7 @@ def test_lines_and_corrections_add_up_to_receivable_and_payable(party):
             assert row["quantity"] * row["price"] * 100 == row["amount"]
 
 
-def test_the_summary_chains_from_opening_to_closing():
+def test_the_summary_chains_from_opening_to_closing() -> None:
     (row,) = _asdicts(build(example(), WINDOW, "retail", "Retail").summary)
     assert row == {
         "currency": "CNY", "opening": -500, "receivable": 2_400 + 350, "payable": 600 + 400,
@@ -120,20 +140,20 @@ def test_the_summary_chains_from_opening_to_closing():
 
 
 @pytest.mark.parametrize("party", ["telecom", "retail", "wine"])
-def test_a_merchant_sees_nothing_of_what_others_do_among_themselves(party):
+def test_a_merchant_sees_nothing_of_what_others_do_among_themselves(party: str) -> None:
     statement = build(example(), WINDOW, party, party.title())
     for table in (statement.lines, statement.corrections, statement.matrix):
         for row in _asdicts(table):
             assert party in (row["origin"], row["redeemer"])
 
 
-def test_a_redeemer_does_not_see_what_the_origin_pays():
+def test_a_redeemer_does_not_see_what_the_origin_pays() -> None:
     telecom = build(example(), WINDOW, "telecom", "Telecom")
     from_fuel = [row for row in _asdicts(telecom.lines) if row["origin"] == "fuel"]
     assert [(row["price"], row["amount"]) for row in from_fuel] == [(Decimal("0.04"), 308)]
 
 
-def _abroad(*cents_and_yen):
+def _abroad(*cents_and_yen: tuple[int, str, int, str, int]) -> Result:
     """fuel's points at a till in Japan: for each line a quantity, what it pays and what it gets."""
     lines = Lines()
     for quantity, pays, cents, gets, yen in cents_and_yen:
@@ -149,7 +169,7 @@ def _abroad(*cents_and_yen):
     return Result(tuple(lines.paths), tuple(lines.obligations), (), tuple(lines.tills))
 
 
-def test_a_line_that_rounds_to_nothing_shows_each_side_its_own_price_and_currency():
+def test_a_line_that_rounds_to_nothing_shows_each_side_its_own_price_and_currency() -> None:
     result = _abroad((1, "0.001", 0, "0.4", 0))
     shown = {
         party: [(line.price, line.currency) for line in build(result, WINDOW, party, party).lines]
@@ -162,13 +182,13 @@ def test_a_line_that_rounds_to_nothing_shows_each_side_its_own_price_and_currenc
     }
 
 
-def test_a_pair_is_one_row_of_the_redeemers_matrix_whatever_rounds_to_nothing():
+def test_a_pair_is_one_row_of_the_redeemers_matrix_whatever_rounds_to_nothing() -> None:
     result = _abroad((1, "0.001", 0, "0.4", 0), (51, "0.01", 51, "1", 51))
     (row,) = build(result, WINDOW, "tokyo", "Tokyo").matrix
     assert row == ("fuel", "tokyo", 52, 0, 51, "JPY")
 
 
-def test_points_that_cost_nothing_make_no_second_row_of_the_matrix():
+def test_points_that_cost_nothing_make_no_second_row_of_the_matrix() -> None:
     result = _abroad((51, "0.01", 51, "1", 51))
     free = PathLine(
         3, "fuel", "tokyo", "redemption", 1, Decimal(0), 0, "EUR", "2017-03", REDEEM
@@ -177,7 +197,7 @@ def test_points_that_cost_nothing_make_no_second_row_of_the_matrix():
     assert build(result, WINDOW, "tokyo", "Tokyo").matrix == (("fuel", "tokyo", 52, 0, 51, "JPY"),)
 
 
-def test_the_matrix_holds_own_row_and_column_after_corrections_and_no_other_kind():
+def test_the_matrix_holds_own_row_and_column_after_corrections_and_no_other_kind() -> None:
     telecom = build(example(), WINDOW, "telecom", "Telecom")
     shown = _rows(telecom.matrix, "origin", "redeemer", "quantity", "you_owe", "owed_to_you")
     assert shown == {
@@ -187,7 +207,7 @@ def test_the_matrix_holds_own_row_and_column_after_corrections_and_no_other_kind
     }
 
 
-def test_the_house_sees_every_pair():
+def test_the_house_sees_every_pair() -> None:
     house = build(example(), WINDOW, "house", "House")
     shown = _rows(house.matrix, "origin", "redeemer", "quantity", "you_owe", "owed_to_you")
     assert ("fuel", "wine", 999, 5_994, 5_994) in shown
@@ -195,7 +215,7 @@ def test_the_house_sees_every_pair():
     assert len(shown) == 6
 
 
-def test_a_net_passed_through_is_a_line_of_both_parties():
+def test_a_net_passed_through_is_a_line_of_both_parties() -> None:
     result = example()
     parent = build(result, WINDOW, "telecom", "Telecom")
     child = build(result, WINDOW, "wine", "Wine")
@@ -205,7 +225,7 @@ def test_a_net_passed_through_is_a_line_of_both_parties():
     assert (*line, YOU_OWE) in _rows(child.lines, *fields)
 
 
-def test_a_party_without_any_movement_gets_an_empty_statement():
+def test_a_party_without_any_movement_gets_an_empty_statement() -> None:
     nobody = build(example(), WINDOW, "nobody", "Nobody")
     tables = (nobody.summary, nobody.lines, nobody.corrections, nobody.matrix)
     assert [len(table) for table in tables] == [0, 0, 0, 0]

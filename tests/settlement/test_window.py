@@ -35,11 +35,13 @@ def _at(text: str) -> datetime:
         ("FREQ=DAILY;BYHOUR=9", "UTC", "2017-03-06T00:00Z", "2017-03-07T00:00Z"),
     ],
 )
-def test_a_window_ends_at_local_midnight_of_the_next_named_day(rule, zone, after, expected):
+def test_a_window_ends_at_local_midnight_of_the_next_named_day(
+    rule: str, zone: str, after: str, expected: str
+) -> None:
     assert next_end(rule, ZoneInfo(zone), date(2017, 3, 1), _at(after)) == _at(expected)
 
 
-def test_windows_of_a_daily_calendar_follow_each_other_through_a_year_of_clock_changes():
+def test_windows_of_a_daily_calendar_follow_each_other_through_a_year_of_clock_changes() -> None:
     zone = ZoneInfo("America/Sao_Paulo")
     at = midnight(date(2017, 1, 1), zone)
     for day in range(1, 366):
@@ -58,7 +60,7 @@ def test_windows_of_a_daily_calendar_follow_each_other_through_a_year_of_clock_c
         ("FREQ=DAILY;COUNT=3", "names no day after"),
     ],
 )
-def test_a_calendar_rule_that_cannot_go_on_is_refused_with_the_reason(rule, says):
+def test_a_calendar_rule_that_cannot_go_on_is_refused_with_the_reason(rule: str, says: str) -> None:
     with pytest.raises(CalendarError, match=says):
         next_end(rule, ZoneInfo("UTC"), date(2017, 1, 1), datetime(2017, 6, 1, tzinfo=UTC))
 
@@ -83,9 +85,9 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
         ("2021-02-01", "2021-02-08", "2021-W05"),
     ],
 )
-def test_a_label_names_its_window_without_doubt(first, after, expected):
+def test_a_label_names_its_window_without_doubt(first: str, after: str, expected: str) -> None:
     span = [midnight(date.fromisoformat(day), SHANGHAI) for day in (first, after)]
-    assert label_for(*span, SHANGHAI, ()) == expected
+    assert label_for(span[0], span[1], SHANGHAI, ()) == expected
 
 
 @pytest.mark.parametrize(
@@ -108,14 +110,15 @@ def test_a_label_names_its_window_without_doubt(first, after, expected):
     ],
 )
 def test_the_rest_of_a_window_that_was_closed_early_has_a_label_of_its_own(
-    opens, after, taken, expected
-):
+    opens: str, after: str, taken: list[str], expected: str
+) -> None:
     span = _at(opens), midnight(date.fromisoformat(after), SHANGHAI)
     assert label_for(*span, SHANGHAI, taken) == expected
 
 
-def test_every_label_of_a_daily_calendar_is_its_day():
-    zone, day, labels = ZoneInfo("America/Sao_Paulo"), date(2017, 1, 1), []
+def test_every_label_of_a_daily_calendar_is_its_day() -> None:
+    zone, day = ZoneInfo("America/Sao_Paulo"), date(2017, 1, 1)
+    labels: list[str] = []
     at = midnight(day, zone)
     for _ in range(365):
         end = next_end("FREQ=DAILY", zone, day, at)
@@ -137,14 +140,16 @@ def test_every_label_of_a_daily_calendar_is_its_day():
         ("FREQ=DAILY;COUNT=1", "2017-03-01", "2017-04-01", False),
     ],
 )
-def test_a_payment_is_due_in_the_window_in_which_a_named_day_begins(rule, opens, closes, due):
+def test_a_payment_is_due_in_the_window_in_which_a_named_day_begins(
+    rule: str | None, opens: str, closes: str, due: bool
+) -> None:
     berlin = ZoneInfo("Europe/Berlin")
     span = [midnight(date.fromisoformat(day), berlin) for day in (opens, closes)]
-    assert payment_due(rule, berlin, *span) is due
+    assert payment_due(rule, berlin, span[0], span[1]) is due
 
 
 @pytest.mark.parametrize("year", [1997, 1999, 2000, 2003])
-def test_a_payment_is_due_in_years_before_2000_as_after(year):
+def test_a_payment_is_due_in_years_before_2000_as_after(year: int) -> None:
     zone = ZoneInfo("Asia/Shanghai")
     spans = [
         (midnight(date(year, month, 1), zone), midnight(date(year, month + 1, 1), zone))
@@ -157,7 +162,7 @@ def test_a_payment_is_due_in_years_before_2000_as_after(year):
     assert due == [month % 2 == 1 for month in range(1, 12)]
 
 
-def test_a_window_that_opens_after_midnight_does_not_hold_that_day():
+def test_a_window_that_opens_after_midnight_does_not_hold_that_day() -> None:
     opens_at = datetime(2017, 3, 20, 5, tzinfo=UTC)
     closes_at = datetime(2017, 4, 1, tzinfo=UTC)
     assert not payment_due("FREQ=MONTHLY;BYMONTHDAY=20", ZoneInfo("UTC"), opens_at, closes_at)

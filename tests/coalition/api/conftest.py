@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -191,7 +191,8 @@ async def serve(prepared: AsyncEngine, tmp_path: Path) -> AsyncIterator[Serve]:
 async def _world(engine: AsyncEngine, changes: dict[str, Any]) -> AsyncIterator[World]:
     clock = Clock()
     app = create_app(replace(SETTINGS, **changes), engine, clock=clock)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    # Litestar says more of what it is called with than httpx asks for.
+    transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
     async with _running(app), httpx.AsyncClient(transport=transport, base_url=BASE) as client:
         world = World(engine, clock, client)
         for one in TERMS:

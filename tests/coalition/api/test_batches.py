@@ -246,7 +246,7 @@ async def test_blank_lines_line_ends_and_a_byte_order_mark_do_no_harm(world: Wor
 async def test_a_csv_file_does_what_the_same_ndjson_does(world: World) -> None:
     till = world.till("telecom")
     card = await till.enrol()
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"op": "earn", "key": "1", "card": card, "points": 500, "reference": 'a, "b"'},
         {"op": "earn", "key": "2", "card": card, "amount": 9_900, "currency": "CNY"},
         {

@@ -85,7 +85,7 @@ def test_a_row_at_the_last_moment_of_a_day_stays_in_it_in_every_reader(kind: str
         "occurred_at": "2026-10-31T23:59:59.9999999+08:00",
     }
     if kind == "csv":
-        rows = [read_csv_row(fields | {"amount": "1"}, ASKER)]
+        rows: list[Request | Refused | None] = [read_csv_row(fields | {"amount": "1"}, ASKER)]
     else:
         line = json.dumps(fields | {"amount": 1}).encode()
         rows = [read_json_row(line, ASKER), QuickReader(ASKER).read(line)]
@@ -298,7 +298,11 @@ def test_a_file_is_read_on_from_wherever_a_line_ends(parts: list[bytes], ends: b
 
 def test_results_come_back_as_they_were_packed() -> None:
     answer = EarnAnswer(7, 3, int(CARD), 2, 50, (), 50, NOW, NOW, "2026-11")
-    outcomes = [Done(answer), Done(answer, replayed=True), Refused(Code.UNKNOWN_CARD, "none")]
+    outcomes: list[Done | Refused] = [
+        Done(answer),
+        Done(answer, replayed=True),
+        Refused(Code.UNKNOWN_CARD, "none"),
+    ]
     found = list(unpack(11, pack(outcomes, ["a", "b", None])))
     assert found[0] == RowResult(11, "posted", id=found[1].id, points=50, key="a")
     assert found[1].status == "replayed"

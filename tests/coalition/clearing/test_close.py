@@ -1,14 +1,14 @@
 """Closing windows on the real database: what is stored, in which order, and by whom."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tests.coalition.clearing.ledger_rows import (
     APRIL_END,
     HOUSE,
@@ -27,6 +27,7 @@ from coalition.clearing import service
 from coalition.errors import CoalitionError, Code
 from settlement import service as settlement
 from settlement import store as windows
+from settlement.obligation import Result
 from settlement.window import Calendar, Window
 
 
@@ -35,7 +36,7 @@ async def rows(engine: AsyncEngine) -> Rows:
     return Rows(engine)
 
 
-async def _result(engine: AsyncEngine, label: str):
+async def _result(engine: AsyncEngine, label: str) -> Result:
     async with engine.connect() as connection:
         return await service.read_result(connection, label)
 
@@ -59,7 +60,9 @@ async def _worked_example(rows: Rows) -> tuple[int, int, int]:
     return burn, telecom, retail
 
 
-async def test_worked_example_nets_to_what_each_merchant_owes(rows, engine):
+async def test_worked_example_nets_to_what_each_merchant_owes(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     burn, telecom, retail = await _worked_example(rows)
     assert await service.close_due(engine, MARCH_END) == ["2017-03"]
     march = await _result(engine, "2017-03")
@@ -82,7 +85,9 @@ async def test_worked_example_nets_to_what_each_merchant_owes(rows, engine):
     assert await _result(engine, "2017-03") == march
 
 
-async def test_late_item_and_correction_of_one_path_are_lines_of_their_own(rows, engine):
+async def test_late_item_and_correction_of_one_path_are_lines_of_their_own(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     burn, telecom, _ = await _worked_example(rows)
     await service.close_due(engine, MARCH_END)
     await rows.give_back(burn, {telecom: 200}, about="2017-03")
@@ -95,7 +100,9 @@ async def test_late_item_and_correction_of_one_path_are_lines_of_their_own(rows,
     }
 
 
-async def test_a_posting_and_its_reversal_in_one_window_are_one_line(rows, engine):
+async def test_a_posting_and_its_reversal_in_one_window_are_one_line(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(TELECOM, RETAIL)
     lot = await rows.lot("telecom", 500)
     burn = await rows.burn("retail", {lot: 500})
@@ -105,7 +112,9 @@ async def test_a_posting_and_its_reversal_in_one_window_are_one_line(rows, engin
     assert lines(march) == {("telecom", "retail", "redemption", 400, 400, None)}
 
 
-async def test_price_of_the_business_date_counts_also_within_one_window(rows, engine):
+async def test_price_of_the_business_date_counts_also_within_one_window(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     changed = terms("telecom", burn="0.010")
     later = msgspec.structs.replace(
         changed.prices[0],
@@ -125,7 +134,9 @@ async def test_price_of_the_business_date_counts_also_within_one_window(rows, en
     }
 
 
-async def test_transferred_points_are_issued_once_and_imported_ones_too(rows, engine):
+async def test_transferred_points_are_issued_once_and_imported_ones_too(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(terms("telecom", issue="0.01"), RETAIL)
     lot = await rows.lot("telecom", 100)
     await rows.burn("telecom", {lot: 40}, kind="transfer")
@@ -138,7 +149,9 @@ async def test_transferred_points_are_issued_once_and_imported_ones_too(rows, en
     assert nets(march) == {"telecom": -130, "house": 130}
 
 
-async def test_balances_below_the_minimum_payout_carry_forward_until_they_reach_it(rows, engine):
+async def test_balances_below_the_minimum_payout_carry_forward_until_they_reach_it(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(terms("telecom", burn="0.01", minimum_payout=2_500), RETAIL)
     lot = await rows.lot("telecom", 10_000)
     chain = []
@@ -154,7 +167,9 @@ async def test_balances_below_the_minimum_payout_carry_forward_until_they_reach_
     assert chain == [(0, 0, -1_000), (-1_000, 0, -2_000), (-2_000, -3_000, 0)]
 
 
-async def test_a_store_settles_through_its_dealer_and_is_paid_nothing_itself(rows, engine):
+async def test_a_store_settles_through_its_dealer_and_is_paid_nothing_itself(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(
         TELECOM,
         terms("store", settles_through="dealer"),
@@ -181,7 +196,9 @@ async def test_a_store_settles_through_its_dealer_and_is_paid_nothing_itself(row
         assert await service.differs(connection, "2017-03") == []
 
 
-async def test_payment_is_instructed_only_in_a_window_that_holds_a_day_of_the_rule(rows, engine):
+async def test_payment_is_instructed_only_in_a_window_that_holds_a_day_of_the_rule(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     rule = "FREQ=YEARLY;BYMONTH=4;BYMONTHDAY=20"
     await rows.start(terms("telecom", burn="0.01", payment_rule=rule), RETAIL)
     lot = await rows.lot("telecom", 10_000)
@@ -195,7 +212,7 @@ async def test_payment_is_instructed_only_in_a_window_that_holds_a_day_of_the_ru
     assert [(line.instructed, line.closing) for line in telecom] == [(0, -1_000), (-1_000, 0)]
 
 
-async def test_two_closers_at_once_close_each_window_once(rows, engine):
+async def test_two_closers_at_once_close_each_window_once(rows: Rows, engine: AsyncEngine) -> None:
     await _worked_example(rows)
     closed = await asyncio.gather(*(service.close_due(engine, APRIL_END) for _ in range(4)))
     assert sorted(label for labels in closed for label in labels) == ["2017-03", "2017-04"]
@@ -203,7 +220,9 @@ async def test_two_closers_at_once_close_each_window_once(rows, engine):
     assert nets(await _result(engine, "2017-03")) == {"telecom": -960, "retail": 960, "house": 0}
 
 
-async def test_a_late_closer_closes_every_due_window_in_order_empty_ones_included(rows, engine):
+async def test_a_late_closer_closes_every_due_window_in_order_empty_ones_included(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await _worked_example(rows)
     told = []
     labels = await service.close_due(
@@ -214,7 +233,9 @@ async def test_a_late_closer_closes_every_due_window_in_order_empty_ones_include
     assert [window.is_open for window in await _windows(engine)] == [False, False, False, True]
 
 
-async def test_a_crash_between_the_phases_is_made_good_by_the_next_close(rows, engine):
+async def test_a_crash_between_the_phases_is_made_good_by_the_next_close(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await _worked_example(rows)
     calendar = Calendar(HOUSE.window_rule, ZoneInfo(HOUSE.time_zone), HOUSE.first_window_on)
     await settlement.close_open(engine, calendar, 1, MARCH_END)
@@ -225,7 +246,9 @@ async def test_a_crash_between_the_phases_is_made_good_by_the_next_close(rows, e
     assert nets(await _result(engine, "2017-03"))["retail"] == 960
 
 
-async def test_a_close_waits_for_postings_in_flight_and_counts_them(rows, engine):
+async def test_a_close_waits_for_postings_in_flight_and_counts_them(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(TELECOM, RETAIL)
     async with engine.begin() as posting:
         await posting.execute(
@@ -242,8 +265,8 @@ HANDOVERS = 20
 
 
 async def test_a_close_is_not_passed_by_by_postings_that_overlap_without_end(
-    rows, engine, monkeypatch
-):
+    rows: Rows, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # The closer steps aside after a second for its own reasons; here it has all the time it needs.
     monkeypatch.setattr(settlement, "_LOCK_TIMEOUT_MS", 600_000)
     await rows.start(TELECOM, RETAIL)
@@ -309,8 +332,8 @@ async def _waiting(engine: AsyncEngine, sessions: int) -> bool:
 
 
 async def test_a_posting_that_does_not_end_makes_the_close_busy_and_later_possible(
-    rows, engine, monkeypatch
-):
+    rows: Rows, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(settlement, "_LOCK_TIMEOUT_MS", 20)
     monkeypatch.setattr(settlement, "_PAUSE_S", 0.001)
     await rows.start(TELECOM, RETAIL)
@@ -325,7 +348,7 @@ async def test_a_posting_that_does_not_end_makes_the_close_busy_and_later_possib
     assert await service.close_due(engine, MARCH_END) == ["2017-03"]
 
 
-async def test_a_second_close_answers_the_first_result(rows, engine):
+async def test_a_second_close_answers_the_first_result(rows: Rows, engine: AsyncEngine) -> None:
     await _worked_example(rows)
     first = await service.close_window(engine, "2017-03", MARCH_END)
     before = await _counts(engine)
@@ -334,7 +357,9 @@ async def test_a_second_close_answers_the_first_result(rows, engine):
     assert await _counts(engine) == before
 
 
-async def test_a_window_is_closed_before_its_end_only_when_early_is_asked(rows, engine):
+async def test_a_window_is_closed_before_its_end_only_when_early_is_asked(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await _worked_example(rows)
     now = datetime(2017, 3, 20, 4, tzinfo=UTC)
     with pytest.raises(CoalitionError, match=r"ends at 2017-03-31T16:00:00.*early: true") as error:
@@ -359,7 +384,9 @@ async def test_a_window_is_closed_before_its_end_only_when_early_is_asked(rows, 
     assert [window.label for window in await _windows(engine)][2:] == ["2017-03-21..2017-03-31"]
 
 
-async def test_a_dry_run_with_early_instructs_what_the_early_close_then_instructs(rows, engine):
+async def test_a_dry_run_with_early_instructs_what_the_early_close_then_instructs(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     monthly = "FREQ=MONTHLY;BYMONTHDAY=25"
     await rows.start(
         terms("telecom", burn="0.010", payment_rule=monthly),
@@ -369,7 +396,7 @@ async def test_a_dry_run_with_early_instructs_what_the_early_close_then_instruct
     now = datetime(2017, 3, 20, 4, tzinfo=UTC)
     before = await _counts(engine)
 
-    def instructed(result):
+    def instructed(result: Result) -> dict[str, int]:
         return {p.party: p.instructed for p in result.positions if p.party == "telecom"}
 
     at_its_end = await service.close_window(engine, "2017-03", now, dry_run=True)
@@ -382,7 +409,9 @@ async def test_a_dry_run_with_early_instructs_what_the_early_close_then_instruct
     assert tried == closed
 
 
-async def test_a_dry_run_with_early_is_refused_where_the_early_close_would_be(rows, engine):
+async def test_a_dry_run_with_early_is_refused_where_the_early_close_would_be(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(TELECOM, RETAIL)
     before_it_opens = datetime(2017, 2, 1, tzinfo=UTC)
     for dry_run in (True, False):
@@ -392,7 +421,7 @@ async def test_a_dry_run_with_early_is_refused_where_the_early_close_would_be(ro
             )
 
 
-async def test_an_unknown_window_is_not_found(rows, engine):
+async def test_an_unknown_window_is_not_found(rows: Rows, engine: AsyncEngine) -> None:
     await rows.start(TELECOM)
     for dry_run in (False, True):
         with pytest.raises(CoalitionError) as error:
@@ -400,7 +429,7 @@ async def test_an_unknown_window_is_not_found(rows, engine):
         assert error.value.code is Code.NOT_FOUND
 
 
-async def test_a_dry_run_with_prices_to_try_writes_nothing(rows, engine):
+async def test_a_dry_run_with_prices_to_try_writes_nothing(rows: Rows, engine: AsyncEngine) -> None:
     await _worked_example(rows)
     before = await _counts(engine)
     now = datetime(2017, 3, 20, tzinfo=UTC)
@@ -418,14 +447,16 @@ async def test_a_dry_run_with_prices_to_try_writes_nothing(rows, engine):
     assert await service.close_window(engine, "2017-03", MARCH_END) == plain
 
 
-async def test_prices_without_dry_run_are_invalid(rows, engine):
+async def test_prices_without_dry_run_are_invalid(rows: Rows, engine: AsyncEngine) -> None:
     await rows.start(TELECOM)
     with pytest.raises(CoalitionError) as error:
         await service.close_window(engine, "2017-03", MARCH_END, prices={})
     assert error.value.code is Code.INVALID
 
 
-async def test_what_is_rebuilt_from_the_ledger_is_what_was_stored(rows, engine):
+async def test_what_is_rebuilt_from_the_ledger_is_what_was_stored(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(
         terms("telecom", burn="0.01", breakage="pool", minimum_payout=10**9),
         terms("retail", burn="0.008", issue="0.001", breakage="pool", pair_prices=(
@@ -462,7 +493,9 @@ async def test_what_is_rebuilt_from_the_ledger_is_what_was_stored(rows, engine):
         assert await service.differs(connection, "2017-03") == []
 
 
-async def test_an_instruction_that_was_moved_to_another_window_is_named(rows, engine):
+async def test_an_instruction_that_was_moved_to_another_window_is_named(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await _worked_example(rows)
     await service.close_due(engine, MARCH_END)
     await service.close_due(engine, APRIL_END)
@@ -501,13 +534,15 @@ async def test_an_instruction_that_was_moved_to_another_window_is_named(rows, en
         assert any("position follows from the ledger" in one for one in named)
 
 
-async def _named(connection):
+async def _named(connection: AsyncConnection) -> AsyncIterator[str]:
     for label in ("2017-03", "2017-04"):
         for one in await service.differs(connection, label):
             yield one
 
 
-async def test_breakage_given_to_another_party_in_the_stored_lines_is_named(rows, engine):
+async def test_breakage_given_to_another_party_in_the_stored_lines_is_named(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(terms("telecom", burn="0.01", breakage="pool"), RETAIL)
     lot = await rows.lot("telecom", 1_000)
     await rows.burn("telecom", {lot: 100}, kind="expiry")
@@ -528,7 +563,9 @@ async def test_breakage_given_to_another_party_in_the_stored_lines_is_named(rows
     assert any("obligation is stored, but the ledger does not give it" in one for one in named)
 
 
-async def test_a_price_recorded_after_the_close_is_not_in_the_rebuilt_window(rows, engine):
+async def test_a_price_recorded_after_the_close_is_not_in_the_rebuilt_window(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await _worked_example(rows)
     await service.close_due(engine, MARCH_END)
     await rows.price("telecom", "0.5", date(2017, 3, 1), MARCH_END + timedelta(seconds=1))
@@ -537,8 +574,8 @@ async def test_a_price_recorded_after_the_close_is_not_in_the_rebuilt_window(row
 
 
 async def test_a_price_that_a_close_knew_is_in_the_rebuilt_window_though_its_clock_ran_ahead(
-    rows, engine
-):
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await _worked_example(rows)
     await rows.price("telecom", "0.5", date(2017, 3, 1), MARCH_END + timedelta(hours=1))
     await service.close_due(engine, MARCH_END)
@@ -547,7 +584,9 @@ async def test_a_price_that_a_close_knew_is_in_the_rebuilt_window_though_its_clo
         assert await service.differs(connection, "2017-03") == []
 
 
-async def test_a_dealer_that_nets_to_nothing_leaves_the_rebuilt_window_as_it_was(rows, engine):
+async def test_a_dealer_that_nets_to_nothing_leaves_the_rebuilt_window_as_it_was(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(
         TELECOM,
         terms("zed", burn="0.01", settles_through="hub"),
@@ -569,7 +608,9 @@ async def test_a_dealer_that_nets_to_nothing_leaves_the_rebuilt_window_as_it_was
         assert await service.differs(connection, "2017-03") == []
 
 
-async def test_a_stored_line_that_the_ledger_does_not_give_is_named(rows, engine):
+async def test_a_stored_line_that_the_ledger_does_not_give_is_named(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await _worked_example(rows)
     await service.close_due(engine, MARCH_END)
     async with engine.begin() as connection:
@@ -588,7 +629,7 @@ async def test_a_stored_line_that_the_ledger_does_not_give_is_named(rows, engine
     assert "receivable=1200" in rebuilt
 
 
-async def test_ensuring_the_first_window_twice_makes_one(rows, engine):
+async def test_ensuring_the_first_window_twice_makes_one(rows: Rows, engine: AsyncEngine) -> None:
     await rows.start(TELECOM)
     async with engine.begin() as connection:
         await service.ensure_first_window(connection, HOUSE)

@@ -1,7 +1,9 @@
 """What points cost: who pays whom for which kind of movement, at which of the dated prices."""
 
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 
 from coalition.clearing.price import Party, Tally, in_force, price, price_table
 from coalition.terms.prices import Price
+from coalition.terms.terms import Breakage
 from settlement.money import amount_at_price
+from settlement.obligation import Obligation, PathLine
 
 DAY = date(2017, 3, 10)
 START = date(2017, 3, 1)
@@ -22,7 +26,14 @@ PARTIES = {
 }
 
 
-def _price(origin, burn="0", issue="0", redeem=None, redeemer=None, day=START):
+def _price(
+    origin: str,
+    burn: str = "0",
+    issue: str = "0",
+    redeem: str | None = None,
+    redeemer: str | None = None,
+    day: date = START,
+) -> Price:
     return Price(
         origin,
         redeemer,
@@ -33,16 +44,18 @@ def _price(origin, burn="0", issue="0", redeem=None, redeemer=None, day=START):
     )
 
 
-def _owed(obligations):
+def _owed(obligations: Iterable[Obligation]) -> list[tuple[str, str, int, str]]:
     return [(due.debtor, due.creditor, due.amount, due.currency) for due in obligations]
 
 
-def _priced(tallies, *prices, parties=PARTIES):
+def _priced(
+    tallies: Iterable[Tally], *prices: Price, parties: Mapping[str, Party] = PARTIES
+) -> tuple[tuple[PathLine, ...], tuple[Obligation, ...]]:
     lines = price(tallies, price_table(prices), parties)
     return tuple(lines.paths), tuple(lines.obligations)
 
 
-def test_worked_example_of_four_paths():
+def test_worked_example_of_four_paths() -> None:
     paths, obligations = _priced(
         [
             Tally("telecom", "retail", "redemption", DAY, 1_200),
@@ -66,7 +79,7 @@ def test_worked_example_of_four_paths():
 
 
 @pytest.mark.parametrize("kind", ["redemption", "cash_out", "donation"])
-def test_points_given_back_swap_debtor_and_creditor(kind):
+def test_points_given_back_swap_debtor_and_creditor(kind: str) -> None:
     paths, obligations = _priced(
         [Tally("telecom", "retail", kind, DAY, -200, "2017-02")], _price("telecom", burn="0.01")
     )
@@ -89,7 +102,9 @@ def test_points_given_back_swap_debtor_and_creditor(kind):
         ("0.02", "pool", [("house", "pool", 200, "CNY")]),
     ],
 )
-def test_breakage_belongs_to_whom_the_terms_say(issue, breakage, expected):
+def test_breakage_belongs_to_whom_the_terms_say(
+    issue: str, breakage: Breakage, expected: Any
+) -> None:
     parties = PARTIES | {"telecom": Party("CNY", breakage)}
     tally = Tally("telecom", "telecom", "expiry", DAY, 100)
     prices = _price("telecom", burn="0.01", issue=issue)
@@ -108,7 +123,9 @@ def test_breakage_belongs_to_whom_the_terms_say(issue, breakage, expected):
         ("redemption", []),
     ],
 )
-def test_the_issue_price_follows_points_into_and_out_of_circulation(kind, expected):
+def test_the_issue_price_follows_points_into_and_out_of_circulation(
+    kind: str, expected: Any
+) -> None:
     tally = Tally("telecom", "telecom", kind, DAY, 100)
     _, obligations = _priced([tally], _price("telecom", burn="0.05", issue="0.03"))
     assert _owed(obligations) == expected
@@ -139,12 +156,12 @@ def test_the_issue_price_follows_points_into_and_out_of_circulation(kind, expect
         ([_price("retail", redeem="0.009")], [("house", "retail", 90)]),
     ],
 )
-def test_a_pairs_own_price_comes_before_the_merchants(prices, expected):
+def test_a_pairs_own_price_comes_before_the_merchants(prices: list[Price], expected: Any) -> None:
     _, obligations = _priced([Tally("telecom", "retail", "redemption", DAY, 100)], *prices)
     assert [(due.debtor, due.creditor, due.amount) for due in obligations] == expected
 
 
-def test_a_redeemers_price_is_in_the_redeemers_currency_and_a_default_in_the_origins():
+def test_a_redeemers_price_is_in_the_redeemers_currency_and_a_default_in_the_origins() -> None:
     tally = Tally("telecom", "airline", "redemption", DAY, 1_000)
     _, agreed = _priced([tally], _price("telecom", burn="0.01"), _price("airline", redeem="0.001"))
     _, default = _priced([tally], _price("telecom", burn="0.01"))
@@ -152,7 +169,7 @@ def test_a_redeemers_price_is_in_the_redeemers_currency_and_a_default_in_the_ori
     assert _owed(default)[1] == ("house", "airline", 1_000, "CNY")
 
 
-def test_the_house_owes_itself_nothing():
+def test_the_house_owes_itself_nothing() -> None:
     tallies = [
         Tally("house", "retail", "redemption", DAY, 100),
         Tally("telecom", "house", "donation", DAY, 100),
@@ -166,7 +183,9 @@ def test_the_house_owes_itself_nothing():
     [(date(2017, 2, 28), None), (START, "0.01"), (date(2017, 3, 14), "0.01"),
      (date(2017, 3, 15), "0.03"), (date(2018, 1, 1), "0.03")],
 )  # fmt: skip
-def test_the_price_in_force_is_the_latest_that_has_begun_and_the_last_one_recorded(day, expected):
+def test_the_price_in_force_is_the_latest_that_has_begun_and_the_last_one_recorded(
+    day: date, expected: Any
+) -> None:
     change = date(2017, 3, 15)
     table = price_table(
         [
@@ -179,7 +198,7 @@ def test_the_price_in_force_is_the_latest_that_has_begun_and_the_last_one_record
     assert (found and found.burn_price) == (expected and Decimal(expected))
 
 
-def test_spans_of_days_with_one_price_are_one_line_and_rounded_once():
+def test_spans_of_days_with_one_price_are_one_line_and_rounded_once() -> None:
     tallies = [
         Tally("telecom", "retail", "redemption", date(2017, 3, day), 1) for day in range(1, 6)
     ]
@@ -189,13 +208,13 @@ def test_spans_of_days_with_one_price_are_one_line_and_rounded_once():
     assert [due.amount for due in obligations] == [2, 2]
 
 
-def test_a_correction_and_a_late_item_of_one_path_are_two_lines():
+def test_a_correction_and_a_late_item_of_one_path_are_two_lines() -> None:
     tallies = [Tally("telecom", "retail", "redemption", DAY, n, "2017-02") for n in (-200, 50)]
     paths, _ = _priced(tallies, _price("telecom", burn="0.01"))
     assert [(line.quantity, line.is_correction) for line in paths] == [(50, False), (-200, True)]
 
 
-def test_points_that_cancel_out_are_no_line():
+def test_points_that_cancel_out_are_no_line() -> None:
     tallies = [Tally("telecom", "retail", "redemption", DAY, points) for points in (5, -5)]
     assert _priced(tallies, _price("telecom", burn="1")) == ((), ())
 
@@ -222,12 +241,16 @@ PRICES = [
 
 
 @given(st.data(), TALLIES)
-def test_the_order_of_the_tallies_does_not_matter(data, tallies):
+def test_the_order_of_the_tallies_does_not_matter(
+    data: st.DataObject, tallies: list[Tally]
+) -> None:
     assert _priced(data.draw(st.permutations(tallies)), *PRICES) == _priced(tallies, *PRICES)
 
 
 @given(TALLIES)
-def test_points_are_kept_and_every_amount_is_points_times_price_rounded_once(tallies):
+def test_points_are_kept_and_every_amount_is_points_times_price_rounded_once(
+    tallies: list[Tally],
+) -> None:
     paths, obligations = _priced(tallies, *PRICES)
     assert sum(line.quantity for line in paths) == sum(tally.points for tally in tallies)
     for line in paths:
@@ -236,5 +259,7 @@ def test_points_are_kept_and_every_amount_is_points_times_price_rounded_once(tal
             line.quantity < 0 or line.kind == "clawback"
         )
     for due in obligations:
+        assert due.quantity is not None
+        assert due.unit_price is not None
         assert due.amount == amount_at_price(due.quantity, due.unit_price, due.currency) > 0
     assert [due.obligation_no for due in obligations] == list(range(1, len(obligations) + 1))

@@ -164,7 +164,9 @@ def _obligations(result: Result) -> Counter[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("seed", range(WORLDS))
-async def test_a_close_in_sql_comes_to_what_the_pure_rule_says(engine: AsyncEngine, seed: int):
+async def test_a_close_in_sql_comes_to_what_the_pure_rule_says(
+    engine: AsyncEngine, seed: int
+) -> None:
     chance = random.Random(seed)
     rows = Rows(engine)
     parties = await _found(rows, chance)
@@ -181,7 +183,7 @@ async def test_a_close_in_sql_comes_to_what_the_pure_rule_says(engine: AsyncEngi
         assert await service.differs(connection, "2017-05") == []
 
 
-async def test_the_random_windows_hold_everything_a_window_can_hold(engine: AsyncEngine):
+async def test_the_random_windows_hold_everything_a_window_can_hold(engine: AsyncEngine) -> None:
     """So that the comparison above keeps its meaning when its numbers are changed."""
     chance = random.Random(1)
     rows = Rows(engine)
@@ -207,7 +209,7 @@ async def test_the_random_windows_hold_everything_a_window_can_hold(engine: Asyn
     assert any("pool" in (line.debtor, line.creditor) for line in result.obligations)
 
 
-async def test_sql_rounds_as_money_does(engine: AsyncEngine):
+async def test_sql_rounds_as_money_does(engine: AsyncEngine) -> None:
     chance = random.Random(2)
     cases = [
         (sign * points, Decimal(price), currency)
@@ -239,7 +241,7 @@ async def test_sql_rounds_as_money_does(engine: AsyncEngine):
 
 async def test_an_origin_whose_points_came_to_nothing_has_a_position_all_the_same(
     engine: AsyncEngine,
-):
+) -> None:
     rows = Rows(engine)
     await rows.start(
         TELECOM,
@@ -259,7 +261,7 @@ async def test_an_origin_whose_points_came_to_nothing_has_a_position_all_the_sam
     assert march == pure
 
 
-async def test_a_price_of_nothing_and_no_price_yet_are_one_line(engine: AsyncEngine):
+async def test_a_price_of_nothing_and_no_price_yet_are_one_line(engine: AsyncEngine) -> None:
     rows = Rows(engine)
     await rows.start(TELECOM, RETAIL)
     lot = await rows.lot("telecom", 100, on=date(2017, 2, 1))

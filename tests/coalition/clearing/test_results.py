@@ -51,7 +51,7 @@ async def _name(engine: AsyncEngine, party: str) -> str:
         return (await read_statement(connection, "2017-03", party)).name
 
 
-async def test_no_price_and_no_burn_is_too_large_to_net(rows, engine):
+async def test_no_price_and_no_burn_is_too_large_to_net(rows: Rows, engine: AsyncEngine) -> None:
     await rows.start(DEAR, RETAIL)
     lot = await rows.lot("dear", POINTS)
     await rows.burn("retail", {lot: POINTS})
@@ -69,7 +69,9 @@ async def test_no_price_and_no_burn_is_too_large_to_net(rows, engine):
     assert await service.close_due(engine, APRIL_END) == ["2017-04"]
 
 
-async def test_no_number_of_points_on_one_path_is_too_large_to_net(rows, engine):
+async def test_no_number_of_points_on_one_path_is_too_large_to_net(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(TELECOM, RETAIL)
     for _ in range(2):
         lot = await rows.lot("telecom", BIGINT_MAX)
@@ -82,7 +84,9 @@ async def test_no_number_of_points_on_one_path_is_too_large_to_net(rows, engine)
     assert [due.quantity for due in march.obligations] == [points, points]
 
 
-async def test_a_dry_run_whose_amounts_cannot_be_stored_is_invalid(rows, engine, monkeypatch):
+async def test_a_dry_run_whose_amounts_cannot_be_stored_is_invalid(
+    rows: Rows, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await rows.start(TELECOM, RETAIL)
     lot = await rows.lot("telecom", POINTS)
     await rows.burn("retail", {lot: POINTS})
@@ -97,7 +101,9 @@ async def test_a_dry_run_whose_amounts_cannot_be_stored_is_invalid(rows, engine,
     assert error.value.code is Code.INVALID
 
 
-async def test_a_closed_statement_keeps_its_bytes_when_names_change(rows, engine):
+async def test_a_closed_statement_keeps_its_bytes_when_names_change(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     pooled = terms("telecom", burn="0.01", breakage="pool")
     await rows.start(pooled, RETAIL)
     lot = await rows.lot("telecom", 1_000)
@@ -115,7 +121,9 @@ async def test_a_closed_statement_keeps_its_bytes_when_names_change(rows, engine
     assert [await _name(engine, party) for party in ("telecom", "house")] == ["Telecom", "House"]
 
 
-async def test_a_party_that_came_later_or_did_nothing_goes_by_its_code(rows, engine):
+async def test_a_party_that_came_later_or_did_nothing_goes_by_its_code(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(TELECOM, RETAIL)
     await service.close_due(engine, MARCH_END)
     assert await _name(engine, "retail") == "retail"
@@ -125,7 +133,7 @@ async def test_a_party_that_came_later_or_did_nothing_goes_by_its_code(rows, eng
     assert error.value.code is Code.NOT_FOUND
 
 
-async def test_a_name_may_hold_any_character(rows, engine):
+async def test_a_name_may_hold_any_character(rows: Rows, engine: AsyncEngine) -> None:
     name = 'Tab\t, line\n, back\\N and "quote"'
     await rows.start(terms("telecom", burn="0.01", name=name), RETAIL)
     lot = await rows.lot("telecom", 10)
@@ -144,14 +152,16 @@ async def test_a_name_may_hold_any_character(rows, engine):
         "label = 'other'",
     ],
 )
-async def test_the_open_window_keeps_its_beginning_and_never_ends_later(rows, engine, change):
+async def test_the_open_window_keeps_its_beginning_and_never_ends_later(
+    rows: Rows, engine: AsyncEngine, change: str
+) -> None:
     await rows.start(TELECOM)
     with pytest.raises(DBAPIError, match="a window only moves on"):
         async with engine.begin() as connection:
             await connection.execute(text(f"update settlement_window set {change}"))
 
 
-async def test_the_open_window_may_end_earlier(rows, engine):
+async def test_the_open_window_may_end_earlier(rows: Rows, engine: AsyncEngine) -> None:
     await rows.start(TELECOM)
     async with engine.begin() as connection:
         moved = await connection.execute(
@@ -160,7 +170,9 @@ async def test_the_open_window_may_end_earlier(rows, engine):
         assert moved.rowcount == 1
 
 
-async def test_a_window_is_settled_only_after_it_was_netted(rows, engine):
+async def test_a_window_is_settled_only_after_it_was_netted(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(TELECOM)
     settle = text("update settlement_window set status = 'settled' where window_id = 1")
     calendar = Calendar(HOUSE.window_rule, ZoneInfo(HOUSE.time_zone), HOUSE.first_window_on)
@@ -173,7 +185,9 @@ async def test_a_window_is_settled_only_after_it_was_netted(rows, engine):
         await connection.execute(settle)
 
 
-async def test_a_result_is_written_only_for_a_window_that_is_being_netted(rows, engine):
+async def test_a_result_is_written_only_for_a_window_that_is_being_netted(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     await rows.start(TELECOM, RETAIL)
     line = text(
         "insert into path (window_id, origin_id, redeemer_id, kind, points, price, amount,"
@@ -193,7 +207,7 @@ async def test_a_result_is_written_only_for_a_window_that_is_being_netted(rows, 
 
 
 @pytest.mark.parametrize("table", ["path", "passed_net", "position"])
-async def test_a_result_is_never_changed(rows, engine, table):
+async def test_a_result_is_never_changed(rows: Rows, engine: AsyncEngine, table: str) -> None:
     await rows.start(TELECOM, RETAIL)
     for change in (f"update {table} set currency = 'EUR'", f"delete from {table}"):
         with pytest.raises(DBAPIError, match="history is appended to, never changed"):

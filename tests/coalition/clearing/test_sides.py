@@ -39,7 +39,7 @@ def _tills(result: Result) -> list[tuple[int, Decimal, int, str]]:
     return [(till.quantity, till.price, till.amount, till.currency) for till in result.tills]
 
 
-async def test_no_side_is_split_because_the_others_price_changes(engine: AsyncEngine):
+async def test_no_side_is_split_because_the_others_price_changes(engine: AsyncEngine) -> None:
     await _two_and_two(engine)
     march = await service.close_window(engine, "2017-03", MARCH_END)
     assert lines(march) == {("alfa", "char", "redemption", 4, 5, None)}
@@ -47,7 +47,9 @@ async def test_no_side_is_split_because_the_others_price_changes(engine: AsyncEn
     assert nets(march) == {"alfa": -5, "char": 6, "house": -1}
 
 
-async def test_a_redeemer_is_not_split_because_the_origins_price_changes(engine: AsyncEngine):
+async def test_a_redeemer_is_not_split_because_the_origins_price_changes(
+    engine: AsyncEngine,
+) -> None:
     rows = Rows(engine)
     origin = terms(
         "alfa",
@@ -66,7 +68,9 @@ async def test_a_redeemer_is_not_split_because_the_origins_price_changes(engine:
 
 
 @pytest.mark.parametrize("agreed", [(), (pair("alfa", "char", "0.01", "0.0125"),)])
-async def test_a_side_told_in_the_others_row_reads_as_a_line_of_its_own(engine, agreed):
+async def test_a_side_told_in_the_others_row_reads_as_a_line_of_its_own(
+    engine: AsyncEngine, agreed: tuple[Price, ...]
+) -> None:
     rows = Rows(engine)
     await rows.start(terms("alfa", burn="0.01", pair_prices=agreed), terms("char"))
     lot = await rows.lot("alfa", 10)
@@ -78,7 +82,7 @@ async def test_a_side_told_in_the_others_row_reads_as_a_line_of_its_own(engine, 
 
 async def test_a_redeemer_reads_its_own_price_and_currency_where_a_line_comes_to_nothing(
     engine: AsyncEngine,
-):
+) -> None:
     rows = Rows(engine)
     await rows.start(
         terms("alfa", burn="0.01", currency="EUR"),
@@ -102,7 +106,9 @@ async def test_a_redeemer_reads_its_own_price_and_currency_where_a_line_comes_to
     assert statement.matrix == (("alfa", "tokyo", 51, 0, 50, "JPY"),)
 
 
-async def test_the_house_reads_what_the_roundings_of_both_sides_left_with_it(engine: AsyncEngine):
+async def test_the_house_reads_what_the_roundings_of_both_sides_left_with_it(
+    engine: AsyncEngine,
+) -> None:
     rows = Rows(engine)
     gets = [
         Price("char", None, day, redeem_price=Decimal(price))
@@ -163,7 +169,7 @@ async def _as_before(connection: AsyncConnection, rows: Rows) -> None:
 
 async def test_a_window_closed_by_the_earlier_rule_keeps_its_lines_and_is_verified_by_that_rule(
     engine: AsyncEngine,
-):
+) -> None:
     rows = await _two_and_two(engine)
     lot = next(iter(rows.lots))
     await rows.burn("alfa", {lot: 3})
@@ -183,7 +189,7 @@ async def test_a_window_closed_by_the_earlier_rule_keeps_its_lines_and_is_verifi
     assert found == []
 
 
-async def test_the_rule_that_a_window_was_netted_by_never_changes(engine: AsyncEngine):
+async def test_the_rule_that_a_window_was_netted_by_never_changes(engine: AsyncEngine) -> None:
     await _two_and_two(engine)
     await service.close_window(engine, "2017-03", MARCH_END)
     async with engine.begin() as connection:

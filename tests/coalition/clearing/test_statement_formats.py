@@ -55,7 +55,9 @@ async def _documents(engine: AsyncEngine, label: str = "2017-03") -> list[bytes]
     return [write_document(statement, kind) for kind in FORMATS]
 
 
-async def test_a_window_keeps_the_format_of_its_netting_and_the_houses_clock(rows, engine):
+async def test_a_window_keeps_the_format_of_its_netting_and_the_houses_clock(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     march = await _window(engine)
     assert march.statement_format == 2
     assert [at.isoformat() for at in march.local_span] == [
@@ -63,7 +65,9 @@ async def test_a_window_keeps_the_format_of_its_netting_and_the_houses_clock(row
     ]  # fmt: skip
 
 
-async def test_a_statement_keeps_its_bytes_when_the_house_moves_to_another_zone(rows, engine):
+async def test_a_statement_keeps_its_bytes_when_the_house_moves_to_another_zone(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     before = await _documents(engine)
     async with engine.begin() as connection:
         moved = msgspec.structs.replace(HOUSE, time_zone="America/New_York")
@@ -71,7 +75,9 @@ async def test_a_statement_keeps_its_bytes_when_the_house_moves_to_another_zone(
     assert await _documents(engine) == before
 
 
-async def test_a_window_netted_before_formats_had_numbers_is_issued_in_format_1(rows, engine):
+async def test_a_window_netted_before_formats_had_numbers_is_issued_in_format_1(
+    rows: Rows, engine: AsyncEngine
+) -> None:
     async with engine.begin() as connection:
         driver = await database.raw(connection)
         await driver.execute(_BEFORE)
@@ -91,7 +97,9 @@ async def test_a_window_netted_before_formats_had_numbers_is_issued_in_format_1(
     "change",
     ["statement_format = 1, opens_offset_s = null, closes_offset_s = null", "opens_offset_s = 0"],
 )
-async def test_the_format_of_a_netted_window_never_changes(rows, engine, change):
+async def test_the_format_of_a_netted_window_never_changes(
+    rows: Rows, engine: AsyncEngine, change: str
+) -> None:
     with pytest.raises(DBAPIError, match="its statements keep their format"):
         async with engine.begin() as connection:
             await connection.execute(
@@ -102,7 +110,9 @@ async def test_the_format_of_a_netted_window_never_changes(rows, engine, change)
 @pytest.mark.parametrize(
     "format_", ["statement_format = null", "statement_format = 2", "statement_format = 0"]
 )
-async def test_no_window_is_netted_without_a_whole_format(rows, engine, format_):
+async def test_no_window_is_netted_without_a_whole_format(
+    rows: Rows, engine: AsyncEngine, format_: str
+) -> None:
     with pytest.raises(DBAPIError, match=r"settlement_window_(statement_format_)?check"):
         async with engine.begin() as connection:
             await connection.execute(

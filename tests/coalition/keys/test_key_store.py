@@ -139,7 +139,7 @@ async def test_the_house_may_have_the_scope_house(synced: AsyncEngine) -> None:
     key = await create(synced, "house", ["house", "statements"])
     stored = await find(synced, key.key_id)
     assert stored is not None
-    assert (stored.merchant_id, stored.scopes) == (0, {"house", "statements"})
+    assert (stored.merchant_id, stored.scopes) == (0, frozenset({"house", "statements"}))
 
 
 async def test_without_a_key_there_is_nothing_to_rotate_or_revoke(synced: AsyncEngine) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.world import World, done, merchant
 
@@ -21,11 +22,7 @@ def _terms() -> Iterator[Terms]:
     for code, validity in zip(
         CODES, (Validity(days=5), Validity(days=60), Validity()), strict=True
     ):
-        yield Terms(**{**_fields(merchant(code)), "validity": validity})
-
-
-def _fields(terms: Terms) -> dict[str, object]:
-    return {name: getattr(terms, name) for name in terms.__struct_fields__}
+        yield replace(merchant(code), validity=validity)
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
     before = await _scans(kept)
     for number in range(GROUPS):
         world.now = noon(FIRST_DAY) + timedelta(hours=number)
-        group = [
+        group: list[ask.Command] = [
             ask.Earn(ann.card, world.now, points=20, reference=f"e{number}"),
             ask.Earn(bob.card, world.now, points=20),
             ask.Burn(ann.card, 15, world.now, reference=f"b{number}"),
@@ -53,7 +53,7 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
         assert isinstance(earned, ask.EarnAnswer)
         assert isinstance(burned, ask.BurnAnswer)
         assert isinstance(held, ask.BurnAnswer)
-        later = [
+        later: list[ask.Command] = [
             ask.ReverseBurn(burned.member_id, burned.burn_no, 2),
             ask.ReverseEarn(earned.member_id, earned.earn_no, 1),
             ask.Capture(held.member_id, held.burn_no, 4),
@@ -69,10 +69,10 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
     assert await _scans(kept) == before
     await _hold_elsewhere(kept)
     read = await _index_entries_read(kept)
-    [held] = await world.ledger.post(
+    [outcome] = await world.ledger.post(
         [world.request(ask.Burn(bob.card, 1, world.now, hold_seconds=60), "one")], kept
     )
-    assert isinstance(held, ask.Done)
+    assert isinstance(outcome, ask.Done)
     assert await _index_entries_read(kept) - read < HOLDS_ELSEWHERE / 10
     await kept.close()
 

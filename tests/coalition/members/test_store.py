@@ -163,7 +163,7 @@ async def test_a_card_number_that_is_taken_is_drawn_again(
 ) -> None:
     first = await _enrol(house)
     draws = iter([(first.card // 10) % 10**14, 4_711])
-    monkeypatch.setattr(store.secrets, "randbelow", lambda _: next(draws))
+    monkeypatch.setattr("coalition.members.store.secrets.randbelow", lambda _: next(draws))
     second = await _enrol(house)
     assert second.card == make_card(4_711)
 

@@ -43,6 +43,7 @@ def test_the_last_moment_of_october_stays_in_october_in_the_routes_and_the_lane(
     right = read_right(body, EarnBody)
     assert right is not None
     for found in (decode(body, EarnBody), right[0]):
+        assert found.occurred_at is not None
         at = found.occurred_at.astimezone(ZoneInfo("Asia/Shanghai"))
         assert (at.date(), at.microsecond) == (date(2026, 10, 31), 999_999)
 
