@@ -35,6 +35,7 @@ serve: environment ## the HTTP interface, on the embedded database unless DATABA
 	@$(BIN)/coalition serve
 
 soak: environment ## the tests that take minutes
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-soak.lock
 	@$(PYTEST) -m soak
 
 .PHONY: bench bench-large

@@ -3,6 +3,7 @@
 import click
 
 from coalition.commands.batch import post_file
+from coalition.commands.importing import import_history
 from coalition.commands.keys import keys
 from coalition.commands.merchants import merchants
 from coalition.commands.serving import (
@@ -42,6 +43,7 @@ for command in (
     windows,
     statement,
     post_file,
+    import_history,
     verify_ledger,
 ):
     main.add_command(command)

@@ -13,6 +13,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import text
 
 from coalition.clearing.service import close_due
+from coalition.ledger.beginning import HAS_BEGUN
 from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
 from coalition.ledger.post import Ledger
 from coalition.terms.book import HOUSE_ID
@@ -30,8 +31,6 @@ select distinct member_id from burn
 where status = 'held' and hold_expires_at <= :now and member_id > :after
 order by member_id limit :limit
 """
-
-_HAS_BEGUN = "select exists (select from posting)"
 
 
 async def expire_due(
@@ -103,12 +102,20 @@ async def run_jobs(ledger: Ledger) -> None:
         scheduler.shutdown(wait=False)
 
 
-async def _close(ledger: Ledger) -> None:
+async def _has_begun(ledger: Ledger) -> bool:
+    """Whether anything was posted live.
+
+    Until then a coalition may still bring its history along, and time passes as its import says:
+    its windows stay open for that, and its points do not lapse by today's date. The first live
+    posting flips the windows that lie before it.
+    """
     async with ledger.engine.connect() as connection:
-        # A coalition that has not begun may still bring its history along, and needs its windows
-        # open for that. The first posting flips those that lie before it.
-        if not await connection.scalar(text(_HAS_BEGUN)):
-            return
+        return bool(await connection.scalar(text(HAS_BEGUN)))
+
+
+async def _close(ledger: Ledger) -> None:
+    if not await _has_begun(ledger):
+        return
     closed = await close_due(ledger.engine, datetime.now(UTC))
     if closed:
         # After a long standstill they are many, and they follow one another.
@@ -116,12 +123,16 @@ async def _close(ledger: Ledger) -> None:
 
 
 async def _expire(ledger: Ledger) -> None:
+    if not await _has_begun(ledger):
+        return
     points = await expire_due(ledger, datetime.now(UTC))
     if points:
         log.info("points_expired", points=points)
 
 
 async def _void(ledger: Ledger) -> None:
+    if not await _has_begun(ledger):
+        return
     points = await void_stale(ledger, datetime.now(UTC))
     if points:
         log.info("holds_voided", points=points)

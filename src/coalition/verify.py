@@ -252,6 +252,18 @@ RULES = (
         """,
     ),
     Rule(
+        "history was imported before the first live posting, by a clock of its own",
+        """
+        select format('posting %s of member %s is imported: recorded at %s, in window %s',
+                      posting_no, member_id, recorded_at, window_id)
+        from posting
+        where imported
+          and ((request_id is not null and recorded_at <> occurred_at)
+               or recorded_at > (select began_at from beginning)
+               or window_id > (select min(window_id) from posting where not imported))
+        """,
+    ),
+    Rule(
         "exactly one window is open, and windows follow each other without a gap",
         """
         select format('%s windows are open', count(*)) from settlement_window

@@ -47,6 +47,11 @@ class Case:
 
 CASES = (
     Case(
+        "history was imported before the first live posting, by a clock of its own",
+        ("update posting set imported = true where member_id = 1 and posting_no = 13",),
+        "posting 13 of member 1 is imported: recorded at 2017-02-10",
+    ),
+    Case(
         "a lot's points are what remains of it and what its legs took",
         (
             "update leg set points = points + 1 where posting_no = 8 and lot_no = 2",

@@ -43,8 +43,12 @@ class CardOut(msgspec.Struct, frozen=True):
     owed: tuple[OriginOut, ...]
 
 
-class HistoryOut(msgspec.Struct, frozen=True):
-    """A movement. points is signed: what it did to the available balance."""
+class HistoryOut(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A movement. points is signed: what it did to the available balance.
+
+    imported, which is there only where it is true: it came with the history that the coalition
+    brought along before it began.
+    """
 
     type: str
     id: str
@@ -52,6 +56,7 @@ class HistoryOut(msgspec.Struct, frozen=True):
     merchant: str
     points: int
     reference: str | None
+    imported: bool = False
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
@@ -175,6 +180,7 @@ def history_out(member_id: int, line: HistoryLine, book: Book) -> HistoryOut:
         merchant=book.codes[line.merchant_id],
         points=line.change,
         reference=line.reference,
+        imported=line.imported,
     )
 
 

@@ -49,8 +49,12 @@ def check_opening(file: BinaryIO, *, is_csv: bool) -> None:
         raise CoalitionError(Code.INVALID, detail)
 
 
-def read_header(reader: LineReader) -> Header:
-    """The names in a CSV file's first line. Raises invalid."""
+def read_header(
+    reader: LineReader,
+    columns: tuple[str, ...] = COLUMNS,
+    needed: tuple[str, ...] = _COLUMNS_NEEDED,
+) -> Header:
+    """The names in a CSV file's first line: of these columns, none but these. Raises invalid."""
     lines: list[Line] = []
     while not lines and not reader.at_end:
         lines = reader.take(1)
@@ -63,13 +67,13 @@ def read_header(reader: LineReader) -> Header:
         names = [name.strip() for name in split_cells(first, separator)]
     except ValueError as error:
         raise _wrong_header(str(error)) from None
-    for name in _COLUMNS_NEEDED:
+    for name in needed:
         if name not in names:
             between = "commas, semicolons or tabs stand between columns"
             raise _wrong_header(f"it has no column {name}; {between}")
     for name in names:
-        if name not in COLUMNS:
-            raise _wrong_header(f"{name[:50]!r} is no column; columns are {', '.join(COLUMNS)}")
+        if name not in columns:
+            raise _wrong_header(f"{name[:50]!r} is no column; columns are {', '.join(columns)}")
         if names.count(name) > 1:
             raise _wrong_header(f"the column {name} stands twice")
     return Header(tuple(names), separator)

@@ -1,8 +1,8 @@
-"""Replays a year's events through the ledger's one door, day by day, as the clocks would run.
+"""Replays a year's events day by day, by the way in for any coalition's history (importing/).
 
-Each local midnight the windows that are due close and points past their day lapse; then the day's
-events are posted in order. What the ledger answered is kept as far as later events need it. Where
-events come from is data.py; the database they go to is started by show.py.
+Each local midnight time passes: windows close, points lapse. Then the day's events are posted in
+order. What the ledger answered is kept as far as later events need it. Where events come from is
+data.py; the database they go to is started by show.py.
 """
 
 import asyncio
@@ -14,13 +14,11 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition.clearing.service import close_due
 from coalition.demo.events import Cancel, Event, Return, Reward, Sale, days, rounds
 from coalition.demo.people import Person
 from coalition.errors import Code
-from coalition.jobs import expire_due
+from coalition.importing.importer import Importer
 from coalition.ledger.commands import (
     Burn,
     BurnAnswer,
@@ -33,10 +31,8 @@ from coalition.ledger.commands import (
     ReverseBurn,
     ReverseEarn,
 )
-from coalition.ledger.post import Ledger
 
 LANES = 2
-POST_MAX = 2_000
 
 Asked = tuple[Event, Request | None]
 
@@ -70,8 +66,7 @@ class Tally:
 
 
 async def replay(
-    engine: AsyncEngine,
-    ledger: Ledger,
+    importer: Importer,
     events: Sequence[Event],
     people: Mapping[int, Person],
     *,
@@ -83,24 +78,24 @@ async def replay(
     advance is told each day, when it is done, its month and how many events it had. The last
     midnight is ends_at, so that the window which ends there closes too.
     """
-    tally, merchant_ids = Tally(), await _merchant_ids(engine)
+    tally, merchant_ids = Tally(), importer.ledger.book.ids
     told = Told({(e.basket, e.merchant) for e in events if isinstance(e, Return)})
     for midnight, day in days(events):
-        await _at_midnight(engine, ledger, told, midnight)
+        await _pass_to(importer, told, midnight)
         for together in rounds(day):
             asked = [
                 (event, _request(event, people[event.household], told, merchant_ids))
                 for event in together
             ]
-            for event, outcome in await _post_in_lanes(ledger, asked):
+            for event, outcome in await _post_in_lanes(importer, asked):
                 _note(event, outcome, told, tally)
         advance(f"{midnight:%B}", len(day))
-    await _at_midnight(engine, ledger, told, ends_at)
+    await _pass_to(importer, told, ends_at)
     return tally
 
 
 async def _post_in_lanes(
-    ledger: Ledger, asked: Sequence[Asked]
+    importer: Importer, asked: Sequence[Asked]
 ) -> list[tuple[Event, Outcome | None]]:
     """Post what belongs together in lanes, so that one is decided while the other is stored.
 
@@ -109,33 +104,22 @@ async def _post_in_lanes(
     lanes: list[list[Asked]] = [[] for _ in range(LANES)]
     for pair in asked:
         lanes[pair[0].household % LANES].append(pair)
-    noted = await asyncio.gather(*(_post(ledger, lane) for lane in lanes))
+    noted = await asyncio.gather(*(_post(importer, lane) for lane in lanes))
     return [pair for lane in noted for pair in lane]
 
 
-async def _post(ledger: Ledger, asked: Sequence[Asked]) -> list[tuple[Event, Outcome | None]]:
+async def _post(importer: Importer, asked: Sequence[Asked]) -> list[tuple[Event, Outcome | None]]:
     """Each event with its outcome, in order; None where there was nothing to ask."""
-    noted: list[tuple[Event, Outcome | None]] = []
-    for start in range(0, len(asked), POST_MAX):
-        part = asked[start : start + POST_MAX]
-        outcomes = iter(await ledger.post([request for _, request in part if request is not None]))
-        noted += [(event, next(outcomes) if request else None) for event, request in part]
-    return noted
+    requests = [request for _, request in asked if request is not None]
+    outcomes = iter(await importer.post(requests))
+    return [(event, next(outcomes) if request else None) for event, request in asked]
 
 
-async def _at_midnight(engine: AsyncEngine, ledger: Ledger, told: Told, midnight: datetime) -> None:
-    # Windows first: points that lapse with a day's end count in the window that begins then.
-    await close_due(engine, midnight)
-    if await expire_due(ledger, midnight):
-        async with engine.connect() as connection:
+async def _pass_to(importer: Importer, told: Told, moment: datetime) -> None:
+    if await importer.pass_to(moment):
+        async with importer.ledger.engine.connect() as connection:
             rows = await connection.execute(text("select member_id, available from account"))
             told.available = {row.member_id: row.available for row in rows}
-
-
-async def _merchant_ids(engine: AsyncEngine) -> dict[str, int]:
-    async with engine.connect() as connection:
-        rows = await connection.execute(text("select code, merchant_id from merchant"))
-        return {row.code: row.merchant_id for row in rows}
 
 
 def _request(

@@ -25,7 +25,7 @@ from coalition.demo.picture import matrix_svg
 from coalition.demo.replay import Tally, replay
 from coalition.demo.report import print_end, print_tally, print_verdict, print_windows, print_year
 from coalition.demo.statements import write_statements
-from coalition.ledger.post import Ledger
+from coalition.importing.importer import importing
 from coalition.postgres import server as embedded
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
@@ -95,13 +95,12 @@ async def _replay(engine: AsyncEngine, coalition: Coalition, made: Year, console
     async with engine.begin() as connection:
         await sync(connection, house, coalition.merchants, begins_at)
         await ensure_first_window(connection, house)
-        people = await enrol(connection, made.households, begins_at)
-    ledger = Ledger(engine)
-    await ledger.start()
-    with _step(console, "Replaying the year", len(made.events)) as advance:
-        return await replay(
-            engine, ledger, made.events, people, ends_at=YEAR_ENDS_AT, advance=advance
-        )
+    async with importing(engine) as importer:
+        people = await enrol(importer, made.households, begins_at)
+        with _step(console, "Replaying the year", len(made.events)) as advance:
+            return await replay(
+                importer, made.events, people, ends_at=YEAR_ENDS_AT, advance=advance
+            )
 
 
 @contextmanager

@@ -49,6 +49,7 @@ def write(
         body_hash=request.body_hash if is_keyed else None,
         reference=reference,
         lapsed=lapsed,
+        imported=state.is_import,
     )
     state.record_posting(member, posting)
     return posting

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.errors import Code
 from coalition.failures import in_full
+from coalition.ledger.beginning import BEGIN_AT, HAS_BEGUN, HOLD_OFF_IMPORTS
 from coalition.ledger.commands import Outcome, Refused, Request
 from coalition.ledger.connection import KeptConnection
 from coalition.ledger.decide import decide
@@ -24,7 +25,7 @@ from coalition.ledger.save import save
 from coalition.terms.book import Book
 from coalition.terms.store import load_book
 from settlement.service import WindowBusyError, flip_due
-from settlement.window import Calendar
+from settlement.window import Calendar, Window
 
 log = structlog.get_logger()
 
@@ -38,8 +39,6 @@ LOCK_TIMEOUT_MS_MIN = 100
 # Every statement of a posting looks rows up by their keys. A plan made while a table was small
 # would scan it, and would be kept while it grows.
 _BEGIN = "begin; set local lock_timeout = {lock_timeout_ms}; set local enable_seqscan = off"
-
-_HAS_BEGUN = "select exists (select from posting)"
 
 _AGAIN = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _REFUSED = (
@@ -58,11 +57,13 @@ _REFUSED = (
 class Ledger:
     """A database with the book in memory. One a process; several processes may share a database."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, imports: bool = False) -> None:
+        """imports: what is posted is history, brought along before the coalition begins."""
         self.engine = engine
+        self._imports = imports
         self._book: Book | None = None
         self._synced_at: datetime | None = None
-        # Whether anything was ever posted. Once it was, it stays so.
+        # Whether anything was ever posted live. Once it was, it stays so.
         self._has_begun = False
 
     @property
@@ -143,6 +144,8 @@ class Ledger:
                 except WindowBusyError as busy:
                     return [Refused(Code.BUSY, str(busy))] * len(requests)
                 continue
+            except _ImportingError as importing:
+                return [Refused(Code.BUSY, str(importing))] * len(requests)
             except _AGAIN:
                 if attempt == ATTEMPTS_MAX:
                     raise
@@ -188,20 +191,19 @@ class Ledger:
         open_known = book.windows and book.windows[-1].window_id
         if state.window.window_id != open_known or synced_at != self._synced_at:
             raise _BookChangedError(synced_at)
+        state.is_import = self._imports
         outcomes = [decide(request, state, book) for request in requests]
-        if state.new_postings and not self._has_begun:
-            now = max(request.now for request in requests)
-            if state.window.closes_at <= now and not await driver.fetchval(_HAS_BEGUN):
-                raise _NotBegunError(now)
+        if state.new_postings and not (self._has_begun or self._imports):
+            await _note_beginning(driver, state.window, max(request.now for request in requests))
         await save(driver, state)
         self._has_begun = self._has_begun or bool(state.new_postings)
         return outcomes
 
     async def _begin(self, now: datetime) -> None:
-        """Flip the windows before the first posting, empty, so that it falls into its own.
+        """Flip the windows before the first live posting, so that it falls into its own.
 
-        Nothing is closed before something is posted (jobs.py), so that a coalition may bring its
-        history along; the calendar may have moved on for years by then.
+        Nothing is closed by itself before something is posted live (jobs.py), so that a coalition
+        may bring its history along; the calendar may have moved on for years by then.
         """
         house, zone = self.book.house, self.book.house_zone
         calendar = Calendar(house.window_rule, zone, house.first_window_on)
@@ -218,11 +220,15 @@ class _BookChangedError(Exception):
 
 
 class _NotBegunError(Exception):
-    """The first posting of all comes when the calendar has moved on from the open window."""
+    """The first live posting of all comes when the calendar has moved on from the open window."""
 
     def __init__(self, now: datetime) -> None:
         super().__init__()
         self.now = now
+
+
+class _ImportingError(Exception):
+    """The first live posting of all comes while history is still on its way in."""
 
 
 class SchemaChangedError(Exception):
@@ -231,6 +237,19 @@ class SchemaChangedError(Exception):
 
 class ConnectionLostError(Exception):
     """The database went away in the middle of a group, and stayed away."""
+
+
+async def _note_beginning(driver: asyncpg.Connection, window: Window, now: datetime) -> None:
+    """Note the first live posting in its own transaction; where there was one, do nothing."""
+    if await driver.fetchval(HAS_BEGUN):
+        return
+    if not await driver.fetchval(HOLD_OFF_IMPORTS):
+        raise _ImportingError(
+            "The coalition's history is being imported; post again when coalition import is done."
+        )
+    if window.closes_at <= now:
+        raise _NotBegunError(now)
+    await driver.execute(BEGIN_AT, now)
 
 
 async def _roll_back(kept: KeptConnection, driver: asyncpg.Connection) -> None:

@@ -48,7 +48,7 @@ _CARD = """
     where c.card_number = $1
 """
 _HISTORY = text("""
-    select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference
+    select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference, imported
     from posting
     where member_id = :member_id and posting_no < :before_no
       and (cast(:merchant_id as int) is null or merchant_id = :merchant_id)
@@ -109,7 +109,10 @@ class CardView:
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """A posting. change is signed: what it did to the available balance."""
+    """A posting. change is signed: what it did to the available balance.
+
+    imported: it came with the history that the coalition brought along.
+    """
 
     posting_no: int
     kind: str
@@ -118,6 +121,7 @@ class HistoryLine:
     occurred_at: datetime
     target_no: int | None
     reference: str | None
+    imported: bool
 
 
 @dataclass(frozen=True, slots=True)

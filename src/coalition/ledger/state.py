@@ -150,6 +150,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     body_hash: int | None = None
     reference: str | None = None
     lapsed: int = 0
+    imported: bool = False
 
 
 @dataclass(slots=True)
@@ -244,6 +245,8 @@ class State:
     captured: list[BurnRow] = field(default_factory=list)
     changed_members: dict[int, Member] = field(default_factory=dict)
     changed_debts: dict[tuple[int, int], int] = field(default_factory=dict)
+    # Whether what is decided is history on its way in.
+    is_import: bool = False
 
     def name_of(self, request: Request, command: ReversalCalled) -> Called | None:
         """What a reversal names by its reference; None where no member is held by its card."""

@@ -25,7 +25,7 @@ from coalition.earning.purchase import Item
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.errors import Code
-from coalition.ledger.post import Ledger
+from coalition.importing.importer import importing
 from coalition.members.card import parse_card
 from coalition.terms.folder import read_folder
 from coalition.terms.prices import Price
@@ -72,13 +72,12 @@ async def replayed(engine: AsyncEngine, events: list[Event], fuel: Terms) -> Tal
     async with engine.begin() as connection:
         await sync(connection, HOUSE, [fuel, merchant("grocer")], BEGINS_AT)
         await ensure_first_window(connection, HOUSE)
-        people = await enrol(connection, [7, 8], BEGINS_AT)
-    ledger = Ledger(engine)
-    await ledger.start()
     ends_at = datetime(2017, 4, 1, 4, tzinfo=UTC)
-    return await replay(
-        engine, ledger, events, people, ends_at=ends_at, advance=lambda place, done: None
-    )
+    async with importing(engine) as importer:
+        people = await enrol(importer, [7, 8], BEGINS_AT)
+        return await replay(
+            importer, events, people, ends_at=ends_at, advance=lambda place, done: None
+        )
 
 
 async def balance(engine: AsyncEngine) -> int:
