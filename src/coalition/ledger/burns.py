@@ -8,6 +8,7 @@ from coalition.ledger.answer import burn_answer
 from coalition.ledger.checks import before_joining, short, suspended, window_about
 from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Request
 from coalition.ledger.legs import put_back, write_legs
+from coalition.ledger.limits import above_limits, count_spent
 from coalition.ledger.state import BurnRow, Member, Posting, State
 from coalition.ledger.take import Short, give_back, take_lots
 from coalition.terms.book import Book
@@ -30,7 +31,9 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     """
     merchant = book.merchants[request.merchant_id]
     terms = book.terms_today(merchant, request.now)
-    refusal = _limits(command, terms) or suspended(merchant)
+    refusal = above_limits(command.points, request, member.account, state, book) or suspended(
+        merchant
+    )
     if refusal is not None:
         return refusal
     taken = take_lots(member.lots_in_order(), command.points, command.take, request.merchant_id)
@@ -45,6 +48,7 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     account.available -= command.points
     if row.status == "held":
         account.held += command.points
+    count_spent(command.points, row.burn_no, request, account, state, book)
     member.tighten_expiry()
     posting = journal.write(
         "hold" if row.status == "held" else "burn",
@@ -88,16 +92,6 @@ def _hold_limit(command: Burn, terms: Terms) -> Refused | None:
     longest = terms.hold_seconds_max
     if command.hold_seconds is not None and command.hold_seconds > longest:
         return Refused(Code.INVALID, f"hold_seconds: {terms.code} may hold {longest} s at most.")
-    return None
-
-
-def _limits(command: Burn, terms: Terms) -> Refused | None:
-    most = terms.points_per_burn_max
-    if most is not None and command.points > most:
-        return Refused(
-            Code.LIMIT_REACHED,
-            f"{command.points} points in one burn; {terms.code} allows {most}.",
-        )
     return None
 
 

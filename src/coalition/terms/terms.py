@@ -45,6 +45,8 @@ class Terms(msgspec.Struct, frozen=True):
     payment_rule: str | None = None
     # The day that the file's name states; None: a file without one.
     filed_for: date | None = None
+    # Of what one member spends on one day at all merchants together.
+    points_per_member_per_day_max: int | None = None
 
 
 class HouseTerms(msgspec.Struct, frozen=True):
@@ -52,6 +54,7 @@ class HouseTerms(msgspec.Struct, frozen=True):
 
     A window ends at local midnight at the start of each day that window_rule (RFC 5545) names, in
     time_zone; the first one opens at the start of first_window_on. Points lapse by its date there.
+    points_per_member_per_day_max holds at whichever merchant, beside that one's own.
     """
 
     name: str
@@ -62,3 +65,4 @@ class HouseTerms(msgspec.Struct, frozen=True):
     code: str = "house"
     minimum_payout: int = 0
     payment_rule: str | None = None
+    points_per_member_per_day_max: int | None = None

@@ -217,6 +217,11 @@ async def test_the_migration_gives_each_party_the_terms_it_had_from_its_first_da
         ({"points_per_earn_max": 5}, {"points_per_earn_max": 6}, True),
         ({"points_per_burn_max": 5}, {"points_per_burn_max": None}, True),
         ({"points_per_burn_max": None}, {"points_per_burn_max": 5}, False),
+        (
+            {"points_per_member_per_day_max": 5},
+            {"points_per_member_per_day_max": 6},
+            True,
+        ),
         ({"hold_seconds_max": 60}, {"hold_seconds_max": 59}, False),
         ({"points_outright": False}, {"points_outright": True}, True),
         ({"points_outright": True}, {"points_outright": False}, False),
