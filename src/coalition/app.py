@@ -32,6 +32,7 @@ from coalition.database import create_engine
 from coalition.edge.access import Access
 from coalition.edge.admission import ApiRequest, admit
 from coalition.edge.meters import Meters
+from coalition.edge.pins import Pins
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError
@@ -70,6 +71,7 @@ def create_app(
         ledger=ledger,
         group_commit=group_commit,
         access=Access(engine, settings.pepper, settings.requests_per_second_max),
+        pins=Pins(engine, settings.pepper),
         meters=Meters(group_commit),
         batches=BatchService(ledger, settings.data_folder, clock),
         clock=clock,

@@ -2,7 +2,8 @@
 
 97 burns of 10 points took 970 in 1.3 seconds, each far below points_per_burn_max; a transfer passed
 that limit altogether, and any key that could burn could transfer; holds that were captured later
-and a file of rows did the same.
+and a file of rows did the same. Nothing asked for anything that only the member knows; and what
+asks for a PIN must hold against whoever splits, guesses, or sets a PIN of his own.
 """
 
 import asyncio
@@ -210,3 +211,79 @@ async def test_whoever_lowers_the_count_in_the_database_is_named(world: World, c
         await connection.execute(text(f"update account set {change} where spent_points > 0"))
     async with world.engine.connect() as connection:
         assert ["counted as spent" in breach.row for breach in await verify(connection)] == [True]
+
+
+# ---------------------------------------------------------------- the member's PIN
+
+PIN, GUESS = "7306", "9142"
+
+
+async def test_no_card_is_emptied_by_its_number_alone_where_terms_ask_for_the_pin(
+    world: World,
+) -> None:
+    await limited(world, pin_above_points=A_DAY_MAX)
+    card, mule = await victim(world), await world.till("telecom").enrol()
+    assert (await world.till("telecom").post(f"/v1/cards/{card}/pin", {"pin": PIN})).is_success
+    retail = world.till("retail")
+    # In small burns, in a file, by holds, as a gift.
+    assert (await burns(retail, card, 8)).count(201) == 8
+    rows = ({"op": "burn", "key": f"k{n}", "card": card, "points": 10} for n in range(5))
+    await done(retail, ndjson(*rows))
+    for path, body in (
+        ("burns", {"card": card, "points": 1}),
+        ("burns", {"card": card, "points": 1, "hold": True}),
+        ("transfers", {"from_card": card, "to_card": mule, "points": 1}),
+    ):
+        assert_problem(await retail.post(f"/v1/{path}", body), Code.PIN_REQUIRED)
+    assert await left(world, card) == CARD_POINTS - A_DAY_MAX
+    assert (
+        await retail.post("/v1/burns", {"card": card, "points": 500, "pin": PIN})
+    ).status_code == 201
+
+
+async def test_whoever_guesses_at_many_tills_at_once_has_five_guesses(world: World) -> None:
+    card = await victim(world)
+    await world.till("telecom").post(f"/v1/cards/{card}/pin", {"pin": PIN})
+    guess = {"card": card, "points": 1, "pin": GUESS}
+    answers = await asyncio.gather(
+        *(world.till("retail").post("/v1/burns", guess) for _ in range(25))
+    )
+    details = [assert_problem(answer, Code.PIN_REQUIRED)["detail"] for answer in answers]
+    assert details.count("The PIN is wrong.") == 5
+    # Not even the right one is told from the others now.
+    problem = assert_problem(
+        await world.till("retail").post("/v1/burns", guess | {"pin": PIN}), Code.PIN_REQUIRED
+    )
+    assert problem["detail"] in details
+
+
+async def test_old_pin_is_no_second_way_to_guess(world: World) -> None:
+    card = await victim(world)
+    telecom = world.till("telecom")
+    await telecom.post(f"/v1/cards/{card}/pin", {"pin": PIN})
+    for _ in range(5):
+        await telecom.post(f"/v1/cards/{card}/pin", {"pin": "8153", "old_pin": GUESS})
+    for body in ({"pin": "8153", "old_pin": PIN}, {"pin": PIN}):
+        assert_problem(await telecom.post(f"/v1/cards/{card}/pin", body), Code.PIN_REQUIRED)
+
+
+async def test_an_earn_of_one_point_makes_nobody_the_one_who_sets_the_pin(world: World) -> None:
+    await limited(world, pin_above_points=0)
+    card = await victim(world)
+    thief = world.till("retail")
+    await thief.earn(card, 1)
+    assert_problem(await thief.post(f"/v1/cards/{card}/pin", {"pin": PIN}), Code.PIN_REQUIRED)
+    answer = await thief.post("/v1/burns", {"card": card, "points": CARD_POINTS, "pin": PIN})
+    assert_problem(answer, Code.PIN_REQUIRED)
+    assert await left(world, card) == CARD_POINTS + 1
+
+
+async def test_a_dead_card_tells_nothing_of_a_pin_and_counts_no_guess(world: World) -> None:
+    card = await victim(world)
+    telecom = world.till("telecom")
+    await telecom.post(f"/v1/cards/{card}/pin", {"pin": PIN})
+    new = (await telecom.post(f"/v1/cards/{card}/replace")).json()["card"]
+    for pin in (GUESS, PIN) * 3:
+        answer = await telecom.post("/v1/burns", {"card": card, "points": 1, "pin": pin})
+        assert_problem(answer, Code.CARD_NOT_ACTIVE)
+    await telecom.burn(new, 1, pin=PIN)

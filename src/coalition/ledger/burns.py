@@ -31,9 +31,8 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     """
     merchant = book.merchants[request.merchant_id]
     terms = book.terms_today(merchant, request.now)
-    refusal = above_limits(command.points, request, member.account, state, book) or suspended(
-        merchant
-    )
+    most = above_limits(command.points, terms, request, member.account, state, book)
+    refusal = most or suspended(merchant)
     if refusal is not None:
         return refusal
     taken = take_lots(member.lots_in_order(), command.points, command.take, request.merchant_id)

@@ -20,12 +20,13 @@ def transfer(
     The limits of a burn are those of a gift: who may not take points out at once may not give them
     away at once either.
     """
-    refusal = above_limits(command.points, request, giver.account, state, book)
+    merchant = book.merchants.get(request.merchant_id)
+    terms = None if merchant is None else book.terms_today(merchant, request.now)
+    refusal = above_limits(command.points, terms, request, giver.account, state, book)
     if refusal is not None:
         return refusal
     if taker.account.available + taker.account.held + command.points > BALANCE_MAX:
         return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")
-    merchant = book.merchants.get(request.merchant_id)
     if merchant is not None and (refusal := suspended(merchant)) is not None:
         return refusal
     taken = take_lots(giver.lots_in_order(), command.points, command.take, request.merchant_id)

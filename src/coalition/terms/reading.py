@@ -41,7 +41,7 @@ _TERMS_KEYS = (
     *("earning", "validity", "burning", "prices", "pair_prices", "settlement", "calendar"),
 )
 # What the house may say of all merchants, and a merchant of itself.
-_BURNING_KEYS = ("points_per_member_per_day_max",)
+_BURNING_KEYS = ("points_per_member_per_day_max", "pin_above_points")
 _HOLD_SECONDS_DEFAULT = 604_800
 _HOLD_SECONDS_MAX = 366 * 86_400
 
@@ -86,6 +86,7 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         payment_rule=_rule(calendar, "payments"),
         filed_for=filed_for,
         points_per_member_per_day_max=_points_a_day(burning),
+        pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
     )
 
 
@@ -109,6 +110,7 @@ def read_house(document: Section) -> HouseTerms:
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
         payment_rule=_rule(calendar, "payments"),
         points_per_member_per_day_max=_points_a_day(burning),
+        pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
     )
 
 

@@ -163,6 +163,7 @@ SCOPES = {
         "POST /v1/cards/1/replace",
         "POST /v1/cards/1/block",
         "POST /v1/cards/1/unblock",
+        "POST /v1/cards/1/pin",
     ],
     "statements": [
         "GET /v1/windows",

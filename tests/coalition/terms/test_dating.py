@@ -222,6 +222,9 @@ async def test_the_migration_gives_each_party_the_terms_it_had_from_its_first_da
             {"points_per_member_per_day_max": 6},
             True,
         ),
+        # What is asked of members is theirs to know before.
+        ({"pin_above_points": 5}, {"pin_above_points": 4}, False),
+        ({"pin_above_points": 5}, {"pin_above_points": 6}, False),
         ({"hold_seconds_max": 60}, {"hold_seconds_max": 59}, False),
         ({"points_outright": False}, {"points_outright": True}, True),
         ({"points_outright": True}, {"points_outright": False}, False),

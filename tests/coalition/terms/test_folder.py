@@ -112,7 +112,7 @@ def test_a_file_says_what_its_terms_say(tmp_path: Path) -> None:
 
 
 def test_a_merchant_and_the_house_limit_what_is_spent_on_one_day(tmp_path: Path) -> None:
-    limit = "points_per_member_per_day_max = 700\n"
+    limit = "points_per_member_per_day_max = 700\npin_above_points = 0\n"
     write(
         tmp_path,
         house=HOUSE + "[burning]\n" + limit,
@@ -121,6 +121,7 @@ def test_a_merchant_and_the_house_limit_what_is_spent_on_one_day(tmp_path: Path)
     house, (retail, telecom) = read_folder(tmp_path)
     found = [one.points_per_member_per_day_max for one in (house, telecom, retail)]
     assert found == [700, 700, None]
+    assert [one.pin_above_points for one in (house, telecom, retail)] == [0, 0, None]
     write(tmp_path, house=HOUSE + "[burning]\npoints_per_burn_max = 5\n")
     (mistake,) = mistakes_in(tmp_path)
     assert "points_per_burn_max: unknown key" in mistake

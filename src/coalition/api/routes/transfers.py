@@ -29,6 +29,7 @@ _GIFT = Example(
     responses=moves(
         Code.UNKNOWN_CARD,
         Code.CARD_NOT_ACTIVE,
+        Code.PIN_REQUIRED,
         Code.LIMIT_REACHED,
         Code.MERCHANT_SUSPENDED,
         Code.INSUFFICIENT_POINTS,

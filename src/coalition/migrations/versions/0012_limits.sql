@@ -1,6 +1,6 @@
 -- Whoever knows a card's number and has a merchant's key could empty the card: in small burns, or by a
--- transfer. Now an account counts what is spent of it on one day, and transfers need a scope of
--- their own.
+-- transfer. Now an account counts what is spent of it on one day, transfers need a scope of their
+-- own, and members have PINs.
 
 -- What burns, holds and transfers took of the member's points on spent_on, by the house's date; nothing
 -- is subtracted from it when points come back. It counts the postings numbered above spent_after_no,
@@ -18,3 +18,13 @@ update api_key set scopes = scopes || array['transfer'] where 'burn' = any(scope
 alter table api_key add constraint api_key_scopes_check check (
     scopes <@ array['earn', 'burn', 'transfer', 'members', 'statements', 'house']
     and cardinality(scopes) > 0);
+
+-- A member's PIN: its argon2id hash, how often it was wrong in a row, and until when no attempt is
+-- compared. A table of its own, since burns without a PIN and terms that ask for none never look here.
+create table pin (
+    member_id    bigint primary key references member,
+    hash         text not null check (hash like '$argon2id$%'),
+    wrong        int not null default 0 check (wrong >= 0),
+    locked_until timestamptz,
+    set_at       timestamptz not null
+);
