@@ -176,6 +176,8 @@ async def disk_slow(place: Place) -> Seen:
 
 FAULTS = {
     "kill -9 of PostgreSQL": Fault("killed and started again under 16 tills", postgres_killed),
-    "disk full": Fault("nothing could grow until 20 tills were told", disk_full),
-    "a slow disk": Fault("a third of a second more for every flush", disk_slow),
+    "disk full": Fault(
+        "nothing could grow until 20 tills were told", disk_full, on_linux_only=True
+    ),
+    "a slow disk": Fault("a third of a second more for every flush", disk_slow, on_linux_only=True),
 }

@@ -55,11 +55,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """says: what is done, as the table tells it. names_a_breach: verify has to find something."""
+    """says: what is done, as the table tells it. names_a_breach: verify has to find something.
+
+    on_linux_only: it stands between PostgreSQL and the C library, as only Linux lets it.
+    """
 
     says: str
     do: Callable[[Place], Awaitable[Seen]]
     names_a_breach: bool = False
+    on_linux_only: bool = False
 
 
 @asynccontextmanager

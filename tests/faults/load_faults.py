@@ -58,8 +58,8 @@ async def queue_full(place: Place) -> Seen:
         application(place.database_url, key, place.folder, queue_max=2) as client,
     ):
         tills = Tills([client], MEMBERS)
-        await tills.work(4 * TILLS, 5)
-        seen = await tally(engine, tills, Seen(4 * TILLS * 5))
+        await tills.work(4 * TILLS, 2)
+        seen = await tally(engine, tills, Seen(4 * TILLS * 2))
         if not seen.saw["503"]:
             seen.wrong.append("the queue was never full")
         return seen
