@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath, JSONBody
 
 from coalition.api import views
@@ -23,6 +24,10 @@ from coalition.wire.movements import read_card
 
 _SCOPES = {"scopes": ("members",)}
 _NEWEST = 2**31 - 1
+_PINS = [
+    Example(summary="The first", value={"pin": "730619"}),
+    Example(summary="Another", value={"pin": "264850", "old_pin": "730619"}),
+]
 
 
 class EnrolOut(msgspec.Struct, frozen=True):
@@ -201,7 +206,9 @@ async def unblock_card(
     "in a row it is locked, for a minute at first and up to a day.",
     responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.PIN_REQUIRED),
 )
-async def set_pin(request: ApiRequest, card: FromPath[str], data: JSONBody[PinBody]) -> PinOut:
+async def set_pin(
+    request: ApiRequest, card: FromPath[str], data: Annotated[PinBody, Body(examples=_PINS)]
+) -> PinOut:
     services, caller = request.services, request.caller
     number = read_card(card)
     try:
