@@ -16,6 +16,11 @@ alter table card
     add check (blocked_by is null or status <> 'active'),
     add check ((request_id is null) = (body_hash is null));
 create unique index card_of_request on card (request_id) where request_id is not null;
+create trigger card_issue_is_history before update of issued_by, request_id, body_hash on card
+    for each statement execute function refuse_change();
+create trigger card_replaced_is_dead before update of status on card
+    for each row when (old.status = 'replaced' and new.status <> 'replaced')
+    execute function refuse_change();
 
 -- How often a key asked for a card that there is none of, in one go: a row from the first such card
 -- until an hour's worth of them is worn off. level_until says how many that are (keys/guessing.py);
@@ -30,3 +35,5 @@ create table unknown_cards (
     primary key (key_id, since)
 );
 create index unknown_cards_level on unknown_cards (level_until);
+create trigger unknown_cards_told_stay before delete on unknown_cards
+    for each row when (old.told_at is not null) execute function refuse_change();
