@@ -36,6 +36,7 @@ from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpe
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError
 from coalition.failures import in_a_line
+from coalition.keys.guessing import Guessing
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.parent import leave_with_parent
@@ -65,14 +66,16 @@ def create_app(
     """
     ledger = Ledger(engine)
     group_commit = GroupCommit(ledger, queue_max=settings.queue_max, wait_s_max=settings.wait_s_max)
+    meters = Meters(group_commit)
     services = Services(
         engine=engine,
         ledger=ledger,
         group_commit=group_commit,
         access=Access(engine, settings.pepper, settings.requests_per_second_max),
-        meters=Meters(group_commit),
+        meters=meters,
         batches=BatchService(ledger, settings.data_folder, clock),
         clock=clock,
+        guessing=Guessing(engine, clock, meters.count_unknown_cards),
     )
     app = Litestar(
         route_handlers=[_version_1(), *operations.ROUTES],
@@ -134,6 +137,7 @@ async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[No
     try:
         await services.ledger.start()
         await services.group_commit.start()
+        await services.guessing.start()
         await services.batches.start()
         refreshing = asyncio.create_task(_keep_book_fresh(services.ledger))
         log.info("api started", merchants=len(services.book.merchants))
@@ -146,6 +150,7 @@ async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[No
             await services.batches.stop()
             # What is queued is posted before the process leaves.
             await services.group_commit.stop()
+            await services.guessing.stop()
             log.info("api stopped")
     finally:
         if owns_engine:

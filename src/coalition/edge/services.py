@@ -1,4 +1,4 @@
-"""What the handlers work with: the database, the ledger, keys, meters, batches and the clock."""
+"""What the handlers work with: the database, ledger, keys, meters, batches, clock, guessers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.batches.service import BatchService
 from coalition.edge.access import Access
 from coalition.edge.meters import Meters
+from coalition.keys.guessing import Guessing
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.logs import Sparing
@@ -26,6 +27,7 @@ class Services:
     meters: Meters
     batches: BatchService
     clock: Callable[[], datetime]
+    guessing: Guessing
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.errors import Code
 from coalition.ledger.commands import Refused
+from coalition.members.numbers import draw_member_id
 from coalition.members.store import Enrolled, Enrolment
 
 _CARDS = text("""
@@ -23,10 +24,7 @@ _REFS = text("""
     from unnest(cast(:by as int[]), cast(:refs as text[])) as t (enrolled_by, external_ref)
     join member m using (enrolled_by, external_ref)
 """)
-# Numbers in the order of the rows, so that the same file makes the same members.
-_NUMBERS = text("""
-    select nextval(pg_get_serial_sequence('member', 'member_id')) from generate_series(1, :count)
-""")
+_TAKEN = text("select member_id from member where member_id = any(:members)")
 _INSERT = text("""
     with newcomer as (
         select * from unnest(
@@ -73,10 +71,10 @@ async def enrol_all(
     card or a reference that is another member's is refused as invalid.
     """
     cards, refs = await _cards(connection, newcomers), await _refs(connection, newcomers)
-    numbers = await connection.scalars(_NUMBERS, {"count": len(newcomers)})
+    numbers = await _numbers(connection, len(newcomers))
     made: list[tuple[int, Newcomer]] = []
     told: list[Enrolled | Refused] = []
-    for newcomer, number in zip(newcomers, numbers.all(), strict=True):
+    for newcomer, number in zip(newcomers, numbers, strict=True):
         if newcomer.card in cards:
             told.append(_again(newcomer, *cards[newcomer.card]))
             continue
@@ -90,6 +88,16 @@ async def enrol_all(
         told.append(Enrolled(number, newcomer.card))
     await _insert(connection, made)
     return told
+
+
+async def _numbers(connection: AsyncConnection, count: int) -> list[int]:
+    """Numbers that are nobody's yet, and no two alike."""
+    free: set[int] = set()
+    while len(free) < count:
+        drawn = {draw_member_id() for _ in range(count - len(free))}
+        taken = await connection.scalars(_TAKEN, {"members": list(drawn)})
+        free |= drawn - set(taken)
+    return list(free)
 
 
 def _again(newcomer: Newcomer, member_id: int, by: int, ref: str | None) -> Enrolled | Refused:

@@ -112,6 +112,10 @@ def capture(
         return Refused(
             Code.INVALID, f"points: {points} is more than the {row.points} points that are held."
         )
+    # By the house, for a merchant that was suspended after it handed the goods out, it is captured.
+    merchant = book.merchants.get(request.merchant_id)
+    if merchant is not None and (refusal := suspended(merchant)) is not None:
+        return refusal
     number = member.next_no()
     returned = row.points - points
     paid = 0

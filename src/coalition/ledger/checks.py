@@ -7,6 +7,7 @@ from coalition.ledger.commands import Refused
 from coalition.ledger.state import State
 from coalition.ledger.take import Short
 from coalition.terms.book import Book, Merchant
+from coalition.terms.terms import suspended_words
 
 
 def before_joining(at: datetime, merchant: Merchant, book: Book) -> Refused | None:
@@ -31,12 +32,9 @@ def before_movement(at: datetime | None, moved_at: datetime | None, what: str) -
 
 
 def suspended(merchant: Merchant) -> Refused | None:
-    """A refusal where the merchant may not earn or burn for now."""
+    """A refusal where the merchant may not earn, burn or capture for now."""
     if merchant.terms.suspended:
-        return Refused(
-            Code.MERCHANT_SUSPENDED,
-            f"{merchant.terms.code} is suspended: it may reverse, capture and void, nothing else.",
-        )
+        return Refused(Code.MERCHANT_SUSPENDED, suspended_words(merchant.terms.code))
     return None
 
 

@@ -1,10 +1,5 @@
-"""Members and cards in the database: enrol, replace, block, unblock.
+"""Members in the database: enrol one, find whose card it is. What becomes of cards is cards.py."""
 
-Whoever changes a card takes the account's row lock first, so that it is before or after every
-movement of that member's points and never in between. What a number looks like is card.py.
-"""
-
-import secrets
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -13,24 +8,21 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.errors import CoalitionError, Code
-from coalition.members.card import make_card
+from coalition.members import cards
+from coalition.members.numbers import draw_member_id
 
-# A clash is one in 10^14 / cards issued; ten in a row is a broken random source.
+# A clash of two numbers is a theory; ten in a row are a broken random source.
 _DRAWS_MAX = 10
 
 _MEMBER = text("""
-    insert into member (enrolled_by, external_ref, phone, birthday, locale, enrolled_at, request_id,
-                        body_hash)
-    values (:enrolled_by, :external_ref, :phone, :birthday, :locale, :enrolled_at, :request_id,
-            :body_hash)
+    insert into member (member_id, enrolled_by, external_ref, phone, birthday, locale, enrolled_at,
+                        request_id, body_hash)
+    values (:member_id, :enrolled_by, :external_ref, :phone, :birthday, :locale, :enrolled_at,
+            :request_id, :body_hash)
     on conflict do nothing
     returning member_id
 """)
 _ACCOUNT = text("insert into account (member_id) values (:member_id)")
-_CARD = text("""
-    insert into card (card_number, member_id, issued_at) values (:card, :member_id, :issued_at)
-    on conflict (card_number) do nothing
-""")
 _ENROLLED = text("""
     select m.member_id, m.body_hash, c.card_number
     from member m join card c using (member_id)
@@ -43,12 +35,7 @@ _OF_REF = text("""
     where m.enrolled_by = :enrolled_by and m.external_ref = :external_ref and not m.repeats_ref
       and c.status <> 'replaced'
 """)
-_LOCK = text("""
-    select from account
-    where member_id = (select member_id from card where card_number = :card) for update
-""")
-_FIND = text("select member_id, status::text from card where card_number = :card")
-_STATUS = text("update card set status = cast(:status as card_status) where card_number = :card")
+_FIND = text("select member_id from card where card_number = :card")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,26 +73,28 @@ async def enrol(
     in use; nothing of it is changed.
     Raises CoalitionError, idempotency_key_reused, where that was asked with another body.
     """
-    member_id: int | None = await connection.scalar(
-        _MEMBER,
-        {
-            "enrolled_by": enrolled_by,
-            "external_ref": enrolment.external_ref,
-            "phone": enrolment.phone,
-            "birthday": enrolment.birthday,
-            "locale": enrolment.locale,
-            "enrolled_at": now,
-            "request_id": request_id,
-            "body_hash": body_hash,
-        },
-    )
-    if member_id is None:
+    values = {
+        "enrolled_by": enrolled_by,
+        "external_ref": enrolment.external_ref,
+        "phone": enrolment.phone,
+        "birthday": enrolment.birthday,
+        "locale": enrolment.locale,
+        "enrolled_at": now,
+        "request_id": request_id,
+        "body_hash": body_hash,
+    }
+    for _ in range(_DRAWS_MAX):
+        member_id = draw_member_id()
+        if await connection.scalar(_MEMBER, {"member_id": member_id, **values}) is not None:
+            await connection.execute(_ACCOUNT, {"member_id": member_id})
+            return Enrolled(member_id, await cards.issue(connection, member_id, enrolled_by, now))
         # Whoever enrolled the same at the same moment has committed by now.
-        return await _enrolled_before(
+        before = await _enrolled_before(
             connection, enrolment.external_ref, enrolled_by, request_id, body_hash
         )
-    await connection.execute(_ACCOUNT, {"member_id": member_id})
-    return Enrolled(member_id, await _issue(connection, member_id, now))
+        if before is not None:
+            return before
+    raise AssertionError("no free member_id in ten draws")
 
 
 async def _enrolled_before(
@@ -114,11 +103,14 @@ async def _enrolled_before(
     enrolled_by: int,
     request_id: UUID | None,
     body_hash: int | None,
-) -> Enrolled:
+) -> Enrolled | None:
+    """The member of an earlier request, or of an earlier reference; None: the number was taken."""
     first = (await connection.execute(_ENROLLED, {"request_id": request_id})).one_or_none()
     if first is None:
         named = {"enrolled_by": enrolled_by, "external_ref": external_ref}
-        known = (await connection.execute(_OF_REF, named)).one()
+        known = (await connection.execute(_OF_REF, named)).one_or_none()
+        if known is None:
+            return None
         return Enrolled(known.member_id, known.card_number, is_new=False)
     if first.body_hash != body_hash:
         raise CoalitionError(
@@ -128,52 +120,7 @@ async def _enrolled_before(
     return Enrolled(first.member_id, first.card_number, replayed=True)
 
 
-async def _issue(connection: AsyncConnection, member_id: int, now: datetime) -> int:
-    for _ in range(_DRAWS_MAX):
-        card = make_card(secrets.randbelow(10**14))
-        values = {"card": card, "member_id": member_id, "issued_at": now}
-        if (await connection.execute(_CARD, values)).rowcount:
-            return card
-    raise AssertionError("no free card number in ten draws")
-
-
 async def find_member(connection: AsyncConnection, card: int) -> int | None:
     """Whose card this is or was; None where no card has that number."""
-    found = (await connection.execute(_FIND, {"card": card})).one_or_none()
-    return None if found is None else found.member_id
-
-
-async def replace(connection: AsyncConnection, card: int, now: datetime) -> int:
-    """A new number for a lost or broken card; the old one is dead, the points stay.
-
-    A blocked card may be replaced: that is how a lost one is. Raises unknown_card, card_not_active.
-    """
-    member_id = await _lock(connection, card)
-    await connection.execute(_STATUS, {"card": card, "status": "replaced"})
-    return await _issue(connection, member_id, now)
-
-
-async def set_blocked(connection: AsyncConnection, card: int, *, blocked: bool) -> str:
-    """Block or unblock a card, and answer its status. Doing it twice is doing it once.
-
-    Raises unknown_card, and card_not_active for a card that was replaced.
-    """
-    await _lock(connection, card)
-    status = "blocked" if blocked else "active"
-    await connection.execute(_STATUS, {"card": card, "status": status})
-    return status
-
-
-async def _lock(connection: AsyncConnection, card: int) -> int:
-    """Lock the account of the card's member, then look at the card. Raises as replace() says."""
-    await connection.execute(_LOCK, {"card": card})
-    # A second statement: one that waited for a lock still sees the card as it was before.
-    found = (await connection.execute(_FIND, {"card": card})).one_or_none()
-    if found is None:
-        raise CoalitionError(Code.UNKNOWN_CARD, f"no card has the number {card}")
-    if found.status == "replaced":
-        raise CoalitionError(
-            Code.CARD_NOT_ACTIVE, f"card {card} was replaced; use the one that replaced it"
-        )
-    member_id: int = found.member_id
+    member_id: int | None = await connection.scalar(_FIND, {"card": card})
     return member_id

@@ -47,6 +47,11 @@ class Terms(msgspec.Struct, frozen=True):
     filed_for: date | None = None
 
 
+def suspended_words(code: str) -> str:
+    """What a merchant is told that asks for what a suspended one may not do."""
+    return f"{code} is suspended: it may reverse and void, nothing else."
+
+
 class HouseTerms(msgspec.Struct, frozen=True):
     """The house's own file, house.toml: the operator, and the calendar everyone shares.
 

@@ -21,7 +21,8 @@ from coalition import database
 from coalition.ledger import commands as ask
 from coalition.ledger.commands import Answer, Done, Outcome, Refused, Request
 from coalition.ledger.read import card_view
-from coalition.members.store import replace, set_blocked
+from coalition.members.cards import block, replace, unblock
+from coalition.terms.book import HOUSE_ID
 
 
 @dataclass(frozen=True)
@@ -295,12 +296,13 @@ class Both:
         person, member = self.world.people[name], self.model.members[name]
         async with self.world.engine.begin() as connection:
             if what == "replace":
-                card = await replace(connection, person.card, self.world.now)
-                self.world.people[name] = Person(person.member_id, card)
+                new = await replace(connection, person.card, HOUSE_ID, self.world.now)
+                self.world.people[name] = Person(person.member_id, new.card)
                 member.card_status = "active"
+            elif what == "block":
+                member.card_status = await block(connection, person.card, HOUSE_ID, self.world.now)
             else:
-                await set_blocked(connection, person.card, blocked=what == "block")
-                member.card_status = "blocked" if what == "block" else "active"
+                member.card_status = await unblock(connection, person.card, HOUSE_ID)
 
     # ------------------------------------------------------------ windows
 

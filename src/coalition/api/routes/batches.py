@@ -28,6 +28,7 @@ from coalition.edge.admission import (
 )
 from coalition.edge.problems import RetryLaterError
 from coalition.errors import CoalitionError, Code
+from coalition.terms.standing import check_not_suspended
 
 _OPT = {"scopes": ("earn", "burn")}
 _TAGS = ["Bulk"]
@@ -73,8 +74,8 @@ class BatchViewOut(msgspec.Struct, frozen=True, omit_defaults=True):
     "Idempotency-Key, shared with the requests over HTTP. At most 256 MiB and 5 million rows. "
     "CSV is UTF-8, its cells separated by commas, semicolons or tabs; items, and a take that is no "
     "word, are JSON in a cell, hold is true or false. Blank rows are left out. "
-    "A row needs the scope of its op.",
-    responses=writes(),
+    "A row needs the scope of its op. A merchant that is suspended sends no files.",
+    responses=writes(Code.MERCHANT_SUSPENDED),
 )
 async def post_batch(request: ApiRequest) -> BatchOut:
     services, caller = request.services, request.caller
@@ -107,6 +108,7 @@ def _format(request: ApiRequest) -> Format:
 
 async def _check_waiting(engine: AsyncEngine, merchant_id: int) -> None:
     async with engine.connect() as connection:
+        await check_not_suspended(connection, merchant_id)
         waiting = await store.count_running(connection, merchant_id)
     if waiting >= RUNNING_MAX:
         detail = f"{waiting} of your files wait to be posted; send the next when one is done"
