@@ -23,6 +23,7 @@ from coalition.api.routes import (
     lots,
     members,
     operations,
+    persons,
     settlement,
     transfers,
 )
@@ -40,6 +41,7 @@ from coalition.keys.guessing import Guessing
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.parent import leave_with_parent
+from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, read_settings
 from coalition.wire.syntax import BODY_BYTES_MAX
 
@@ -76,6 +78,7 @@ def create_app(
         batches=BatchService(ledger, settings.data_folder, clock),
         clock=clock,
         guessing=Guessing(engine, clock, meters.count_unknown_cards),
+        ring=Keyring(settings.pepper, settings.personal_keys),
     )
     app = Litestar(
         route_handlers=[_version_1(), *operations.ROUTES],
@@ -96,7 +99,7 @@ def create_app(
 
 
 def _version_1() -> Router:
-    modules = (members, earns, burns, transfers, lots, batches, settlement)
+    modules = (members, persons, earns, burns, transfers, lots, batches, settlement)
     return Router(
         path="/v1",
         route_handlers=[route for module in modules for route in module.ROUTES],

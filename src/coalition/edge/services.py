@@ -1,4 +1,4 @@
-"""What the handlers work with: the database, ledger, keys, meters, batches, clock, guessers."""
+"""What the handlers work with: database, ledger, keys, meters, batches, clock, guessers, ring."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +13,7 @@ from coalition.keys.guessing import Guessing
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.logs import Sparing
+from coalition.sealing.encryption import Keyring
 from coalition.terms.book import Book
 
 
@@ -28,6 +29,7 @@ class Services:
     batches: BatchService
     clock: Callable[[], datetime]
     guessing: Guessing
+    ring: Keyring
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property

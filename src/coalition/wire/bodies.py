@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from coalition.earning.purchase import POINTS_MAX
 from coalition.ledger.commands import BALANCE_MAX
@@ -216,6 +216,17 @@ class EnrolBody(Body, frozen=True):
     phone: Annotated[str, Meta(pattern=_PHONE)] | None = None
     birthday: date | None = None
     locale: Annotated[str, Meta(pattern=_LOCALE)] | None = None
+
+
+class CorrectBody(Body, frozen=True):
+    """What is put right of a member. null takes a field away; what is left out stays as it is."""
+
+    external_ref: (
+        Annotated[str, Meta(min_length=1, max_length=255, pattern=_NO_NUL)] | UnsetType | None
+    ) = UNSET
+    phone: Annotated[str, Meta(pattern=_PHONE)] | UnsetType | None = UNSET
+    birthday: date | UnsetType | None = UNSET
+    locale: Annotated[str, Meta(pattern=_LOCALE)] | UnsetType | None = UNSET
 
 
 class CloseBody(Body, frozen=True):

@@ -10,6 +10,7 @@ from coalition.earning.purchase import Item
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.commands import Burn, Earn, Take, Transfer
 from coalition.members.card import parse_card
+from coalition.members.phone import e164
 from coalition.terms.book import Book, Merchant
 from coalition.wire.bodies import BurnBody, EarnBody, ItemBody, TakeBody, TransferBody
 
@@ -21,6 +22,14 @@ EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 def invalid(detail: str) -> CoalitionError:
     return CoalitionError(Code.INVALID, detail)
+
+
+def read_phone(text: str | None) -> str | None:
+    """A phone number in E.164. Raises CoalitionError, invalid."""
+    try:
+        return None if text is None else e164(text)
+    except ValueError as error:
+        raise CoalitionError(Code.INVALID, f"phone: {error}") from None
 
 
 def read_card(text: str, field: str = "card") -> int:

@@ -20,6 +20,7 @@ from tests.coalition.importing.programme import (
     rows_of,
     write,
 )
+from tests.world import RING
 
 from coalition import jobs
 from coalition.clearing.service import close_due
@@ -271,12 +272,12 @@ async def test_nothing_is_posted_live_while_history_comes_in_and_no_two_imports_
     founded: AsyncEngine, tmp_path: Path
 ) -> None:
     await imported(founded, write(tmp_path / "history.ndjson", [member(1)]))
-    async with importing(founded):
+    async with importing(founded, RING):
         outcome = await _earn_live(founded, NOW)
         assert isinstance(outcome, Refused)
         assert outcome.code == Code.BUSY
         with pytest.raises(CoalitionError, match="another import is under way"):
-            async with importing(founded):
+            async with importing(founded, RING):
                 pass
     assert isinstance(await _earn_live(founded, NOW), Done)
 
@@ -289,6 +290,6 @@ async def test_the_database_itself_refuses_history_after_the_first_live_posting(
     late = Ledger(founded, imports=True)
     await late.start()
     command = Earn(int(card(1)), NOW, points=5)
-    [outcome] = await Importer(late).post([Request(command, MUSIC, NOW, UUID(int=9))])
+    [outcome] = await Importer(late, RING).post([Request(command, MUSIC, NOW, UUID(int=9))])
     assert isinstance(outcome, Refused)
     assert await rows_of(founded, "select count(*) from posting where imported") == [(0,)]

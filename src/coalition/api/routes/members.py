@@ -20,7 +20,7 @@ from coalition.terms.standing import check_not_suspended
 from coalition.wire import ids
 from coalition.wire.bodies import EnrolBody, NothingBody
 from coalition.wire.keys import body_hash, request_id
-from coalition.wire.movements import read_card
+from coalition.wire.movements import read_card, read_phone
 
 _SCOPES = {"scopes": ("members",)}
 _NEWEST = 2**31 - 1
@@ -64,13 +64,16 @@ async def enrol(
 ) -> Response[EnrolOut]:
     services, caller, key = request.services, request.caller, request.idempotency_key
     check_rate(caller)
-    enrolment = store.Enrolment(data.external_ref, data.phone, data.birthday, data.locale)
+    enrolment = store.Enrolment(
+        data.external_ref, read_phone(data.phone), data.birthday, data.locale
+    )
     async with services.engine.begin() as connection:
         done = await store.enrol(
             connection,
             enrolment,
             caller.merchant_id,
             services.clock(),
+            ring=services.ring,
             request_id=None if key is None else request_id(caller.merchant_id, "enrol", key),
             body_hash=body_hash(data),
         )
