@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.batches.service import BatchService
 from coalition.edge.access import Access
 from coalition.edge.meters import Meters
-from coalition.keys.guessing import Guessing
+from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.logs import Sparing
@@ -27,7 +27,7 @@ class Services:
     meters: Meters
     batches: BatchService
     clock: Callable[[], datetime]
-    guessing: Guessing
+    guessing: GuessCount
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property
