@@ -37,7 +37,7 @@ from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpe
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError
 from coalition.failures import in_a_line
-from coalition.keys.guessing import Guessing
+from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.parent import leave_with_parent
@@ -77,8 +77,12 @@ def create_app(
         meters=meters,
         batches=BatchService(ledger, settings.data_folder, clock),
         clock=clock,
+<<<<<<< HEAD
         guessing=Guessing(engine, clock, meters.count_unknown_cards),
         ring=Keyring(settings.pepper, settings.personal_keys),
+=======
+        guessing=GuessCount(engine, clock, meters.count_unknown_cards),
+>>>>>>> cards
     )
     app = Litestar(
         route_handlers=[_version_1(), *operations.ROUTES],

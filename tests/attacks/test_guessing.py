@@ -1,4 +1,4 @@
-"""Guessing cards: one number after another is tried, over HTTP or by file, until one exists.
+"""GuessCount cards: one number after another is tried, over HTTP or by file, until one exists.
 
 And ids that count up, which tell who else is there: neither cards nor members do.
 """
@@ -15,7 +15,7 @@ from tests.coalition.api.conftest import START, Till, World
 from tests.coalition.api.test_codes import assert_problem
 
 from coalition.errors import Code
-from coalition.keys.guessing import COST, FREE_AN_HOUR, WAIT_MAX, Guessing, raised
+from coalition.keys.guessing import COST, FREE_AN_HOUR, WAIT_MAX, GuessCount, raised
 from coalition.keys.key import parse
 from coalition.members.card import make_card
 from coalition.wire import ids
@@ -151,7 +151,7 @@ async def test_a_guesser_that_asks_another_process_is_slowed_there_too(world: Wo
     retail = world.till("retail")
     key = parse(retail.bearer)
     assert key is not None
-    other = Guessing(world.engine, world.clock)
+    other = GuessCount(world.engine, world.clock)
     await _guess(retail, FREE_AN_HOUR + 1)
     assert other.wait_s(key.key_id) == 0
     await _shared(world)
@@ -167,10 +167,10 @@ async def test_a_guesser_that_asks_another_process_is_slowed_there_too(world: Wo
 async def test_a_process_that_starts_knows_who_is_slowed(world: World) -> None:
     key = parse(world.till("retail").bearer)
     assert key is not None
-    first = Guessing(world.engine, world.clock)
+    first = GuessCount(world.engine, world.clock)
     first.note(key.key_id, FREE_AN_HOUR + 2)
     await first.stop()
-    second = Guessing(world.engine, world.clock)
+    second = GuessCount(world.engine, world.clock)
     await second.start()
     assert second.wait_s(key.key_id) == 2 * COST.total_seconds()
     await second.stop()
@@ -178,7 +178,7 @@ async def test_a_process_that_starts_knows_who_is_slowed(world: World) -> None:
 
 async def test_two_processes_that_share_at_once_lose_no_guess(world: World) -> None:
     keys = [parse(world.till(code).bearer) for code in ("telecom", "retail", "plain")]
-    processes = [Guessing(world.engine, world.clock) for _ in range(4)]
+    processes = [GuessCount(world.engine, world.clock) for _ in range(4)]
     for process in processes:
         for key in keys:
             assert key is not None
@@ -192,7 +192,7 @@ async def test_two_processes_that_share_at_once_lose_no_guess(world: World) -> N
 async def test_a_file_of_guesses_is_told_how_long_to_rest(world: World) -> None:
     key = parse(world.till("retail").bearer)
     assert key is not None
-    guessing = Guessing(world.engine, world.clock)
+    guessing = GuessCount(world.engine, world.clock)
     assert guessing.note(key.key_id, 0) == 0
     assert guessing.note(key.key_id, FREE_AN_HOUR) == 0
     assert guessing.note(key.key_id, 10) == 10 * COST.total_seconds()
@@ -203,7 +203,7 @@ async def test_a_file_of_guesses_is_told_how_long_to_rest(world: World) -> None:
 async def test_what_was_told_is_kept_and_a_tills_few_mistakes_are_not(world: World) -> None:
     key = parse(world.till("retail").bearer)
     assert key is not None
-    guessing = Guessing(world.engine, world.clock)
+    guessing = GuessCount(world.engine, world.clock)
     for cards in (FREE_AN_HOUR + 1, 3, 2, 1):
         guessing.note(key.key_id, cards)
         await guessing.share()
@@ -234,9 +234,9 @@ async def test_neither_members_nor_cards_count_up(world: World) -> None:
         assert found is not None
         numbers.append(found[0])
     cards = [int(answer["card"]) for answer in answers]
-    for found in (numbers, cards):
-        gaps = [abs(a - b) for a, b in pairwise(found)]
-        assert found != sorted(found)
+    for drawn in (numbers, cards):
+        gaps = [abs(a - b) for a, b in pairwise(drawn)]
+        assert drawn != sorted(drawn)
         assert min(gaps) > 10**6
     earned = await telecom.earn(answers[0]["card"], 5)
     assert (await telecom.post(f"/v1/earns/{earned['earn_id']}/reverse")).status_code == 201
@@ -259,10 +259,10 @@ async def test_an_id_from_when_they_counted_up_still_names_what_it_named(world: 
     assert (await telecom.post(f"/v1/earns/{earned['earn_id']}/reverse")).status_code == 201
 
 
-def _guessing(world: World) -> Guessing:
+def _guessing(world: World) -> GuessCount:
     """Of the application that is attacked."""
     app: Any = world.client._transport
-    found: Guessing = app.app.state["services"].guessing
+    found: GuessCount = app.app.state["services"].guessing
     return found
 
 

@@ -7,11 +7,11 @@ from rich.table import Table
 
 from coalition.commands.shared import console, example, opened, runs
 from coalition.keys import store as key_store
-from coalition.keys.guessing import FREE_AN_HOUR, Guesses, list_guesses
+from coalition.keys.guessing import FREE_AN_HOUR, GuessAlert, list_alerts
 from coalition.keys.key import SCOPES, ParsedKey
 
 # Alerts that a list ends with.
-_GUESSES_SHOWN = 20
+_ALERTS_SHOWN = 20
 
 
 @click.group(
@@ -58,7 +58,7 @@ async def list_keys() -> None:
     """Show every key there ever was, never a secret; and which asked for many unknown cards."""
     async with opened() as (engine, _), engine.begin() as connection:
         stored = await key_store.list_keys(connection)
-        guesses = await list_guesses(connection, _GUESSES_SHOWN)
+        alerts = await list_alerts(connection, _ALERTS_SHOWN)
     if not stored:
         click.echo("There are no keys yet: coalition keys create --help")
         return
@@ -72,8 +72,8 @@ async def list_keys() -> None:
         scopes = ", ".join(scope for scope in SCOPES if scope in key.scopes)
         table.add_row(key.merchant, key.key_id, scopes, key.label, made, revoked)
     console.print(table)
-    if guesses:
-        _show_guesses(guesses, datetime.now(UTC))
+    if alerts:
+        _show_alerts(alerts, datetime.now(UTC))
 
 
 @keys.command(epilog=example("coalition keys rotate telecom"))
@@ -98,7 +98,7 @@ async def revoke(key_id: str) -> None:
     click.echo(f"Key {key.key_id} of {key.merchant} is revoked.")
 
 
-def _show_guesses(guesses: list[Guesses], now: datetime) -> None:
+def _show_alerts(alerts: list[GuessAlert], now: datetime) -> None:
     click.echo(
         f"\nKeys that asked for more than {FREE_AN_HOUR} cards an hour that there are none of, the "
         "latest first:"
@@ -106,7 +106,7 @@ def _show_guesses(guesses: list[Guesses], now: datetime) -> None:
     table = Table(box=None)
     for head in ("Merchant", "Key id", "Cards", "From", "To", "Slowed"):
         table.add_column(head, no_wrap=head == "Key id")
-    for one in guesses:
+    for one in alerts:
         until = one.wait_until()
         slowed = f"until {until:%H:%M:%S}" if until > now else "no longer"
         times = (f"{at:%Y-%m-%d %H:%M}" for at in (one.since, one.last_at))

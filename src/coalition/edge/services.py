@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.batches.service import BatchService
 from coalition.edge.access import Access
 from coalition.edge.meters import Meters
-from coalition.keys.guessing import Guessing
+from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.logs import Sparing
@@ -28,8 +28,7 @@ class Services:
     meters: Meters
     batches: BatchService
     clock: Callable[[], datetime]
-    guessing: Guessing
-    ring: Keyring
+"""What the handlers work with: database, ledger, keys, meters, batches, clock, guesses, ring."""
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property

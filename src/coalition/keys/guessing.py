@@ -67,7 +67,7 @@ _TOLD = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Guesses:
+class GuessAlert:
     """That a key asked for more unknown cards than are free, in one go from since to last_at."""
 
     merchant: str
@@ -94,7 +94,7 @@ def is_high(level_until: datetime, now: datetime) -> bool:
     return level_until + _STEP > now + _HOUR
 
 
-class Guessing:
+class GuessCount:
     """The keys that asked for unknown cards of late. One a process.
 
     count(merchant, cards) is told of each share, for the process's metrics.
@@ -219,7 +219,7 @@ async def _add(
     return _Added(key_id, merchant, cards, so_far, is_told)
 
 
-async def list_guesses(connection: AsyncConnection, rows_max: int) -> list[Guesses]:
+async def list_alerts(connection: AsyncConnection, rows_max: int) -> list[GuessAlert]:
     """What the house was told of, the latest first."""
     found = await connection.execute(_TOLD, {"rows_max": rows_max})
-    return [Guesses(*row) for row in found]
+    return [GuessAlert(*row) for row in found]

@@ -64,7 +64,7 @@ _UNBLOCK = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Replaced:
+class Replacement:
     """The new number. replayed: issued by an earlier request under the same key."""
 
     card: int
@@ -125,7 +125,7 @@ async def replace(
     *,
     request_id: UUID | None = None,
     body_hash: int | None = None,
-) -> Replaced:
+) -> Replacement:
     """A new number for a lost or broken card; the old one is dead, the points stay.
 
     A blocked card may be replaced: that is how a lost one is. One that the house blocked is
@@ -136,7 +136,7 @@ async def replace(
     found = await _locked(connection, card)
     first = await _issued_under(connection, request_id)
     if first is not None and first[1] == body_hash:
-        return Replaced(first[0], replayed=True)
+        return Replacement(first[0], replayed=True)
     if found is None or not found.is_own(by):
         raise unknown_card(card)
     _check_in_use(found)
@@ -151,7 +151,7 @@ async def replace(
     new = await issue(
         connection, found.member_id, by, now, request_id=request_id, body_hash=body_hash
     )
-    return Replaced(new)
+    return Replacement(new)
 
 
 async def block(connection: AsyncConnection, card: int, by: int, now: datetime) -> str:

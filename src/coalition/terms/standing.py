@@ -1,6 +1,6 @@
-"""Whether a merchant is suspended right now, asked of the database: for whatever is no movement.
+"""Whether a merchant is suspended right now, asked of the database: for what changes no points.
 
-A movement is decided by the book (ledger/checks.py), in the same words.
+What moves points, and what only reads, goes by the book (ledger/checks.py), in the same words.
 """
 
 from sqlalchemy import text

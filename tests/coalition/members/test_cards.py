@@ -40,7 +40,7 @@ async def _enrol(engine: AsyncEngine, by: int = HOUSE) -> store.Enrolled:
 
 async def _replace(
     engine: AsyncEngine, card: int, by: int, key: UUID | None = None, body: int | None = None
-) -> cards.Replaced | Code:
+) -> cards.Replacement | Code:
     try:
         async with engine.begin() as connection:
             return await cards.replace(connection, card, by, NOW, request_id=key, body_hash=body)
@@ -60,7 +60,7 @@ async def test_the_same_replacement_issues_one_number_however_many_ask_at_once(
 ) -> None:
     made = await _enrol(shops)
     asked = (_replace(shops, made.card, HOUSE, KEY, 1) for _ in range(4))
-    found = [one for one in await asyncio.gather(*asked) if isinstance(one, cards.Replaced)]
+    found = [one for one in await asyncio.gather(*asked) if isinstance(one, cards.Replacement)]
     assert len(found) == 4
     assert len({one.card for one in found}) == 1
     assert sorted(one.replayed for one in found) == [False, True, True, True]
@@ -76,7 +76,7 @@ async def test_one_key_replaces_one_card_also_when_two_are_asked_for_at_once(
         _replace(shops, one.card, HOUSE, KEY, 1), _replace(shops, two.card, HOUSE, KEY, 2)
     )
     assert Code.IDEMPOTENCY_KEY_REUSED in results
-    assert sum(isinstance(result, cards.Replaced) for result in results) == 1
+    assert sum(isinstance(result, cards.Replacement) for result in results) == 1
     async with shops.connect() as connection:
         # The other member's card is in use still.
         used = "select count(distinct member_id) from card where status = 'active'"
@@ -109,7 +109,7 @@ async def test_a_card_from_before_is_its_enrollers_and_unblocked_by_the_house_al
         with pytest.raises(CoalitionError):
             await cards.unblock(connection, made.card, GROCER)
         assert await cards.unblock(connection, made.card, HOUSE) == "active"
-    assert isinstance(await _replace(shops, made.card, GROCER), cards.Replaced)
+    assert isinstance(await _replace(shops, made.card, GROCER), cards.Replacement)
 
 
 async def test_a_familiar_card_is_one_whose_member_was_enrolled_or_served(
@@ -126,7 +126,7 @@ async def test_a_familiar_card_is_one_whose_member_was_enrolled_or_served(
     assert not await is_familiar(made.card, HOUSE)
     assert not await is_familiar(make_card(3), GROCER)
     new = await _replace(shops, made.card, GROCER)
-    assert isinstance(new, cards.Replaced)
+    assert isinstance(new, cards.Replacement)
     assert await is_familiar(new.card, GROCER)
 
 
@@ -190,7 +190,7 @@ async def test_the_database_itself_keeps_what_became_of_a_card(
     made = await _enrol(shops, GROCER)
     async with shops.begin() as connection:
         await cards.block(connection, made.card, GROCER, NOW)
-    assert isinstance(await _replace(shops, made.card, GROCER, KEY, 1), cards.Replaced)
+    assert isinstance(await _replace(shops, made.card, GROCER, KEY, 1), cards.Replacement)
     with pytest.raises(IntegrityError):
         async with shops.begin() as connection:
             await connection.execute(text(change))

@@ -14,10 +14,13 @@ from coalition import migrations
 from coalition.errors import CoalitionError, Code
 from coalition.members import cards, store
 from coalition.members.card import make_card
+from coalition.privacy.store import seal_rest
+from coalition.sealing.encryption import Keyring
 
 NOW = datetime(2017, 3, 10, tzinfo=UTC)
 NOTHING = store.Enrolment()
 KEY = UUID(int=7)
+RING = Keyring(b"a pepper of thirty-two bytes, yes")
 _MIGRATION = Path(migrations.__file__).parent / "versions" / "0006_external_refs.sql"
 
 
@@ -39,20 +42,20 @@ async def _enrol(engine: AsyncEngine) -> store.Enrolled:
 
 
 async def test_a_new_member_has_an_empty_account_and_an_active_card(house: AsyncEngine) -> None:
-    ann = store.Enrolment("m-1", "+86 10 1234", date(1990, 2, 28), "zh-CN")
+    ann = store.Enrolment("m-1", "+86101234567", date(1990, 2, 28), "zh-CN")
     async with house.begin() as connection:
-        made = await store.enrol(connection, ann, 0, NOW)
+        made = await store.enrol(connection, ann, 0, NOW, ring=RING)
         row = (
             await connection.execute(
                 text(
-                    "select a.available, a.held, a.owed, c.status::text, m.external_ref, m.birthday"
+                    "select a.available, a.held, a.owed, c.status::text, m.birth_month, m.locale"
                     " from member m join account a using (member_id) join card c using (member_id)"
                     " where c.card_number = :card"
                 ),
                 {"card": made.card},
             )
         ).one()
-    assert tuple(row) == (0, 0, 0, "active", "m-1", date(1990, 2, 28))
+    assert tuple(row) == (0, 0, 0, "active", 2, "zh-CN")
     async with house.connect() as connection:
         assert await store.find_member(connection, made.card) == made.member_id
         assert await store.find_member(connection, make_card(3)) is None
@@ -73,7 +76,7 @@ async def test_a_merchants_reference_names_one_member_however_many_enrol_at_once
 ) -> None:
     async def enrol(ref: str, by: int = 0) -> store.Enrolled:
         async with house.begin() as connection:
-            return await store.enrol(connection, store.Enrolment(ref), by, NOW)
+            return await store.enrol(connection, store.Enrolment(ref), by, NOW, ring=RING)
 
     async with house.begin() as connection:
         await connection.execute(
@@ -108,7 +111,14 @@ async def test_members_that_share_a_reference_from_before_are_kept_and_the_first
     finally:
         await driver.close()
     async with house.begin() as connection:
-        done = await store.enrol(connection, store.Enrolment("m-1"), 0, NOW)
+        # The column took the index of sealed references with it.
+        await connection.execute(
+            text("create unique index on member (enrolled_by, external_ref_digest)"
+                 " where not repeats_ref")
+        )  # fmt: skip
+    assert await seal_rest(house, RING) == 2
+    async with house.begin() as connection:
+        done = await store.enrol(connection, store.Enrolment("m-1"), 0, NOW, ring=RING)
         assert (done.member_id, done.is_new) == (9, False)
         assert await connection.scalar(text("select count(*) from member")) == 4
 

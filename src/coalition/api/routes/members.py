@@ -13,8 +13,9 @@ from coalition.api.openapi.responses import REPLAYED_HEADER, MaybeKeyedOperation
 from coalition.edge.admission import ApiRequest, check_rate
 from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from coalition.edge.unknown_cards import asking_for
-from coalition.errors import Code
+from coalition.errors import CoalitionError, Code
 from coalition.ledger import read
+from coalition.ledger.checks import suspended
 from coalition.members import cards, store
 from coalition.terms.standing import check_not_suspended
 from coalition.wire import ids
@@ -103,7 +104,9 @@ async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
         view = await read.card_view(connection, number, services.book, services.clock())
         if view is None:
             raise cards.unknown_card(number)
-        await check_not_suspended(connection, caller.merchant_id)
+    merchant = services.book.merchants.get(caller.merchant_id)
+    if merchant is not None and (refusal := suspended(merchant)) is not None:
+        raise CoalitionError(refusal.code, refusal.detail)
     return views.card_out(number, view, services.book)
 
 

@@ -26,7 +26,11 @@ _GIFT = Example(
     summary="Give points to another member",
     description="Origins and expiries go along; nothing is owed for it between merchants.",
     responses=moves(
-        Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.LIMIT_REACHED, Code.INSUFFICIENT_POINTS
+        Code.UNKNOWN_CARD,
+        Code.CARD_NOT_ACTIVE,
+        Code.LIMIT_REACHED,
+        Code.MERCHANT_SUSPENDED,
+        Code.INSUFFICIENT_POINTS,
     ),
     response_headers=[REPLAYED_HEADER],
     operation_class=KeyedOperation,
