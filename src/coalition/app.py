@@ -77,12 +77,8 @@ def create_app(
         meters=meters,
         batches=BatchService(ledger, settings.data_folder, clock),
         clock=clock,
-<<<<<<< HEAD
-        guessing=Guessing(engine, clock, meters.count_unknown_cards),
-        ring=Keyring(settings.pepper, settings.personal_keys),
-=======
         guessing=GuessCount(engine, clock, meters.count_unknown_cards),
->>>>>>> cards
+        ring=Keyring(settings.pepper, settings.personal_keys),
     )
     app = Litestar(
         route_handlers=[_version_1(), *operations.ROUTES],

@@ -1,5 +1,5 @@
-"""The attack: a copy of the database, a leaked backup, tells who the members are; what they asked to
-be forgotten comes back; a merchant looks for people that are not its own.
+"""The attack: a copy of the database, a leaked backup, tells who the members are; what they asked
+to be forgotten comes back; a merchant looks for people that are not its own.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What the handlers work with: database, ledger, keys, meters, batches, clock, guessers, ring."""
+"""What the handlers work with: database, ledger, keys, meters, batches, clock, guesses, ring."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,7 +28,8 @@ class Services:
     meters: Meters
     batches: BatchService
     clock: Callable[[], datetime]
-"""What the handlers work with: database, ledger, keys, meters, batches, clock, guesses, ring."""
+    guessing: GuessCount
+    ring: Keyring
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property
