@@ -218,6 +218,8 @@ async def test_the_migration_gives_each_party_the_terms_it_had_from_its_first_da
         ({"points_per_burn_max": 5}, {"points_per_burn_max": None}, True),
         ({"points_per_burn_max": None}, {"points_per_burn_max": 5}, False),
         ({"hold_seconds_max": 60}, {"hold_seconds_max": 59}, False),
+        ({"lateness_days_max": 31}, {"lateness_days_max": 40}, True),
+        ({"lateness_days_max": 31}, {"lateness_days_max": 7}, False),
         ({"points_outright": False}, {"points_outright": True}, True),
         ({"points_outright": True}, {"points_outright": False}, False),
         ({"points_per_earn_max": 5}, {"points_per_earn_max": 6, "breakage": "pool"}, False),
