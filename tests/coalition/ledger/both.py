@@ -192,7 +192,7 @@ class Both:
     def _back_in_model(self, op: Op, made: Made) -> Back | str:
         model, now, at = self.model, self.world.now, self._returned_at(op)
         thing = made.thing
-        if self._returned_at(op) and model.too_late(made.at, at, now):
+        if at is not None and model.too_late(made.at, at, now):
             return "invalid"
         if op.by_reference and thing.reference is not None:
             thing = model.called(made.name, made.at, op.kind, thing.reference)
