@@ -8,6 +8,10 @@ from coalition.ledger.state import Card, State
 from coalition.ledger.take import Short
 from coalition.terms.book import Book, Merchant
 
+# Of today or yesterday, which every limit of whole days allows; most of what a till sends is, and
+# to know its day costs as much as all else here.
+_NEVER_LATE = timedelta(hours=12)
+
 
 def wrong_day(at: datetime, request: Request, book: Book) -> Refused | None:
     """A refusal of a day that the asking merchant's terms do not allow, whosever card it is.
@@ -25,7 +29,7 @@ def wrong_day(at: datetime, request: Request, book: Book) -> Refused | None:
             Code.INVALID,
             f"occurred_at: {at.isoformat()} is before {code} joined on {joined_on}.",
         )
-    if at >= request.now:
+    if request.now - at < _NEVER_LATE:
         return None
     today = book.business_date(merchant.merchant_id, request.now)
     late_days, days_max = (today - on).days, merchant.on(today).lateness_days_max
