@@ -1,4 +1,4 @@
-"""The coalition of the API's tests, which is what is attacked."""
+"""The coalition that is attacked: the one of the HTTP tests."""
 
 from tests.coalition.api.conftest import prepared, serve, world
 

@@ -61,7 +61,9 @@ OccurredAt = Annotated[
     datetime,
     Meta(
         tz=True,
-        description="When it happened at the till (RFC 3339 with an offset). Absent: now.",
+        description="When it happened at the till (RFC 3339 with an offset): not before the card "
+        "was issued, and not longer ago than the merchant's terms allow (31 days unless they say "
+        "otherwise); a burn takes no points earned after it. Absent: now.",
         examples=["2026-03-01T09:30:00+08:00"],
     ),
 ]
@@ -70,7 +72,7 @@ ReturnedAt = Annotated[
     Meta(
         tz=True,
         description="When the return happened at the till (RFC 3339 with an offset), not before "
-        "what is returned. Absent: now.",
+        "what is returned, and not longer ago than the merchant's terms allow. Absent: now.",
         examples=["2026-03-02T10:00:00+08:00"],
     ),
 ]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from tests.coalition.ledger.asked import NAMES, Op, terms
@@ -61,12 +61,13 @@ class Both:
         databases.run(self._enter())
 
     async def _enter(self) -> None:
-        self.world.now = START
+        self.world.now = enrolled_at = START - timedelta(days=40)
         await self.world.ledger.refresh()
         for name in NAMES:
             await self.world.enrol(name)
+        self.world.now = START
         window = self.world.ledger.book.windows[0]
-        self.model = Model(terms(), NAMES, Span(window.opens_at, window.closes_at))
+        self.model = Model(terms(), NAMES, enrolled_at, Span(window.opens_at, window.closes_at))
 
     async def leave(self) -> None:
         await self.world.engine.dispose()
@@ -192,6 +193,8 @@ class Both:
     def _back_in_model(self, op: Op, made: Made) -> Back | str:
         model, now, at = self.model, self.world.now, self._returned_at(op)
         thing = made.thing
+        if at is not None and model.too_late(made.at, at, now):
+            return "invalid"
         if op.by_reference and thing.reference is not None:
             thing = model.called(made.name, made.at, op.kind, thing.reference)
         if isinstance(thing, str):
@@ -298,7 +301,7 @@ class Both:
             if what == "replace":
                 new = await replace(connection, person.card, HOUSE_ID, self.world.now)
                 self.world.people[name] = Person(person.member_id, new.card)
-                member.card_status = "active"
+                member.card_status, member.card_issued_at = "active", self.world.now
             elif what == "block":
                 member.card_status = await block(connection, person.card, HOUSE_ID, self.world.now)
             else:

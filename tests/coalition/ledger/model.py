@@ -14,12 +14,15 @@ from coalition.terms.terms import Terms
 
 HOUSE_ZONE = ZoneInfo("Asia/Shanghai")
 SHORT = "insufficient_points"
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class Model:
-    def __init__(self, terms: dict[str, Terms], members: list[str], first: Span) -> None:
+    def __init__(
+        self, terms: dict[str, Terms], members: list[str], enrolled_at: datetime, first: Span
+    ) -> None:
         self.terms = terms
-        self.members = {name: Member() for name in members}
+        self.members = {name: Member(enrolled_at) for name in members}
         # The window's number is its place in here, from 1; the last one is open.
         self.windows = [first]
 
@@ -39,6 +42,11 @@ class Model:
             if span.opens_at <= at < span.closes_at:
                 return number
         return None
+
+    def too_late(self, merchant: str, on: datetime, now: datetime) -> bool:
+        """More of the merchant's days ago than its terms allow."""
+        late = self.day(now, merchant) - self.day(on, merchant)
+        return late > timedelta(days=self.terms[merchant].lateness_days_max)
 
     def lapse(self, name: str, now: datetime) -> None:
         """Holds end and points expire, in the order in which their time comes."""
@@ -150,9 +158,13 @@ class Model:
         reference: str | None = None,
     ) -> Earn | str:
         member = self.members[name]
+        if self.too_late(at, on, now):
+            return "invalid"
         if member.card_status != "active":
             return "card_not_active"
         self.lapse(name, now)
+        if on < member.card_issued_at - CLOCKS_DIFFER:
+            return "invalid"
         worth = points if points is not None else (amount or 0) // 100
         if not worth:
             return "nothing_earned"
@@ -180,12 +192,22 @@ class Model:
         reference: str | None = None,
     ) -> Burn | str:
         member = self.members[name]
+        if self.too_late(at, on, now):
+            return "invalid"
         if member.card_status != "active":
             return "card_not_active"
         self.lapse(name, now)
+        if on < member.card_issued_at - CLOCKS_DIFFER:
+            return "invalid"
         parts = self._choose(member.open_lots(), points, take, at)
         if parts is None:
             return SHORT
+        if on < now:
+            # What was earned later it cannot have taken.
+            there = [lot for lot in member.open_lots() if lot.earned_at <= on]
+            parts = self._choose(there, points, take, at)
+            if parts is None:
+                return "invalid"
         burn = Burn("redemption", at, points, at=on, reference=reference)
         member.burns.append(burn)
         window: int | None = self.window

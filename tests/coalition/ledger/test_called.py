@@ -191,7 +191,7 @@ async def test_a_return_keeps_its_own_time_and_is_not_before_what_it_returns(
     ]  # fmt: skip
     if by == "reference":
         returns = [ask.ReverseBurnCalled(card, "r", 5), ask.ReverseEarnCalled(card, "r", 5)]
-    world.pass_days(40)
+    world.pass_days(31)
     await world.close()
     for command in returns:
         early = replace(command, occurred_at=sold_at - timedelta(seconds=1))

@@ -40,8 +40,9 @@ def test_a_row_of_the_first_version_gives_prices_that_say_whose_they_are() -> No
     assert from_stored(to_stored(terms)) == terms
 
 
-def test_a_row_is_written_as_the_first_version_wrote_it() -> None:
-    assert json.loads(to_stored(from_stored(ROW))) == json.loads(ROW)
+def test_a_row_is_written_as_the_first_version_wrote_it_with_the_terms_that_came_since() -> None:
+    since = {"lateness_days_max": 31}
+    assert json.loads(to_stored(from_stored(ROW))) == json.loads(ROW) | since
 
 
 def test_terms_without_prices_or_with_few_fields_are_read() -> None:
