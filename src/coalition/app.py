@@ -33,6 +33,7 @@ from coalition.database import create_engine
 from coalition.edge.access import Access
 from coalition.edge.admission import ApiRequest, admit
 from coalition.edge.meters import Meters
+from coalition.edge.pins import Pins
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError
@@ -75,6 +76,7 @@ def create_app(
         group_commit=group_commit,
         access=Access(engine, settings.pepper, settings.requests_per_second_max),
         meters=meters,
+        pins=Pins(engine, settings.pepper),
         batches=BatchService(ledger, settings.data_folder, clock),
         clock=clock,
         guessing=GuessCount(engine, clock, meters.count_unknown_cards),

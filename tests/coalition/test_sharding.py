@@ -14,7 +14,7 @@ REFERENCE = {
     "unknown_cards",
 }
 # Written once a member or a card, and looked up by the card's number: a table of its own on Citus.
-LOOK_UP = {"member", "card"}
+LOOK_UP = {"member", "card", "pin"}
 RESULTS = {"path", "passed_net", "position", "batch", "batch_chunk", "alembic_version"}
 # One row, and one a file.
 IMPORT = {"beginning", "import_file"}

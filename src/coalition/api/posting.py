@@ -2,6 +2,8 @@
 
 import time
 
+from msgspec.structs import replace
+
 from coalition.edge.access import Caller
 from coalition.edge.admission import ApiRequest, check_rate
 from coalition.edge.services import Services
@@ -18,7 +20,7 @@ from coalition.ledger.commands import (
     ReverseEarnCalled,
     Transfer,
 )
-from coalition.wire.bodies import Body
+from coalition.wire.bodies import Body, BurnBody, TransferBody
 from coalition.wire.read import Asker, Operation, read
 
 
@@ -33,7 +35,18 @@ async def ask(request: ApiRequest, operation: Operation, body: Body, target: str
     asked = read(operation, body, key, asker_of(caller, services), target)
     if isinstance(asked, Refused):
         raise CoalitionError(asked.code, asked.detail)
+    if isinstance(body, BurnBody | TransferBody) and body.pin is not None:
+        check_rate(caller)
+        found = await services.pins.check(_spender(asked), body.pin, asked)
+        asked = replace(asked, pin=found)
     return await post(services, caller, operation, asked)
+
+
+def _spender(asked: Request) -> int:
+    """The card whose points a burn or a transfer takes."""
+    command = asked.command
+    assert isinstance(command, Burn | Transfer), "only these are asked with a PIN"
+    return command.card if isinstance(command, Burn) else command.from_card
 
 
 def asker_of(caller: Caller, services: Services) -> Asker:

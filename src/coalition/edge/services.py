@@ -1,4 +1,4 @@
-"""What the handlers work with: database, ledger, keys, meters, batches, clock, guesses, ring."""
+"""What the handlers work with: database, ledger, keys, PINs, meters, batches, clock, guesses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.batches.service import BatchService
 from coalition.edge.access import Access
 from coalition.edge.meters import Meters
+from coalition.edge.pins import Pins
 from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
@@ -25,6 +26,7 @@ class Services:
     ledger: Ledger
     group_commit: GroupCommit
     access: Access
+    pins: Pins
     meters: Meters
     batches: BatchService
     clock: Callable[[], datetime]

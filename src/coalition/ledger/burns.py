@@ -8,6 +8,7 @@ from coalition.ledger.answer import burn_answer
 from coalition.ledger.checks import not_yet_earned, short, suspended, window_about, wrong_day
 from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Request
 from coalition.ledger.legs import put_back, write_legs
+from coalition.ledger.limits import above_limits, count_spent
 from coalition.ledger.state import BurnRow, Member, Posting, State
 from coalition.ledger.take import Short, Taken, give_back, take_lots
 from coalition.terms.book import Book
@@ -33,7 +34,8 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     taken = _take(request, command, member, book)
     if isinstance(taken, Refused):
         return taken
-    refusal = _limits(command, terms) or suspended(merchant)
+    most = above_limits(command.points, terms, request, member.account, state, book)
+    refusal = most or suspended(merchant)
     if refusal is not None:
         return refusal
     if isinstance(taken, Short):
@@ -47,6 +49,7 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     account.available -= command.points
     if row.status == "held":
         account.held += command.points
+    count_spent(command.points, row.burn_no, request, account, state, book)
     member.tighten_expiry()
     posting = journal.write(
         "hold" if row.status == "held" else "burn",
@@ -106,16 +109,6 @@ def _hold_limit(command: Burn, terms: Terms) -> Refused | None:
     longest = terms.hold_seconds_max
     if command.hold_seconds is not None and command.hold_seconds > longest:
         return Refused(Code.INVALID, f"hold_seconds: {terms.code} may hold {longest} s at most.")
-    return None
-
-
-def _limits(command: Burn, terms: Terms) -> Refused | None:
-    most = terms.points_per_burn_max
-    if most is not None and command.points > most:
-        return Refused(
-            Code.LIMIT_REACHED,
-            f"{command.points} points in one burn; {terms.code} allows {most}.",
-        )
     return None
 
 

@@ -17,6 +17,10 @@ BALANCE_MAX = 1_000_000_000_000_000
 # A till's clock and ours differ by no more than this.
 CLOCK_DRIFT = timedelta(minutes=5)
 
+# What was found of the PIN that came with a movement: absent where none came; unset where the
+# member has none; locked where it was wrong too often lately, and was not compared.
+PinCheck = Literal["absent", "right", "wrong", "locked", "unset"]
+
 
 class Take(msgspec.Struct, frozen=True, gc=False):
     """Which lots a burn takes: oldest, own_first, only one origin, or a mix of exact amounts."""
@@ -134,7 +138,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     merchant_id is the asker (0: the house). now is the ledger's clock: recorded_at, and what
     decides whether a lot has lapsed. request_id is None for the program's own jobs, which are
-    idempotent by nature; body_hash tells another body under the same key.
+    idempotent by nature; body_hash tells another body under the same key. pin: what was found of
+    the PIN that came with it.
     """
 
     command: Command
@@ -142,6 +147,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     now: datetime
     request_id: UUID | None = None
     body_hash: int = 0
+    pin: PinCheck = "absent"
 
 
 class NewLot(msgspec.Struct, frozen=True, gc=False):

@@ -27,6 +27,7 @@ from coalition.ledger.commands import (
     Transfer,
     Void,
 )
+from coalition.ledger.limits import without_pin
 from coalition.ledger.state import Member, Seen, State
 from coalition.terms.book import Book
 
@@ -58,7 +59,10 @@ def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -
     member = _holder(command.card, state)
     if member is None:
         return unknown_card(command.card)
-    known = _known(request, state, command.card)
+    pinless = None
+    if isinstance(command, Burn):
+        pinless = without_pin(command.points, request, member.account, state, book)
+    known = _known(request, state, command.card, pinless=pinless)
     if known is not None:
         return known
     lapses.lapse(member, state, book, request.now)
@@ -165,7 +169,8 @@ def _transfer(request: Request, command: Transfer, state: State, book: Book) -> 
     giver, taker = _holder(command.from_card, state), _holder(command.to_card, state)
     if giver is None or taker is None:
         return unknown_card(command.from_card if giver is None else command.to_card)
-    known = _known(request, state, command.from_card, command.to_card)
+    pinless = without_pin(command.points, request, giver.account, state, book)
+    known = _known(request, state, command.from_card, command.to_card, pinless=pinless)
     if known is not None:
         return known
     if giver is taker:
@@ -199,14 +204,21 @@ def _replay(request: Request, state: State) -> Done | None:
     return None
 
 
-def _known(request: Request, state: State, *cards: int) -> Outcome | None:
-    """What is settled before the command is looked at: a replay, a dead card, a key used before."""
+def _known(
+    request: Request, state: State, *cards: int, pinless: Refused | None = None
+) -> Outcome | None:
+    """What is settled before the command is looked at: a replay, a dead card, a key used before.
+
+    pinless: the refusal where a PIN is missing, or wrong.
+    """
     replay = _replay(request, state)
     if replay is not None:
         return replay
     for number in cards:
         if state.cards[number].status != "active":
             return card_not_active(number, state.cards[number].status)
+    if pinless is not None:
+        return pinless
     return key_reused() if request.request_id in state.seen else None
 
 

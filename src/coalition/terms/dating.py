@@ -77,6 +77,9 @@ def favours_members(before: Terms, after: Terms) -> bool:
         "points_outright": after.points_outright,
         "points_per_earn_max": _is_wider(before.points_per_earn_max, after.points_per_earn_max),
         "points_per_burn_max": _is_wider(before.points_per_burn_max, after.points_per_burn_max),
+        "points_per_member_per_day_max": _is_wider(
+            before.points_per_member_per_day_max, after.points_per_member_per_day_max
+        ),
         "hold_seconds_max": after.hold_seconds_max > before.hold_seconds_max,
         "lateness_days_max": after.lateness_days_max > before.lateness_days_max,
     }

@@ -49,6 +49,10 @@ class Terms(msgspec.Struct, frozen=True):
     payment_rule: str | None = None
     # The day that the file's name states; None: a file without one.
     filed_for: date | None = None
+    # Of what one member spends on one day at all merchants together; above pin_above_points of it
+    # the member's PIN is asked. None: no limit, no PIN.
+    points_per_member_per_day_max: int | None = None
+    pin_above_points: int | None = None
 
 
 def suspended_words(code: str) -> str:
@@ -61,6 +65,7 @@ class HouseTerms(msgspec.Struct, frozen=True):
 
     A window ends at local midnight at the start of each day that window_rule (RFC 5545) names, in
     time_zone; the first one opens at the start of first_window_on. Points lapse by its date there.
+    points_per_member_per_day_max and pin_above_points hold at every merchant, beside its own.
     """
 
     name: str
@@ -71,3 +76,5 @@ class HouseTerms(msgspec.Struct, frozen=True):
     code: str = "house"
     minimum_payout: int = 0
     payment_rule: str | None = None
+    points_per_member_per_day_max: int | None = None
+    pin_above_points: int | None = None

@@ -50,7 +50,7 @@ SETTINGS = Settings(
     wait_s_max=10,
     requests_per_second_max=0,
 )
-MERCHANT_SCOPES = ("earn", "burn", "members", "statements")
+MERCHANT_SCOPES = ("earn", "burn", "transfer", "members", "statements")
 BASE = "http://coalition.test"
 _numbers = itertools.count(1)
 

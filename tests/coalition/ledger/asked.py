@@ -15,10 +15,14 @@ from coalition.terms.terms import Terms
 
 NAMES = ["ann", "bob", "cyd"]
 CODES = ["telecom", "retail", "fuel"]
+A_DAY_MAX = 900
 
 
 def terms() -> dict[str, Terms]:
-    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse."""
+    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse.
+
+    At fuel less may be spent on one day than A_DAY_MAX, which is the house's.
+    """
     days = Validity(days=20)
     telecom = replace(
         merchant("telecom"),
@@ -53,6 +57,7 @@ def terms() -> dict[str, Terms]:
         lateness_days_max=12,
         prices=(Price("fuel", None, FIRST_DAY, burn_price=Decimal("0.0055")),),
         minimum_payout=500,
+        points_per_member_per_day_max=500,
     )
     return {one.code: one for one in (telecom, retail, fuel)}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from tests.coalition.ledger.asked import NAMES, Op, terms
+from tests.coalition.ledger.asked import A_DAY_MAX, NAMES, Op, terms
 from tests.coalition.ledger.databases import START, Databases
 from tests.coalition.ledger.model import Model
 from tests.coalition.ledger.model_rows import Back, Burn, Earn, Span
@@ -67,7 +67,8 @@ class Both:
             await self.world.enrol(name)
         self.world.now = START
         window = self.world.ledger.book.windows[0]
-        self.model = Model(terms(), NAMES, enrolled_at, Span(window.opens_at, window.closes_at))
+        window_span = Span(window.opens_at, window.closes_at)
+        self.model = Model(terms(), A_DAY_MAX, NAMES, enrolled_at, window_span)
 
     async def leave(self) -> None:
         await self.world.engine.dispose()

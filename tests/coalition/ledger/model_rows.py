@@ -79,6 +79,8 @@ class Member:
     earns: list[Earn] = field(default_factory=list)
     legs: list[tuple[Burn, Leg]] = field(default_factory=list)
     debts: dict[str, int] = field(default_factory=dict)
+    # By the house's day.
+    spent: dict[date, int] = field(default_factory=dict)
 
     @property
     def available(self) -> int:

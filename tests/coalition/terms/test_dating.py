@@ -228,6 +228,14 @@ async def test_the_migration_gives_each_party_the_terms_it_had_from_its_first_da
         ({"points_per_earn_max": 5}, {"points_per_earn_max": 6}, True),
         ({"points_per_burn_max": 5}, {"points_per_burn_max": None}, True),
         ({"points_per_burn_max": None}, {"points_per_burn_max": 5}, False),
+        (
+            {"points_per_member_per_day_max": 5},
+            {"points_per_member_per_day_max": 6},
+            True,
+        ),
+        # What is asked of members is theirs to know before.
+        ({"pin_above_points": 5}, {"pin_above_points": 4}, False),
+        ({"pin_above_points": 5}, {"pin_above_points": 6}, False),
         ({"hold_seconds_max": 60}, {"hold_seconds_max": 59}, False),
         ({"lateness_days_max": 31}, {"lateness_days_max": 40}, True),
         ({"lateness_days_max": 31}, {"lateness_days_max": 7}, False),

@@ -117,6 +117,22 @@ def test_how_late_a_till_may_be_is_31_days_unless_the_file_says_otherwise(tmp_pa
     assert (telecom.lateness_days_max, retail.lateness_days_max) == (7, 31)
 
 
+def test_a_merchant_and_the_house_limit_what_is_spent_on_one_day(tmp_path: Path) -> None:
+    limit = "points_per_member_per_day_max = 700\npin_above_points = 0\n"
+    write(
+        tmp_path,
+        house=HOUSE + "[burning]\n" + limit,
+        telecom=TELECOM.replace("[burning]\n", "[burning]\n" + limit),
+    )
+    house, (retail, telecom) = read_folder(tmp_path)
+    found = [one.points_per_member_per_day_max for one in (house, telecom, retail)]
+    assert found == [700, 700, None]
+    assert [one.pin_above_points for one in (house, telecom, retail)] == [0, 0, None]
+    write(tmp_path, house=HOUSE + "[burning]\npoints_per_burn_max = 5\n")
+    (mistake,) = mistakes_in(tmp_path)
+    assert "points_per_burn_max: unknown key" in mistake
+
+
 # What stands in telecom.toml, what is written instead, the line, and what the report says.
 ONE_MISTAKE = [
     ('name = "Telecom"', "", None, 'name is missing; write name = "..."'),

@@ -29,6 +29,7 @@ _POSITION = {
 STRUCTS: dict[str, dict[str, Any]] = {
     "EnrolOut": {"member_id": "mem_2000001yq", "card": _CARD},
     "ReplaceOut": {"card": _OTHER},
+    "PinOut": {"card": _CARD},
     "CardStatusOut": {"card": _CARD, "status": "blocked"},
     "CardOut": {
         "card": _CARD,

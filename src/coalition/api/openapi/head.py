@@ -23,9 +23,9 @@ def openapi_config() -> OpenAPIConfig:
                     type="http",
                     scheme="bearer",
                     bearer_format="coal_live_<id>_<secret><crc>",
-                    description="A merchant's or the house's key. Scopes: earn, burn, members, "
-                    "statements, house; each operation names those of which it needs one, and "
-                    "house is enough for all. A revoked key dies within 2 seconds.",
+                    description="A merchant's or the house's key. Scopes: earn, burn, transfer, "
+                    "members, statements, house; each operation names those of which it needs "
+                    "one, and house is enough for all. A revoked key dies within 2 seconds.",
                 )
             }
         ),

@@ -53,6 +53,7 @@ _RETURN = [Example(value={"card": _CARD, "reference": "receipt-4712", "points": 
     responses=moves(
         Code.UNKNOWN_CARD,
         Code.CARD_NOT_ACTIVE,
+        Code.PIN_REQUIRED,
         Code.LIMIT_REACHED,
         Code.MERCHANT_SUSPENDED,
         Code.INSUFFICIENT_POINTS,

@@ -1,4 +1,4 @@
-"""Routes of members and cards: enrol, look up, history, replace, block, unblock."""
+"""Routes of members and cards: enrol, look up, history, replace, block, unblock, set a PIN."""
 
 from typing import Annotated
 
@@ -17,9 +17,10 @@ from coalition.errors import CoalitionError, Code
 from coalition.ledger import read
 from coalition.ledger.checks import suspended
 from coalition.members import cards, store
+from coalition.members.pin import check_pin
 from coalition.terms.standing import check_not_suspended
 from coalition.wire import ids
-from coalition.wire.bodies import EnrolBody, NothingBody
+from coalition.wire.bodies import EnrolBody, NothingBody, PinBody
 from coalition.wire.keys import body_hash, request_id
 from coalition.wire.movements import read_card, read_phone
 
@@ -33,6 +34,12 @@ class EnrolOut(msgspec.Struct, frozen=True):
 
 
 class ReplaceOut(msgspec.Struct, frozen=True):
+    card: str
+
+
+class PinOut(msgspec.Struct, frozen=True):
+    """The card whose member's PIN was set."""
+
     card: str
 
 
@@ -219,4 +226,28 @@ async def unblock_card(
     return CardStatusOut(card_text(number), status)
 
 
-ROUTES = [enrol, get_card, get_history, replace_card, block_card, unblock_card]
+@post(
+    "/cards/{card:str}/pin",
+    opt=_SCOPES,
+    status_code=200,
+    tags=["Members and cards"],
+    summary="Set the PIN of a card's member",
+    description="The PIN is the member's, whatever card is in use. Terms say with how many points "
+    "it is asked for. The first is set by the merchant that enrolled the member, or by the house; "
+    "another with the one before as old_pin; and the house resets any. After five wrong attempts "
+    "in a row it is locked, for a minute at first and up to a day.",
+    responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.PIN_REQUIRED),
+)
+async def set_pin(request: ApiRequest, card: FromPath[str], data: JSONBody[PinBody]) -> PinOut:
+    services, caller = request.services, request.caller
+    number = read_card(card)
+    try:
+        check_pin(data.pin)
+    except ValueError as error:
+        raise CoalitionError(Code.INVALID, f"pin: {error}") from None
+    check_rate(caller)
+    await services.pins.change(caller, number, data.pin, data.old_pin, services.clock())
+    return PinOut(card_text(number))
+
+
+ROUTES = [enrol, get_card, get_history, replace_card, block_card, unblock_card, set_pin]
