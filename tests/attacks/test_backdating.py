@@ -162,6 +162,14 @@ async def test_a_till_whose_clock_is_fast_burns_what_it_has_just_issued(world: W
     await till.burn(card, 40, occurred_at=at)
 
 
+async def test_a_clock_of_ours_that_is_set_back_stops_no_till(world: World) -> None:
+    card, till = await world.till("telecom").enrol(), world.till("telecom")
+    await till.earn(card, 100)
+    world.clock.pass_(days=-1)
+    await till.earn(card, 5)
+    await till.burn(card, 105)
+
+
 @pytest.mark.parametrize("door", DOORS)
 async def test_what_was_posted_is_answered_however_late_it_is_asked_again(
     world: World, door: str

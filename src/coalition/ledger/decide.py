@@ -66,9 +66,12 @@ def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -
     if known is not None:
         return known
     lapses.lapse(member, state, book, request.now)
-    early = before_card(command.occurred_at, state.cards[command.card])
-    if early is not None:
-        return early
+    # Of now is whatever names a card that is there, though our clock was set back since it was
+    # issued; but an import's now is what its row says.
+    if command.occurred_at < request.now or state.is_import:
+        early = before_card(command.occurred_at, state.cards[command.card])
+        if early is not None:
+            return early
     if isinstance(command, Earn):
         return _remember(request, state, earns.earn(request, command, member, state, book))
     return _remember(request, state, burns.burn(request, command, member, state, book))

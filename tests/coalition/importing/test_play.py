@@ -145,6 +145,16 @@ async def test_a_wrong_row_is_refused_and_says_why(
     assert says in told.refused()[1]
 
 
+async def test_history_is_as_old_as_it_likes_but_no_older_than_its_card(
+    founded: AsyncEngine, tmp_path: Path
+) -> None:
+    issued = {"enrolled_at": "1997-02-01T00:00:00Z"}
+    rows = [member(1, **issued), earn("e1", "1997-01-31T12", 5), earn("e2", "1997-02-01T00", 5)]
+    told = await imported(founded, write(tmp_path / "history.ndjson", rows))
+    assert told.statuses() == ["posted", "refused", "posted"]
+    assert "is before the card was issued" in told.refused()[2]
+
+
 async def test_members_keep_their_cards_and_a_card_or_a_reference_names_one_member(
     founded: AsyncEngine, tmp_path: Path
 ) -> None:
