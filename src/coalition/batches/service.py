@@ -18,8 +18,10 @@ import structlog
 from coalition.batches import store
 from coalition.batches.cells import check_opening, read_header
 from coalition.batches.lines import LineReader
-from coalition.batches.posting import OnProgress, Work, post_batch
+from coalition.batches.posting import Gate, OnProgress, Stop, Work, post_batch
+from coalition.batches.reading import Group
 from coalition.batches.spool import Intake, Spool
+from coalition.batches.standing import CANCELLED, why_ended
 from coalition.batches.store import Batch, Format
 from coalition.failures import in_a_line, in_full
 from coalition.ledger.post import Ledger
@@ -86,9 +88,11 @@ class BatchService:
         format_: Format,
         merchant_id: int,
         scopes: frozenset[str],
+        key_id: str | None,
     ) -> None:
         """A file has come whole: keep it, and record that it is to be posted.
 
+        key_id: the key that it came with; None: it is the house's act.
         Raises invalid where its CSV header is wrong, or it is no UTF-8 text with lines.
         """
         check_opening(file, is_csv=format_ == "csv")
@@ -105,6 +109,7 @@ class BatchService:
                 self._spool.place(),
                 intake.size_bytes,
                 self.clock(),
+                key_id,
             )
 
     async def post_now(self, batch_id: UUID, file: BinaryIO, on_progress: OnProgress) -> Batch:
@@ -113,9 +118,33 @@ class BatchService:
         Raises what the database raised; then the next process that looks posts the rest.
         """
         batch = await self._find(batch_id)
-        await post_batch(Work(batch, file, self.ledger, self.clock, on_progress))
+        gate = self._gate(batch)
+        await post_batch(Work(batch, file, self.ledger, self.clock, gate, on_progress))
         self._spool.drop(batch_id)
         return await self._find(batch_id)
+
+    async def cancel(self, batch_id: UUID) -> Batch:
+        """End a batch for good, and answer it as it is then; one that is over stays as it is.
+
+        A group that is being posted is still posted, and recorded.
+        """
+        async with self.ledger.engine.begin() as connection:
+            await store.finish(connection, batch_id, self.clock(), CANCELLED)
+        # Whoever posts it drops it after the group; nobody else will look for it.
+        with contextlib.suppress(FileNotFoundError):
+            file = self._spool.claim(batch_id)
+            if file is not None:
+                with file:
+                    self._spool.drop(batch_id)
+        return await self._find(batch_id)
+
+    def _gate(self, batch: Batch) -> Gate:
+        async def look(_: Group) -> Stop | None:
+            async with self.ledger.engine.connect() as connection:
+                reason = await why_ended(connection, batch)
+            return None if reason is None else Stop(reason)
+
+        return look
 
     async def _find(self, batch_id: UUID) -> Batch:
         async with self.ledger.engine.connect() as connection:
@@ -172,6 +201,8 @@ class BatchService:
         if file is None:
             return
         if batch is None or not is_running:
+            # It was done, or cancelled, before we had its lock.
+            self._spool.drop(batch_id)
             file.close()
             return
         task = asyncio.create_task(self._post(batch, file))
@@ -185,7 +216,8 @@ class BatchService:
     async def _post(self, batch: Batch, file: BinaryIO) -> None:
         with file:
             try:
-                await post_batch(Work(batch, file, self.ledger, self.clock))
+                gate = self._gate(batch)
+                await post_batch(Work(batch, file, self.ledger, self.clock, gate))
             except Exception as error:
                 log.error("batch stopped", batch_id=batch.batch_id.hex, exception=in_full(error))
                 await self._stumble(batch)

@@ -29,13 +29,15 @@ _SCHEME = "bearer "
 class Caller:
     """A merchant (or the house, id 0) and what its key may do.
 
-    over_rate_s: seconds until the key may ask again; 0 while it asks slowly enough.
+    over_rate_s: seconds until the key may ask again; 0 while it asks slowly enough. key_id: the
+    key's public id.
     """
 
     merchant_id: int
     code: str
     scopes: frozenset[str]
     over_rate_s: int = 0
+    key_id: str | None = None
 
     @property
     def is_house(self) -> bool:
@@ -83,7 +85,9 @@ class Access:
         if stored is None:
             stored = await self._prove(text)
         over_rate_s = self._take_token(stored.key_id)
-        return Caller(stored.merchant_id, stored.merchant, stored.scopes, over_rate_s)
+        return Caller(
+            stored.merchant_id, stored.merchant, stored.scopes, over_rate_s, key_id=stored.key_id
+        )
 
     async def _prove(self, text: str) -> key_store.StoredKey:
         parsed = keys.parse(text)

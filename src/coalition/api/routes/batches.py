@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 import msgspec
 from litestar import get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath
+from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.api.openapi.responses import reads, writes
 from coalition.batches import store
+from coalition.batches.names import read_batch_id, spelt
 from coalition.batches.results import unpack
 from coalition.batches.spool import FILE_BYTES_MAX, Intake, too_large
 from coalition.batches.store import Batch, Format, Status
@@ -28,6 +29,8 @@ from coalition.edge.admission import (
 )
 from coalition.edge.problems import RetryLaterError
 from coalition.errors import CoalitionError, Code
+from coalition.turns import Turn
+from coalition.wire.bodies import NothingBody
 
 _OPT = {"scopes": ("earn", "burn")}
 _TAGS = ["Bulk"]
@@ -35,9 +38,8 @@ _FORMATS: dict[str, Format] = {"application/x-ndjson": "ndjson", "text/csv": "cs
 # Files of one merchant that wait; more would only fill the disk.
 RUNNING_MAX = 20
 _RETRY_AFTER_S = 30
-_PREFIX = "bat_"
-# Rows of results spelt out before the event loop is free again.
-_TURN_ROWS = 200
+# Rows of results that are sent together.
+_SENT_ROWS = 200
 
 
 class BatchOut(msgspec.Struct, frozen=True):
@@ -86,15 +88,13 @@ async def post_batch(request: ApiRequest) -> BatchOut:
         try:
             intake = Intake(file)
             await _take_in(request, intake)
-            scopes = caller.scopes
-            await services.batches.admit(
-                batch_id, file, intake, format_, caller.merchant_id, scopes
-            )
+            owner = caller.merchant_id, caller.scopes, caller.key_id
+            await services.batches.admit(batch_id, file, intake, format_, *owner)
         except BaseException:
             services.batches.drop(batch_id)
             raise
     services.batches.wake()
-    return BatchOut(_PREFIX + batch_id.hex, "running")
+    return BatchOut(spelt(batch_id), "running")
 
 
 def _format(request: ApiRequest) -> Format:
@@ -143,13 +143,37 @@ async def _next_piece(pieces: AsyncIterator[bytes]) -> bytes | None:
     opt=_OPT,
     tags=_TAGS,
     summary="How far a file is",
-    description="rows are those with a result. A failed one says why, and may be sent again.",
+    description="rows are those with a result. A failed one says why, and may be sent again: rows "
+    "that are posted are replayed. A file fails where its key is revoked, or its merchant "
+    "suspended, while it is posted.",
     responses=reads(Code.NOT_FOUND),
 )
 async def get_batch(request: ApiRequest, batch_id: FromPath[str]) -> BatchViewOut:
+    return _view(await _own(request, batch_id))
+
+
+@post(
+    "/batches/{batch_id:str}/cancel",
+    opt=_OPT,
+    status_code=200,
+    tags=_TAGS,
+    summary="Stop a file that waits or is being posted",
+    description="For good: it is then failed, with the reason cancelled. Rows that are posted stay "
+    "posted, the group that is being posted too, and may be reversed one by one. Cancelling twice "
+    "is cancelling once; a file that is over stays as it is.",
+    responses=writes(Code.NOT_FOUND),
+)
+async def cancel_batch(
+    request: ApiRequest, batch_id: FromPath[str], data: JSONBody[NothingBody]
+) -> BatchViewOut:
+    check_rate(request.caller)
     batch = await _own(request, batch_id)
+    return _view(await request.services.batches.cancel(batch.batch_id))
+
+
+def _view(batch: Batch) -> BatchViewOut:
     return BatchViewOut(
-        batch_id=_PREFIX + batch.batch_id.hex,
+        batch_id=spelt(batch.batch_id),
         status=batch.status,
         rows=batch.row_count,
         posted=batch.posted,
@@ -176,35 +200,30 @@ async def get_results(request: ApiRequest, batch_id: FromPath[str]) -> Stream:
 
 
 async def _results(engine: AsyncEngine, batch_id: UUID) -> AsyncIterator[bytes]:
-    encoder = msgspec.json.Encoder()
+    encoder, turn = msgspec.json.Encoder(), Turn()
     async for first_row, packed in store.chunks(engine, batch_id):
-        turn: list[bytes] = []
+        lines: list[bytes] = []
         for result in unpack(first_row, packed):
-            turn.append(encoder.encode(result) + b"\n")
-            if len(turn) == _TURN_ROWS:
-                yield b"".join(turn)
-                turn.clear()
-                await asyncio.sleep(0)
-        if turn:
-            yield b"".join(turn)
+            lines.append(encoder.encode(result) + b"\n")
+            if len(lines) == _SENT_ROWS:
+                yield b"".join(lines)
+                lines.clear()
+            if turn.is_over:
+                await turn.give_way()
+        if lines:
+            yield b"".join(lines)
 
 
 async def _own(request: ApiRequest, text: str) -> Batch:
     """The caller's batch of this id. Raises not_found, whether there is none or another's."""
     caller = request.caller
-    digits = text.removeprefix(_PREFIX)
-    batch = None
-    if text.startswith(_PREFIX) and len(digits) == 32 and digits.isalnum():
-        try:
-            batch_id = UUID(hex=digits)
-        except ValueError:
-            batch_id = None
-        if batch_id is not None and batch_id.hex == digits:
-            async with request.services.engine.connect() as connection:
-                batch = await store.find(connection, batch_id)
+    batch_id, batch = read_batch_id(text), None
+    if batch_id is not None:
+        async with request.services.engine.connect() as connection:
+            batch = await store.find(connection, batch_id)
     if batch is None or not (batch.merchant_id == caller.merchant_id or caller.is_house):
         raise CoalitionError(Code.NOT_FOUND, "There is no such batch.")
     return batch
 
 
-ROUTES = [post_batch, get_batch, get_results]
+ROUTES = [post_batch, get_batch, cancel_batch, get_results]
