@@ -12,7 +12,7 @@ HOT = {"account", "posting", "lot", "burn", "leg", "debt"}
 REFERENCE = {"merchant", "price", "settlement_window", "api_key", "terms", "window_terms"}
 # Written once a member or a card, and looked up by the card's number: a table of its own on Citus.
 LOOK_UP = {"member", "card"}
-RESULTS = {"path", "passed_net", "position", "batch", "batch_chunk", "alembic_version"}
+RESULTS = {"path", "passed_net", "position", "batch", "batch_chunk", "upload", "alembic_version"}
 # One row, and one a file.
 IMPORT = {"beginning", "import_file"}
 

@@ -25,9 +25,11 @@ LANES = 2
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why no further group of a file is posted: it has failed for this reason."""
+    """Why no further group of a file is posted: it has failed for this reason, or, without one, it
+    is put back and read on later.
+    """
 
-    reason: str
+    reason: str | None = None
 
 
 # Asked before each group is posted; None: go on.
@@ -49,10 +51,10 @@ class Work:
     on_progress: OnProgress = lambda rows, read_to_bytes: None
 
 
-async def post_batch(work: Work) -> None:
-    """Post the rest of a batch, or what its gate lets through, and mark it done, or failed.
+async def post_batch(work: Work) -> Stop | None:
+    """Post the rest of a batch and mark it done, or as much as its gate lets through.
 
-    Raises what the database raised.
+    Answers what stopped it; None: it is done. Raises what the database raised.
     """
     reader = RowReader(work.batch, work.file, lambda: work.ledger.book, work.clock)
     read: asyncio.Queue[Group | None] = asyncio.Queue(1)
@@ -62,9 +64,11 @@ async def post_batch(work: Work) -> None:
         stages.create_task(_record(work, decided))
         stop = await _post(work, read, decided)
         reading.cancel()
-    reason = None if stop is None else stop.reason
-    async with work.ledger.engine.begin() as connection:
-        await store.finish(connection, work.batch.batch_id, work.clock(), reason)
+    if stop is None or stop.reason is not None:
+        reason = None if stop is None else stop.reason
+        async with work.ledger.engine.begin() as connection:
+            await store.finish(connection, work.batch.batch_id, work.clock(), reason)
+    return stop
 
 
 async def _read(reader: RowReader, read: asyncio.Queue[Group | None]) -> None:

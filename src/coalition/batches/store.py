@@ -27,9 +27,6 @@ _RUNNING = text(f"""
     select {_COLUMNS} from batch where status = 'running' and place = :place
     order by created_at, batch_id
 """)
-_COUNT_RUNNING = text("""
-    select count(*) from batch where status = 'running' and merchant_id = :merchant_id
-""")
 _RECORD = text("""
     with kept as (
         insert into batch_chunk (batch_id, first_row, results)
@@ -105,10 +102,6 @@ async def find(connection: AsyncConnection, batch_id: UUID) -> Batch | None:
 async def running(connection: AsyncConnection, place: UUID) -> list[Batch]:
     """The batches whose files are in this place and not yet posted, the oldest first."""
     return [_batch(row) for row in await connection.execute(_RUNNING, {"place": place})]
-
-
-async def count_running(connection: AsyncConnection, merchant_id: int) -> int:
-    return int(await connection.scalar(_COUNT_RUNNING, {"merchant_id": merchant_id}) or 0)
 
 
 async def record(

@@ -14,12 +14,14 @@ from litestar.params import FromPath, JSONBody
 from litestar.response import Stream
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from coalition import turns
 from coalition.api.openapi.responses import reads, writes
 from coalition.batches import store
 from coalition.batches.names import read_batch_id, spelt
 from coalition.batches.results import unpack
 from coalition.batches.spool import FILE_BYTES_MAX, Intake, too_large
 from coalition.batches.store import Batch, Format, Status
+from coalition.batches.uploads import NoPlaceError, Pace
 from coalition.edge.admission import (
     BODY_TIMEOUT_S,
     BROKEN_OFF,
@@ -35,8 +37,6 @@ from coalition.wire.bodies import NothingBody
 _OPT = {"scopes": ("earn", "burn")}
 _TAGS = ["Bulk"]
 _FORMATS: dict[str, Format] = {"application/x-ndjson": "ndjson", "text/csv": "csv"}
-# Files of one merchant that wait; more would only fill the disk.
-RUNNING_MAX = 20
 _RETRY_AFTER_S = 30
 # Rows of results that are sent together.
 _SENT_ROWS = 200
@@ -82,19 +82,31 @@ async def post_batch(request: ApiRequest) -> BatchOut:
     services, caller = request.services, request.caller
     format_ = _format(request)
     check_rate(caller)
-    await _check_waiting(services.engine, caller.merchant_id)
-    batch_id = uuid4()
+    batch_id, uploads = uuid4(), services.batches.uploads
+    try:
+        await uploads.take(batch_id, caller.merchant_id)
+    except NoPlaceError as error:
+        raise RetryLaterError(error.code, error.detail, _RETRY_AFTER_S) from None
+    try:
+        await _keep(request, batch_id, format_)
+    finally:
+        await uploads.release(batch_id)
+    services.batches.wake()
+    return BatchOut(spelt(batch_id), "running")
+
+
+async def _keep(request: ApiRequest, batch_id: UUID, format_: Format) -> None:
+    """Take the file in and have it recorded, or leave nothing of it."""
+    services, caller = request.services, request.caller
     with services.batches.create(batch_id) as file:
         try:
             intake = Intake(file)
-            await _take_in(request, intake)
+            await _take_in(request, batch_id, intake)
             owner = caller.merchant_id, caller.scopes, caller.key_id
             await services.batches.admit(batch_id, file, intake, format_, *owner)
         except BaseException:
             services.batches.drop(batch_id)
             raise
-    services.batches.wake()
-    return BatchOut(spelt(batch_id), "running")
 
 
 def _format(request: ApiRequest) -> Format:
@@ -105,22 +117,19 @@ def _format(request: ApiRequest) -> Format:
     return format_
 
 
-async def _check_waiting(engine: AsyncEngine, merchant_id: int) -> None:
-    async with engine.connect() as connection:
-        waiting = await store.count_running(connection, merchant_id)
-    if waiting >= RUNNING_MAX:
-        detail = f"{waiting} of your files wait to be posted; send the next when one is done"
-        raise RetryLaterError(Code.TOO_MANY_REQUESTS, detail, _RETRY_AFTER_S)
+async def _take_in(request: ApiRequest, batch_id: UUID, intake: Intake) -> None:
+    """The body into the spool file.
 
-
-async def _take_in(request: ApiRequest, intake: Intake) -> None:
-    """The body into the spool file. Raises too_large, and malformed where it breaks off."""
+    Raises too_large, and malformed where it breaks off or comes too slowly.
+    """
     announced = request.content_length
     if announced is not None and announced > FILE_BYTES_MAX:
         raise too_large()
-    pieces = aiter(request.stream())
+    pieces, pace = aiter(request.stream()), Pace(turns.monotonic_s())
     while (piece := await _next_piece(pieces)) is not None:
+        pace.note(len(piece), turns.monotonic_s())
         intake.write(piece)
+        await request.services.batches.uploads.keep(batch_id)
     if announced is not None and intake.size_bytes != announced:
         detail = f"the file has {intake.size_bytes} bytes, and Content-Length says {announced}"
         raise CoalitionError(Code.MALFORMED, detail)

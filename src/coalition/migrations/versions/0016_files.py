@@ -1,4 +1,4 @@
-"""The key a file came with, as the .sql file beside this one says it."""
+"""The key of a file, and files on their way in, as the .sql file beside this one says it."""
 
 from pathlib import Path
 
