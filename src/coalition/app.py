@@ -65,13 +65,14 @@ def create_app(
     """
     ledger = Ledger(engine)
     group_commit = GroupCommit(ledger, queue_max=settings.queue_max, wait_s_max=settings.wait_s_max)
+    access = Access(engine, settings.pepper, settings.requests_per_second_max)
     services = Services(
         engine=engine,
         ledger=ledger,
         group_commit=group_commit,
-        access=Access(engine, settings.pepper, settings.requests_per_second_max),
+        access=access,
         meters=Meters(group_commit),
-        batches=BatchService(ledger, settings.data_folder, clock),
+        batches=BatchService(ledger, settings.data_folder, clock, access.allowance),
         clock=clock,
     )
     app = Litestar(

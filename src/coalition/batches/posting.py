@@ -26,10 +26,11 @@ LANES = 2
 @dataclass(frozen=True, slots=True)
 class Stop:
     """Why no further group of a file is posted: it has failed for this reason, or, without one, it
-    is put back and read on later.
+    is put back and read on later, when it has rested.
     """
 
     reason: str | None = None
+    rest_s: float = 0.0
 
 
 # Asked before each group is posted; None: go on.
@@ -41,7 +42,10 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch whose file is claimed, where it is posted, and who is asked before each group."""
+    """A batch whose file is claimed, where it is posted, and who is asked before each group.
+
+    rows_max: of a group; None: as many as are quick. on_outcomes is told what became of a group.
+    """
 
     batch: Batch
     file: BinaryIO
@@ -49,6 +53,8 @@ class Work:
     clock: Callable[[], datetime]
     gate: Gate
     on_progress: OnProgress = lambda rows, read_to_bytes: None
+    rows_max: int | None = None
+    on_outcomes: Callable[[list[Outcome]], None] = lambda outcomes: None
 
 
 async def post_batch(work: Work) -> Stop | None:
@@ -60,7 +66,7 @@ async def post_batch(work: Work) -> Stop | None:
     read: asyncio.Queue[Group | None] = asyncio.Queue(1)
     decided: asyncio.Queue[_Decided | None] = asyncio.Queue(1)
     async with asyncio.TaskGroup() as stages:
-        reading = stages.create_task(_read(reader, read))
+        reading = stages.create_task(_read(reader, work.rows_max, read))
         stages.create_task(_record(work, decided))
         stop = await _post(work, read, decided)
         reading.cancel()
@@ -71,8 +77,8 @@ async def post_batch(work: Work) -> Stop | None:
     return stop
 
 
-async def _read(reader: RowReader, read: asyncio.Queue[Group | None]) -> None:
-    while group := await reader.next_group(GROUP_ROWS):
+async def _read(reader: RowReader, rows_max: int | None, read: asyncio.Queue[Group | None]) -> None:
+    while group := await reader.next_group(min(GROUP_ROWS, rows_max or GROUP_ROWS)):
         await read.put(group)
     await read.put(None)
 
@@ -86,7 +92,9 @@ async def _post(
     while stop is None and (group := await read.get()):
         stop = await work.gate(group)
         if stop is None:
-            await decided.put((group, await post_rows(work.ledger, group.rows)))
+            outcomes = await post_rows(work.ledger, group.rows)
+            work.on_outcomes(outcomes)
+            await decided.put((group, outcomes))
     await decided.put(None)
     return stop
 

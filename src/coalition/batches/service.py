@@ -18,15 +18,16 @@ import structlog
 from coalition import turns
 from coalition.batches import store
 from coalition.batches.cells import check_opening, read_header
+from coalition.batches.gate import FileGate, NoteUnknownCards, ended
 from coalition.batches.lines import LineReader
-from coalition.batches.posting import Gate, OnProgress, Stop, Work, post_batch
-from coalition.batches.reading import Group
+from coalition.batches.posting import OnProgress, Work, post_batch
 from coalition.batches.rota import Rota
 from coalition.batches.spool import Intake, Spool
-from coalition.batches.standing import CANCELLED, why_ended
+from coalition.batches.standing import CANCELLED
 from coalition.batches.store import Batch, Format
 from coalition.batches.uploads import Uploads, settle
 from coalition.failures import in_a_line, in_full
+from coalition.keys.allowance import Allowance
 from coalition.ledger.post import Ledger
 
 log = structlog.get_logger()
@@ -51,11 +52,16 @@ class _Stumble:
 
 @dataclass(slots=True)
 class BatchService:
-    """Takes files in and has them posted. One a process; start() and stop() with it."""
+    """Takes files in and has them posted. One a process; start() and stop() with it.
+
+    A row spends of its key's allowance what a request does.
+    """
 
     ledger: Ledger
     data_folder: Path
     clock: Callable[[], datetime]
+    allowance: Allowance = field(default_factory=lambda: Allowance(0))
+    note_unknown_cards: NoteUnknownCards = lambda key_id, count: 0.0
     uploads: Uploads = field(init=False)
     _spool: Spool = field(init=False)
     _woken: asyncio.Event = field(init=False, default_factory=asyncio.Event)
@@ -126,8 +132,9 @@ class BatchService:
         Raises what the database raised; then the next process that looks posts the rest.
         """
         batch = await self._find(batch_id)
+        engine = self.ledger.engine
         await post_batch(
-            Work(batch, file, self.ledger, self.clock, lambda _: self._ended(batch), on_progress)
+            Work(batch, file, self.ledger, self.clock, lambda _: ended(engine, batch), on_progress)
         )
         self._spool.drop(batch_id)
         return await self._find(batch_id)
@@ -146,24 +153,6 @@ class BatchService:
                 with file:
                     self._spool.drop(batch_id)
         return await self._find(batch_id)
-
-    def _gate(self, batch: Batch) -> Gate:
-        is_first = True
-
-        async def look(_: Group) -> Stop | None:
-            nonlocal is_first
-            # Each turn posts a group, or a file that is slow to begin would never get on.
-            if not is_first and self._rota.must_give_way(batch.batch_id, turns.monotonic_s()):
-                return Stop()
-            is_first = False
-            return await self._ended(batch)
-
-        return look
-
-    async def _ended(self, batch: Batch) -> Stop | None:
-        async with self.ledger.engine.connect() as connection:
-            reason = await why_ended(connection, batch)
-        return None if reason is None else Stop(reason)
 
     async def _find(self, batch_id: UUID) -> Batch:
         async with self.ledger.engine.connect() as connection:
@@ -245,8 +234,7 @@ class BatchService:
     async def _post(self, batch: Batch, file: BinaryIO) -> None:
         with file:
             try:
-                gate = self._gate(batch)
-                stop = await post_batch(Work(batch, file, self.ledger, self.clock, gate))
+                stop = await post_batch(self._work(batch, file))
             except Exception as error:
                 log.error("batch stopped", batch_id=batch.batch_id.hex, exception=in_full(error))
                 await self._stumble(batch)
@@ -254,6 +242,21 @@ class BatchService:
             self._stumbles.pop(batch.batch_id, None)
             if stop is None or stop.reason is not None:
                 self._spool.drop(batch.batch_id)
+            elif stop.rest_s:
+                self._rests[batch.batch_id] = turns.monotonic_s() + stop.rest_s
+
+    def _work(self, batch: Batch, file: BinaryIO) -> Work:
+        engine = self.ledger.engine
+        gate = FileGate(batch, engine, self._rota, self.allowance, self.note_unknown_cards)
+        return Work(
+            batch,
+            file,
+            self.ledger,
+            self.clock,
+            gate.ask,
+            rows_max=gate.rows_max,
+            on_outcomes=gate.note,
+        )
 
     async def _stumble(self, batch: Batch) -> None:
         """Give a file that fails where it failed before a longer rest, and at last up."""
