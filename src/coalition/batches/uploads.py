@@ -115,8 +115,10 @@ class Uploads:
             return
         self._renew_at_s[upload_id] = now_s + RENEW_S
         values = {"upload_id": upload_id, "good_until": self._good_until()}
-        async with self._engine.begin() as connection:
-            await connection.execute(_RENEW, values)
+        # Where the database is away, the place is good for a while yet, and noted next time.
+        with contextlib.suppress(Exception):
+            async with self._engine.begin() as connection:
+                await connection.execute(_RENEW, values)
 
     async def release(self, upload_id: UUID) -> None:
         """Give the place back; where the database is away, it comes free by itself."""

@@ -75,7 +75,9 @@ class BatchViewOut(msgspec.Struct, frozen=True, omit_defaults=True):
     "Idempotency-Key, shared with the requests over HTTP. At most 256 MiB and 5 million rows. "
     "CSV is UTF-8, its cells separated by commas, semicolons or tabs; items, and a take that is no "
     "word, are JSON in a cell, hold is true or false. Blank rows are left out. "
-    "A row needs the scope of its op.",
+    "A row needs the scope of its op. At most 20 files of a merchant are sent, wait or are posted "
+    "at once, and none comes slower than 8 KiB a second for half a minute; merchants take turns. "
+    "A row spends what a request does of its key's rate: the file is slowed, nothing is refused.",
     responses=writes(),
 )
 async def post_batch(request: ApiRequest) -> BatchOut:
