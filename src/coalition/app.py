@@ -70,16 +70,18 @@ def create_app(
     ledger = Ledger(engine)
     group_commit = GroupCommit(ledger, queue_max=settings.queue_max, wait_s_max=settings.wait_s_max)
     meters = Meters(group_commit)
+    guessing = GuessCount(engine, clock, meters.count_unknown_cards)
+    access = Access(engine, settings.pepper, settings.requests_per_second_max)
     services = Services(
         engine=engine,
         ledger=ledger,
         group_commit=group_commit,
-        access=Access(engine, settings.pepper, settings.requests_per_second_max),
+        access=access,
         meters=meters,
         pins=Pins(engine, settings.pepper),
-        batches=BatchService(ledger, settings.data_folder, clock),
+        batches=BatchService(ledger, settings.data_folder, clock, access.allowance, guessing.note),
         clock=clock,
-        guessing=GuessCount(engine, clock, meters.count_unknown_cards),
+        guessing=guessing,
         ring=Keyring(settings.pepper, settings.personal_keys),
     )
     app = Litestar(

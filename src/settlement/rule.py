@@ -92,13 +92,15 @@ def wrong_with(rule: str, first_on: date = PAYMENT_RULE_COUNTS_FROM) -> str | No
 
 
 def _wrong_parts(names: list[str]) -> str | None:
+    seen: set[str] = set()
     for name in names:
         if name.upper() in _PARTS and name not in _PARTS:
             return f"{name} is written in capitals here, as {name.upper()}; so are its values"
         if name not in _PARTS:
             return f"{name or 'nothing'} is not a part that counts here; use {', '.join(_PARTS)}"
-        if names.count(name) > 1:
+        if name in seen:
             return f"{name} stands twice; write it once, its values with commas between"
+        seen.add(name)
     return None if "FREQ" in names else f"FREQ must be {_WRITTEN['FREQ'][1]}"
 
 

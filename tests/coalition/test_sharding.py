@@ -15,7 +15,7 @@ REFERENCE = {
 }
 # Written once a member or a card, and looked up by the card's number: a table of its own on Citus.
 LOOK_UP = {"member", "card", "pin"}
-RESULTS = {"path", "passed_net", "position", "batch", "batch_chunk", "alembic_version"}
+RESULTS = {"path", "passed_net", "position", "batch", "batch_chunk", "upload", "alembic_version"}
 # One row, and one a file.
 IMPORT = {"beginning", "import_file"}
 

@@ -471,7 +471,7 @@ async def test_so_many_files_may_wait_and_no_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     till = world.till("telecom")
-    monkeypatch.setattr("coalition.api.routes.batches.RUNNING_MAX", 0)
+    monkeypatch.setattr("coalition.batches.uploads.FILES_MAX", 0)
     answer = await till.send("/v1/batches", b"", **NDJSON)
     assert_problem(answer, Code.TOO_MANY_REQUESTS)
     assert int(answer.headers["retry-after"]) > 0

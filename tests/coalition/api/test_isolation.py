@@ -133,7 +133,12 @@ async def test_the_origin_follows_its_points_to_another_till(world: World) -> No
     ]
 
 
-BULK = ["POST /v1/batches", "GET /v1/batches/bat_1", "GET /v1/batches/bat_1/results"]
+BULK = [
+    "POST /v1/batches",
+    "POST /v1/batches/bat_1/cancel",
+    "GET /v1/batches/bat_1",
+    "GET /v1/batches/bat_1/results",
+]
 SCOPES = {
     "earn": [
         "POST /v1/earns",

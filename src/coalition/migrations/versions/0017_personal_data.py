@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0017"
-down_revision = "0013"
+down_revision = "0016"
 
 
 def upgrade() -> None:
