@@ -112,6 +112,8 @@ class GuessCount:
         self._level_until: dict[str, datetime] = {}
         self._unshared: dict[str, int] = {}
         self._sharing: asyncio.Task[None] | None = None
+        # One at a time, or one would forget what the other is just adding.
+        self._one = asyncio.Lock()
 
     def note(self, key_id: str, cards: int = 1) -> float:
         """Note that this key asked for so many cards that there are none of.
@@ -155,6 +157,10 @@ class GuessCount:
 
     async def share(self) -> None:
         """Add what was noted here to the database, and learn what was noted elsewhere."""
+        async with self._one:
+            await self._share()
+
+    async def _share(self) -> None:
         noted, self._unshared = self._unshared, {}
         now = self._clock()
         try:
