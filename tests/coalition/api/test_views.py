@@ -391,7 +391,7 @@ async def test_who_asks_for_html_gets_pages_that_load_nothing_from_elsewhere(wor
 # Whose bodies have a field that must be sent, and which move no points.
 _BODY_NEEDED = {
     "/v1/batches", "/v1/burns", "/v1/burns/reverse", "/v1/earns", "/v1/earns/reverse",
-    "/v1/transfers",
+    "/v1/cards/{card}/pin", "/v1/transfers",
 }  # fmt: skip
 _NO_KEY_NEEDED = ("/v1/members", "/v1/cards", "/v1/windows", "/v1/batches")
 
