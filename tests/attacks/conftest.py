@@ -1,4 +1,4 @@
-"""The small coalition behind a real application that the tests of the API have (world, serve)."""
+"""The coalition that is attacked: the one of the HTTP tests."""
 
 from tests.coalition.api.conftest import prepared, serve, world
 

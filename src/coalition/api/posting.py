@@ -7,8 +7,19 @@ from msgspec.structs import replace
 from coalition.edge.access import Caller
 from coalition.edge.admission import ApiRequest, check_rate
 from coalition.edge.services import Services
+from coalition.edge.unknown_cards import check_familiar, note_unknown
 from coalition.errors import CoalitionError
-from coalition.ledger.commands import Burn, Done, Refused, Request, Transfer
+from coalition.ledger.commands import (
+    Burn,
+    Command,
+    Done,
+    Earn,
+    Refused,
+    Request,
+    ReverseBurnCalled,
+    ReverseEarnCalled,
+    Transfer,
+)
 from coalition.wire.bodies import Body, BurnBody, TransferBody
 from coalition.wire.read import Asker, Operation, read
 
@@ -54,6 +65,8 @@ async def post(services: Services, caller: Caller, operation: Operation, asked: 
     started_s = time.perf_counter()
     label = "failed"
     try:
+        if services.guessing.wait_s(caller.key_id):
+            await check_familiar(services, caller, *_cards_of(asked.command))
         outcome = await services.group_commit.post(asked)
         if not isinstance(outcome, Done):
             raise CoalitionError(outcome.code, outcome.detail)
@@ -61,6 +74,16 @@ async def post(services: Services, caller: Caller, operation: Operation, asked: 
         return outcome
     except CoalitionError as error:
         label = error.code
+        note_unknown(services, caller, error)
         raise
     finally:
         services.meters.count_post(operation, label, time.perf_counter() - started_s)
+
+
+def _cards_of(command: Command) -> tuple[int, ...]:
+    match command:
+        case Transfer():
+            return command.from_card, command.to_card
+        case Earn() | Burn() | ReverseEarnCalled() | ReverseBurnCalled():
+            return (command.card,)
+    return ()

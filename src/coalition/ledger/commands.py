@@ -4,7 +4,7 @@ Members, merchants, lots, earns and burns are named by the ledger's own integers
 them into opaque ids (wire/ids.py) and merchants' codes at the edge.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -14,6 +14,8 @@ from coalition.earning.purchase import Item
 from coalition.errors import Code
 
 BALANCE_MAX = 1_000_000_000_000_000
+# A till's clock and ours differ by no more than this.
+CLOCK_DRIFT = timedelta(minutes=5)
 
 # What was found of the PIN that came with a movement: absent where none came; unset where the
 # member has none; locked where it was wrong too often lately, and was not compared.

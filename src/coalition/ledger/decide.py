@@ -7,6 +7,7 @@ then stands in earns.py, burns.py, reversals.py, transfers.py and lapses.py.
 
 from coalition.errors import Code
 from coalition.ledger import burns, earns, lapses, reversals, transfers
+from coalition.ledger.checks import before_card, wrong_day
 from coalition.ledger.commands import (
     Burn,
     Capture,
@@ -17,6 +18,7 @@ from coalition.ledger.commands import (
     Outcome,
     Refused,
     Request,
+    Reversal,
     ReversalCalled,
     ReverseBurn,
     ReverseBurnCalled,
@@ -44,12 +46,10 @@ def decide(request: Request, state: State, book: Book) -> Outcome:
             return _transfer(request, command, state, book)
         case Expire():
             return _expire(request, command, state, book)
-        case Capture() | Void() | ReverseBurn():
+        case Capture() | Void():
             return _on_burn(request, command, state, book)
-        case ReverseEarn():
-            return _on_earn(request, command, state, book)
-        case ReverseEarnCalled() | ReverseBurnCalled():
-            return _on_called(request, command, state, book)
+        case ReverseEarn() | ReverseBurn() | ReverseEarnCalled() | ReverseBurnCalled():
+            return _reversal(request, command, state, book)
 
 
 def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -> Outcome:
@@ -66,6 +66,12 @@ def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -
     if known is not None:
         return known
     lapses.lapse(member, state, book, request.now)
+    # Of now is whatever names a card that is there, though our clock was set back since it was
+    # issued; but an import's now is what its row says.
+    if command.occurred_at < request.now or state.is_import:
+        early = before_card(command.occurred_at, state.cards[command.card])
+        if early is not None:
+            return early
     if isinstance(command, Earn):
         return _remember(request, state, earns.earn(request, command, member, state, book))
     return _remember(request, state, burns.burn(request, command, member, state, book))
@@ -76,6 +82,26 @@ def _against_terms(request: Request, command: Earn | Burn, book: Book) -> Refuse
     if isinstance(command, Earn):
         return earns.against_terms(request, command, book)
     return burns.against_terms(request, command, book)
+
+
+def _reversal(
+    request: Request, command: Reversal | ReversalCalled, state: State, book: Book
+) -> Outcome:
+    # Before a reference is looked at: it may name a second movement by now.
+    replay = _replay(request, state)
+    if replay is not None:
+        return replay
+    if command.occurred_at is not None:
+        refusal = wrong_day(command.occurred_at, request, book)
+        if refusal is not None:
+            return refusal
+    match command:
+        case ReverseEarn():
+            return _on_earn(request, command, state, book)
+        case ReverseBurn():
+            return _on_burn(request, command, state, book)
+        case ReverseEarnCalled() | ReverseBurnCalled():
+            return _on_called(request, command, state, book)
 
 
 def _on_burn(
@@ -117,10 +143,6 @@ def _on_earn(request: Request, command: ReverseEarn, state: State, book: Book) -
 
 
 def _on_called(request: Request, command: ReversalCalled, state: State, book: Book) -> Outcome:
-    # Before the reference is looked at: it may name a second movement by now.
-    replay = _replay(request, state)
-    if replay is not None:
-        return replay
     name = state.name_of(request, command)
     if name is None:
         return unknown_card(command.card)

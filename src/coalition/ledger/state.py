@@ -208,6 +208,7 @@ def _expiry_order(lot: Lot) -> tuple[date, datetime, int]:
 class Card(msgspec.Struct, frozen=True):
     member_id: int
     status: str
+    issued_at: datetime
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.prices import Price
-from coalition.terms.terms import Breakage, HouseTerms, Terms
+from coalition.terms.terms import LATENESS_DAYS_DEFAULT, Breakage, HouseTerms, Terms
 from coalition.toml.document import (
     Section,
     check_keys,
@@ -37,13 +37,14 @@ _RULE_EXAMPLE = '"FREQ=MONTHLY;BYMONTHDAY=1"'
 _FIRST_WINDOW_YEAR_MIN = 1900
 
 _TERMS_KEYS = (
-    *("name", "currency", "time_zone", "joined_on", "suspended"),
+    *("name", "currency", "time_zone", "joined_on", "suspended", "lateness_days_max"),
     *("earning", "validity", "burning", "prices", "pair_prices", "settlement", "calendar"),
 )
 # What the house may say of all merchants, and a merchant of itself.
 _BURNING_KEYS = ("points_per_member_per_day_max", "pin_above_points")
 _HOLD_SECONDS_DEFAULT = 604_800
 _HOLD_SECONDS_MAX = 366 * 86_400
+_LATENESS_DAYS_MAX = 366
 
 
 def read_terms(code: str, document: Section, filed_for: date | None = None) -> Terms:
@@ -80,6 +81,8 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         points_per_burn_max=read_count(burning, "points_per_burn_max", 1, POINTS_MAX),
         hold_seconds_max=read_count(burning, "hold_seconds_max", 1, _HOLD_SECONDS_MAX)
         or _HOLD_SECONDS_DEFAULT,
+        lateness_days_max=read_count(document, "lateness_days_max", 1, _LATENESS_DAYS_MAX)
+        or LATENESS_DAYS_DEFAULT,
         breakage=cast(Breakage, breakage),
         settles_through=read_text(settlement, "settles_through"),
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from coalition.earning.purchase import POINTS_MAX
 from coalition.ledger.commands import BALANCE_MAX
@@ -63,7 +63,9 @@ OccurredAt = Annotated[
     datetime,
     Meta(
         tz=True,
-        description="When it happened at the till (RFC 3339 with an offset). Absent: now.",
+        description="When it happened at the till (RFC 3339 with an offset): not before the card "
+        "was issued, and not longer ago than the merchant's terms allow (31 days unless they say "
+        "otherwise); a burn takes no points earned after it. Absent: now.",
         examples=["2026-03-01T09:30:00+08:00"],
     ),
 ]
@@ -72,7 +74,7 @@ ReturnedAt = Annotated[
     Meta(
         tz=True,
         description="When the return happened at the till (RFC 3339 with an offset), not before "
-        "what is returned. Absent: now.",
+        "what is returned, and not longer ago than the merchant's terms allow. Absent: now.",
         examples=["2026-03-02T10:00:00+08:00"],
     ),
 ]
@@ -239,6 +241,17 @@ class EnrolBody(Body, frozen=True):
     phone: Annotated[str, Meta(pattern=_PHONE)] | None = None
     birthday: date | None = None
     locale: Annotated[str, Meta(pattern=_LOCALE)] | None = None
+
+
+class CorrectBody(Body, frozen=True):
+    """What is put right of a member. null takes a field away; what is left out stays as it is."""
+
+    external_ref: (
+        Annotated[str, Meta(min_length=1, max_length=255, pattern=_NO_NUL)] | UnsetType | None
+    ) = UNSET
+    phone: Annotated[str, Meta(pattern=_PHONE)] | UnsetType | None = UNSET
+    birthday: date | UnsetType | None = UNSET
+    locale: Annotated[str, Meta(pattern=_LOCALE)] | UnsetType | None = UNSET
 
 
 class CloseBody(Body, frozen=True):

@@ -140,6 +140,13 @@ class World:
     def till(self, code: str) -> Till:
         return Till(self.client, self.keys[code])
 
+    async def old_card(self, days: int) -> str:
+        """A card that telecom issued so many days ago."""
+        self.clock.pass_(days=-days)
+        card = await self.till("telecom").enrol()
+        self.clock.pass_(days=days)
+        return card
+
     async def key(self, code: str, *scopes: str) -> str:
         async with self.engine.begin() as connection:
             made = await key_store.create(

@@ -103,8 +103,8 @@ async def _limit_reached(world: World) -> httpx.Response:
 
 
 async def _merchant_suspended(world: World) -> httpx.Response:
-    banned = world.till("banned")
-    return await banned.post("/v1/earns", {"card": await banned.enrol(), "points": 5})
+    card = await world.till("telecom").enrol()
+    return await world.till("banned").post("/v1/earns", {"card": card, "points": 5})
 
 
 async def _insufficient_points(world: World) -> httpx.Response:

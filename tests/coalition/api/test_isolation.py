@@ -133,7 +133,12 @@ async def test_the_origin_follows_its_points_to_another_till(world: World) -> No
     ]
 
 
-BULK = ["POST /v1/batches", "GET /v1/batches/bat_1", "GET /v1/batches/bat_1/results"]
+BULK = [
+    "POST /v1/batches",
+    "POST /v1/batches/bat_1/cancel",
+    "GET /v1/batches/bat_1",
+    "GET /v1/batches/bat_1/results",
+]
 SCOPES = {
     "earn": [
         "POST /v1/earns",
@@ -151,13 +156,13 @@ SCOPES = {
         "POST /v1/burns/reverse",
         "GET /v1/burns/brn_1",
         "GET /v1/lots/lot_1",
-        "POST /v1/batches",
-        "GET /v1/batches/bat_1",
-        "GET /v1/batches/bat_1/results",
     ],
     "transfer": ["POST /v1/transfers"],
     "members": [
         "POST /v1/members",
+        "GET /v1/members",
+        "PATCH /v1/members/mem_1",
+        "GET /v1/members/mem_1/export",
         "GET /v1/cards/1",
         "GET /v1/cards/1/history",
         "POST /v1/cards/1/replace",
@@ -171,7 +176,7 @@ SCOPES = {
         "GET /v1/windows/2017-03/positions",
         "GET /v1/windows/2017-03/statements/plain",
     ],
-    "house": ["POST /v1/windows/2017-03/close"],
+    "house": ["POST /v1/windows/2017-03/close", "POST /v1/members/mem_1/erase"],
 }
 
 

@@ -72,6 +72,7 @@ class Back:
 
 @dataclass(eq=False)
 class Member:
+    card_issued_at: datetime
     card_status: str = "active"
     lots: list[Lot] = field(default_factory=list)
     burns: list[Burn] = field(default_factory=list)

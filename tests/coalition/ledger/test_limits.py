@@ -156,6 +156,7 @@ async def test_the_migration_lets_keys_that_burn_transfer_and_counts_from_then_o
         await driver.execute("drop table pin")
         for column in ("spent_on", "spent_points", "spent_after_no"):
             await driver.execute(f"alter table account drop column {column}")
+        await driver.execute("drop table pin")
         await driver.execute("alter table api_key drop constraint api_key_scopes_check")
         await driver.execute("alter table api_key add constraint api_key_scopes_check check (true)")
         for key_id, scopes in (("a" * 12, "{earn,burn}"), ("b" * 12, "{members}")):
