@@ -35,11 +35,8 @@ async def ask(request: ApiRequest, operation: Operation, body: Body, target: str
     asked = read(operation, body, key, asker_of(caller, services), target)
     if isinstance(asked, Refused):
         raise CoalitionError(asked.code, asked.detail)
-    if isinstance(body, BurnBody | TransferBody) and body.pin is not None:
-        check_rate(caller)
-        found = await services.pins.check(_spender(asked), body.pin, asked)
-        asked = replace(asked, pin=found)
-    return await post(services, caller, operation, asked)
+    pin = body.pin if isinstance(body, BurnBody | TransferBody) else None
+    return await post(services, caller, operation, asked, pin)
 
 
 def _spender(asked: Request) -> int:
@@ -59,14 +56,26 @@ def asker_of(caller: Caller, services: Services) -> Asker:
     )
 
 
-async def post(services: Services, caller: Caller, operation: Operation, asked: Request) -> Done:
-    """Post a request and count what became of it. Raises whatever refuses it."""
+async def post(
+    services: Services,
+    caller: Caller,
+    operation: Operation,
+    asked: Request,
+    pin: str | None = None,
+) -> Done:
+    """Post a request and count what became of it. Raises whatever refuses it.
+
+    pin is what was sent with it; the ledger is told what was found of it.
+    """
     check_rate(caller)
     started_s = time.perf_counter()
     label = "failed"
     try:
         if services.guessing.wait_s(caller.key_id):
             await check_familiar(services, caller, *_cards_of(asked.command))
+        if pin is not None:
+            # After who may ask for the card: nobody else has a guess, nor the time that it takes.
+            asked = replace(asked, pin=await services.pins.check(_spender(asked), pin, asked))
         outcome = await services.group_commit.post(asked)
         if not isinstance(outcome, Done):
             raise CoalitionError(outcome.code, outcome.detail)

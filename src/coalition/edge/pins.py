@@ -21,6 +21,7 @@ from coalition.ledger.limits import PIN_WORDS
 from coalition.members import pin_store
 from coalition.members.pin import hash_pin, is_pin
 from coalition.members.pin_store import KeptPin, PinHolder
+from coalition.terms.standing import check_not_suspended
 
 # A thread each would take the processor from the tills; those that wait take a second at most.
 _AT_ONCE = 2
@@ -57,7 +58,7 @@ class Pins:
 
         The first is set by whoever enrolled the member, or by the house; another by any merchant
         that enrolled or served the member, with the one before; and the house resets any.
-        Raises unknown_card, card_not_active, pin_required, busy.
+        Raises unknown_card, card_not_active, pin_required, merchant_suspended, busy.
         """
         async with self._engine.connect() as connection:
             holder = await pin_store.find_holder(connection, card, caller.merchant_id)
@@ -74,6 +75,7 @@ class Pins:
         async with self._engine.begin() as connection:
             if not await pin_store.store_pin(connection, holder.pin, new_hash, now):
                 raise _pin_required("The PIN was set by somebody else meanwhile.")
+            await check_not_suspended(connection, caller.merchant_id)
 
     async def _check_may_set(
         self, caller: Caller, holder: PinHolder, old_pin: str | None, now: datetime

@@ -39,6 +39,7 @@ _ERASE = text("""
     where member_id = any(:member_ids) and erased_at is null
     returning member_id
 """)
+_ERASE_PIN = text("delete from pin where member_id = any(:member_ids)")
 # Members of whom something is known, in the order of their numbers, with their last movement.
 _SILENT = text("""
     select m.member_id,
@@ -113,8 +114,9 @@ async def correct(
 
 async def erase(connection: AsyncConnection, member_ids: list[int], now: datetime) -> list[int]:
     """Take away who these members are, for good; those that were not erased before."""
-    erased = await connection.scalars(_ERASE, {"member_ids": member_ids, "now": now})
-    return list(erased)
+    erased = list(await connection.scalars(_ERASE, {"member_ids": member_ids, "now": now}))
+    await connection.execute(_ERASE_PIN, {"member_ids": erased})
+    return erased
 
 
 async def erase_silent(engine: AsyncEngine, now: datetime, retention_days: int) -> int:

@@ -251,6 +251,31 @@ async def test_a_pin_is_nowhere_in_the_database_nor_in_the_log(world: World) -> 
     assert "73061928374" not in repr((rows, kept, logged))
 
 
+async def test_a_suspended_merchant_sets_no_pin(world: World) -> None:
+    banned = world.till("banned")
+    card = await member(world, pin=None)
+    async with world.engine.begin() as connection:
+        await connection.execute(
+            text(
+                "update member set enrolled_by ="
+                " (select merchant_id from merchant where code = 'banned')"
+            )
+        )
+    assert_problem(await set_pin(banned, card, PIN), Code.MERCHANT_SUSPENDED)
+    assert (await set_pin(world.till("house"), card, PIN)).status_code == 200
+
+
+async def test_the_pin_of_an_erased_member_is_gone(world: World) -> None:
+    telecom = world.till("telecom")
+    enrolled = (await telecom.post("/v1/members")).json()
+    await set_pin(telecom, enrolled["card"], PIN)
+    await member(world)
+    erased = await world.till("house").post(f"/v1/members/{enrolled['member_id']}/erase")
+    assert erased.is_success, erased.text
+    async with world.engine.connect() as connection:
+        assert await connection.scalar(text("select count(*) from pin")) == 1
+
+
 # ---------------------------------------------------------------- attempts
 
 

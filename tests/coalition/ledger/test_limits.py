@@ -153,7 +153,6 @@ async def test_the_migration_lets_keys_that_burn_transfer_and_counts_from_then_o
         raw = await connection.get_raw_connection()
         driver = raw.driver_connection
         assert driver is not None
-        await driver.execute("drop table pin")
         for column in ("spent_on", "spent_points", "spent_after_no"):
             await driver.execute(f"alter table account drop column {column}")
         await driver.execute("drop table pin")

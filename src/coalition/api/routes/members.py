@@ -241,7 +241,9 @@ async def unblock_card(
     "it is asked for. The first is set by the merchant that enrolled the member, or by the house; "
     "another with the one before as old_pin; and the house resets any. After five wrong attempts "
     "in a row it is locked, for a minute at first and up to a day.",
-    responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.PIN_REQUIRED),
+    responses=writes(
+        Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.PIN_REQUIRED, Code.MERCHANT_SUSPENDED
+    ),
 )
 async def set_pin(
     request: ApiRequest, card: FromPath[str], data: Annotated[PinBody, Body(examples=_PINS)]
@@ -253,7 +255,8 @@ async def set_pin(
     except ValueError as error:
         raise CoalitionError(Code.INVALID, f"pin: {error}") from None
     check_rate(caller)
-    await services.pins.change(caller, number, data.pin, data.old_pin, services.clock())
+    async with asking_for(services, caller, number):
+        await services.pins.change(caller, number, data.pin, data.old_pin, services.clock())
     return PinOut(card_text(number))
 
 
