@@ -9,19 +9,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition.batches.test_posting import NOW, WAIT_S, batch_when, cards, earns, is_done
-from tests.world import HOUSE, merchant
 
 from coalition.batches import posting, rota, service
 from coalition.batches.rota import TURN_S, Rota
 from coalition.batches.service import BatchService
 from coalition.batches.spool import Intake
 from coalition.batches.store import Batch
-from coalition.clearing.service import ensure_first_window
 from coalition.ledger.commands import Outcome, Refused, Request
 from coalition.ledger.post import Ledger
-from coalition.terms.store import sync
 
 A, B, C = 1, 2, 3
 
@@ -67,16 +63,6 @@ def test_each_has_its_turn_and_gives_way_to_a_third() -> None:
     assert not turns.must_give_way(first.batch_id, TURN_S / 2)
     assert turns.must_give_way(first.batch_id, TURN_S)
     assert not turns.must_give_way(second.batch_id, TURN_S + 1)
-
-
-@pytest.fixture
-async def ledger(engine: AsyncEngine) -> Ledger:
-    async with engine.begin() as connection:
-        await sync(connection, HOUSE, [merchant("telecom"), merchant("retail")], NOW)
-        await ensure_first_window(connection, HOUSE)
-    ledger = Ledger(engine)
-    await ledger.start()
-    return ledger
 
 
 @pytest.fixture

@@ -14,15 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition.api.conftest import PEPPER, Serve, World
 from tests.coalition.api.test_batches import NDJSON, ndjson
 from tests.coalition.batches.test_posting import NOW, batch_when, is_done
-from tests.world import HOUSE, merchant
 
 from coalition.batches import posting
 from coalition.batches.service import BatchService
 from coalition.batches.spool import Intake
-from coalition.clearing.service import ensure_first_window
 from coalition.keys import store as key_store
 from coalition.ledger.post import Ledger
-from coalition.terms.store import sync
 
 PER_SECOND, ROWS = 40, 100
 # A card number with a right check digit that nobody has.
@@ -45,16 +42,6 @@ async def test_rows_are_no_faster_than_requests_and_leave_them_room(serve: Serve
     assert (batch.status, batch.refused) == ("done", ROWS)
     # One second's worth may come at once. However slow the machine is, it took no less.
     assert loop.time() - began_s >= (ROWS - PER_SECOND) / PER_SECOND
-
-
-@pytest.fixture
-async def ledger(engine: AsyncEngine) -> Ledger:
-    async with engine.begin() as connection:
-        await sync(connection, HOUSE, [merchant("telecom"), merchant("retail")], NOW)
-        await ensure_first_window(connection, HOUSE)
-    ledger = Ledger(engine)
-    await ledger.start()
-    return ledger
 
 
 async def key_of(engine: AsyncEngine, code: str) -> str:

@@ -1,44 +1,22 @@
 """Killing the server, or its database sessions, under load loses nothing that was answered."""
 
 import asyncio
-import os
 import random
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.coalition import crowd
+from tests.coalition import crowd, served
+from tests.coalition.served import REPLAYED, Ask
 
 from coalition import database
 from coalition.app import create_app
-from coalition.keys import store as key_store
 from coalition.settings import read_settings
 
-PEPPER = "0123456789abcdef0123456789abcdef"
 MEMBERS = 8
 CLIENTS = 32
-SESSIONS = """
-select count(pg_terminate_backend(pid)) from pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
-"""
-REPLAYED = "Idempotent-Replayed"
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One request as a till sends it, and again under the same key where no answer came."""
-
-    path: str
-    body: dict[str, object]
-    key: str
 
 
 @dataclass
@@ -95,57 +73,6 @@ def _command(chance: random.Random, key: str) -> Ask:
     return Ask("/v1/transfers", {"from_card": giver, "to_card": taker, "points": points}, key)
 
 
-def _start(database_url: str, port: int, log: Path) -> subprocess.Popen[bytes]:
-    environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory"]
-    command += ["--port", str(port), "coalition.app:from_environment"]
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            command,
-            env=os.environ | environment,
-            stdout=output,
-            stderr=output,
-            # A session of its own: the server and its workers die together.
-            start_new_session=True,
-        )
-
-
-def _kill(server: subprocess.Popen[bytes]) -> None:
-    os.killpg(server.pid, signal.SIGKILL)
-    server.wait()
-
-
-def _is_ready(client: httpx.AsyncClient) -> Callable[[], Awaitable[bool]]:
-    async def holds() -> bool:
-        try:
-            return (await client.get("/readyz")).status_code == 200
-        except httpx.TransportError:
-            return False
-
-    return holds
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-async def _key(engine: AsyncEngine) -> str:
-    async with engine.begin() as connection:
-        made = await key_store.create(
-            connection,
-            pepper=PEPPER.encode(),
-            merchant="telecom",
-            scopes=["earn", "burn", "transfer", "members"],
-            live=False,
-            label="till",
-            now=datetime.now(UTC),
-        )
-    return made.text
-
-
 @pytest.mark.parametrize(
     "kills", [3, pytest.param(30, marks=pytest.mark.soak)], ids=["briefly", "long"]
 )
@@ -153,17 +80,17 @@ async def test_every_answered_post_is_there_after_kill_9_and_no_half_one_is(
     engine: AsyncEngine, database_url: str, tmp_path: Path, kills: int
 ) -> None:
     await crowd.found(engine, members=MEMBERS)
-    port, log = _free_port(), tmp_path / "server.log"
+    port, log = served.free_port(), tmp_path / "server.log"
     client = httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{port}",
-        headers={"Authorization": f"Bearer {await _key(engine)}"},
+        headers={"Authorization": f"Bearer {await served.key_of(engine, live=False)}"},
         timeout=crowd.WAIT_S_MAX,
         limits=httpx.Limits(max_connections=CLIENTS + 1),
     )
     tills = Tills(client)
-    server = _start(database_url, port, log)
+    server = served.start(database_url, port, log)
     try:
-        await crowd.until(_is_ready(client), "the server is ready")
+        await crowd.until(served.is_ready(client), "the server is ready")
         tills.is_up.set()
         load = [asyncio.create_task(tills.client_of(number)) for number in range(CLIENTS)]
         for kill in range(kills):
@@ -175,16 +102,16 @@ async def test_every_answered_post_is_there_after_kill_9_and_no_half_one_is(
 
             await crowd.until(is_loaded, f"100 more posts are answered before kill {kill + 1}")
             tills.is_up.clear()
-            _kill(server)
-            server = _start(database_url, port, log)
-            await crowd.until(_is_ready(client), "the server is ready again")
+            served.kill(server)
+            server = served.start(database_url, port, log)
+            await crowd.until(served.is_ready(client), "the server is ready again")
             tills.is_up.set()
         tills.stopping = True
         await asyncio.gather(*load)
         assert tills.lost > 0
         await _look_up_all(tills)
     finally:
-        _kill(server)
+        served.kill(server)
         await client.aclose()
     await _assert_ledger_fits(engine, tills)
 
@@ -193,8 +120,8 @@ async def test_killing_the_database_sessions_is_answered_busy_at_worst(
     engine: AsyncEngine, database_url: str
 ) -> None:
     await crowd.found(engine, members=MEMBERS)
-    key = await _key(engine)
-    environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
+    key = await served.key_of(engine, live=False)
+    environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": served.PEPPER}
     app = create_app(read_settings(environment), engine)
     outside = database.create_engine(database_url)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # narrower scopes, same calls
@@ -210,7 +137,7 @@ async def test_killing_the_database_sessions_is_answered_busy_at_worst(
         load = [asyncio.create_task(tills.client_of(number)) for number in range(CLIENTS)]
         for _ in range(10):
             # What is at work, and what waits in the pool.
-            await crowd.value(outside, SESSIONS)
+            await crowd.value(outside, served.CUT_SESSIONS)
             enough = len(tills.answered) + 20
 
             async def is_loaded(enough: int = enough) -> bool:
@@ -227,7 +154,9 @@ async def test_killing_the_database_sessions_is_answered_busy_at_worst(
 async def _assert_ledger_fits(engine: AsyncEngine, tills: Tills) -> None:
     by_answers = "select count(*) from posting where request_id is not null"
     assert await crowd.value(engine, by_answers) == len(tills.answered)
-    assert sum((await crowd.net_worth(engine)).values()) == _worth(tills)
+    assert sum((await crowd.net_worth(engine)).values()) == served.worth(
+        tills.asked, tills.answered
+    )
     await crowd.assert_sound(engine)
 
 
@@ -244,16 +173,3 @@ async def _look_up_all(tills: Tills) -> None:
                 assert answer.headers.get(REPLAYED) == "true", f"{ask} was answered and is gone"
 
     await asyncio.gather(*(look_up() for _ in range(CLIENTS)))
-
-
-def _worth(tills: Tills) -> int:
-    """What all members have together by the answers; a gift stays among them, a hold is theirs."""
-    worth = 0
-    for key, answer in tills.answered.items():
-        points = answer["points"]
-        assert isinstance(points, int)
-        if tills.asked[key].path == "/v1/earns":
-            worth += points
-        elif answer.get("status") == "posted":
-            worth -= points
-    return worth

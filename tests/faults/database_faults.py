@@ -21,7 +21,9 @@ from tests.faults.fault import (
     coalition,
     cut_sessions,
     enough,
+    shop,
     tally,
+    under_load,
 )
 from tests.faults.tills import Tills
 
@@ -99,27 +101,19 @@ async def lost_commit_reply(place: Place) -> Seen:
 
 
 async def backend_terminated(place: Place) -> Seen:
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
-        tills, times = Tills([client], MEMBERS), 10
-        load = asyncio.create_task(tills.work(TILLS))
-        for _ in range(times):
-            await enough(tills, 20, load)
-            await cut_sessions(engine)
-        tills.stopping = True
-        await load
+    async with shop(place) as (engine, tills):
+        times = 10
+        async with under_load(tills) as load:
+            for _ in range(times):
+                await enough(tills, 20, load)
+                await cut_sessions(engine)
         return await tally(engine, tills, Seen(times))
 
 
 async def idle_cut(place: Place) -> Seen:
     """As a firewall does it at night: every connection is gone when the first till asks."""
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
-        tills, times = Tills([client], MEMBERS), 5
+    async with shop(place) as (engine, tills):
+        times = 5
         for _ in range(times):
             await tills.work(TILLS, 3)
             await cut_sessions(engine)
@@ -148,12 +142,8 @@ _REFUSING = (
 
 
 async def to_be_repeated(place: Place) -> Seen:
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
+    async with shop(place) as (engine, tills):
         await _run(engine, _REFUSING)
-        tills = Tills([client], MEMBERS)
         await tills.work(TILLS, 20)
         times = await crowd.value(engine, "select last_value / 3 from refusal")
         seen = await tally(engine, tills, Seen(times))
@@ -170,11 +160,7 @@ async def _run(engine: AsyncEngine, statements: tuple[str, ...]) -> None:
 
 async def row_tampered(place: Place) -> Seen:
     """Points put on an account by the database's owner, past the program."""
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
-        tills = Tills([client], MEMBERS)
+    async with shop(place) as (engine, tills):
         await tills.work(TILLS, 5)
         seen = await tally(engine, tills, Seen(1))
         await crowd.change(engine, "update account set available = available + 1")

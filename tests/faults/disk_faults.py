@@ -11,20 +11,20 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from tests.coalition import crowd
 from tests.faults.fault import (
-    MEMBERS,
     TILLS,
     Fault,
     Place,
     Seen,
-    application,
-    coalition,
     enough,
+    shop,
     tally,
+    under_load,
 )
 from tests.faults.tills import Tills
 
@@ -96,23 +96,19 @@ async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, str]]:
 
 async def postgres_killed(place: Place) -> Seen:
     with _folder() as folder:
-        async with _server(folder) as (server, url):
-            mine = Place(url, place.folder)
-            async with (
-                coalition(mine) as (engine, key),
-                application(url, key, place.folder) as till,
-            ):
-                tills, kills = Tills([till], MEMBERS), 2
-                load = asyncio.create_task(tills.work(TILLS))
+        async with (
+            _server(folder) as (server, url),
+            shop(Place(url, place.folder)) as (engine, tills),
+        ):
+            kills = 2
+            async with under_load(tills) as load:
                 for _ in range(kills):
                     await enough(tills, 30, load)
                     await _kill(server)
                     again = await asyncio.to_thread(embedded.start, folder, options=OPTIONS)
                     again.presence.close()
                 await enough(tills, 30, load)
-                tills.stopping = True
-                await load
-                return await tally(engine, tills, Seen(kills))
+            return await tally(engine, tills, Seen(kills))
 
 
 async def _kill(server: EmbeddedServer) -> None:
@@ -126,52 +122,45 @@ async def _kill(server: EmbeddedServer) -> None:
     await crowd.until(is_gone, "PostgreSQL is gone")
 
 
-async def disk_full(place: Place) -> Seen:
+@asynccontextmanager
+async def _shop_on_disk(
+    place: Place, **settings: Any
+) -> AsyncIterator[tuple[Disk, AsyncEngine, Tills]]:
+    """Tills at a server whose disk is ours to fill and to slow."""
     with _folder() as folder:
         disk = Disk(folder)
         with _preloaded(disk):
-            async with _server(folder) as (_, url):
-                mine = Place(url, place.folder)
-                async with (
-                    coalition(mine) as (engine, key),
-                    application(url, key, place.folder) as till,
-                ):
-                    return await _fill_and_free(disk, engine, Tills([till], MEMBERS))
+            async with (
+                _server(folder) as (_, url),
+                shop(Place(url, place.folder), **settings) as (engine, tills),
+            ):
+                yield disk, engine, tills
 
 
-async def _fill_and_free(disk: Disk, engine: AsyncEngine, tills: Tills) -> Seen:
-    load, times = asyncio.create_task(tills.work(TILLS)), 2
-    for _ in range(times):
-        await enough(tills, 50, load)
-        refused = tills.saw["503"]
-        disk.become(FULL)
+async def disk_full(place: Place) -> Seen:
+    async with _shop_on_disk(place) as (disk, engine, tills):
+        times = 2
+        async with under_load(tills) as load:
+            for _ in range(times):
+                await enough(tills, 50, load)
+                refused = tills.saw["503"]
+                disk.become(FULL)
 
-        async def is_told(refused: int = refused) -> bool:
-            return tills.saw["503"] >= refused + 20 or load.done()
+                async def is_told(refused: int = refused) -> bool:
+                    return tills.saw["503"] >= refused + 20 or load.done()
 
-        await crowd.until(is_told, "the tills are told that the disk is full")
-        disk.become(SOUND)
-    await enough(tills, 50, load)
-    tills.stopping = True
-    await load
-    return await tally(engine, tills, Seen(times))
+                await crowd.until(is_told, "the tills are told that the disk is full")
+                disk.become(SOUND)
+            await enough(tills, 50, load)
+        return await tally(engine, tills, Seen(times))
 
 
 async def disk_slow(place: Place) -> Seen:
-    with _folder() as folder:
-        disk = Disk(folder)
-        with _preloaded(disk):
-            async with _server(folder) as (_, url):
-                mine = Place(url, place.folder)
-                async with (
-                    coalition(mine) as (engine, key),
-                    application(url, key, place.folder, wait_s_max=1) as till,
-                ):
-                    tills = Tills([till], MEMBERS)
-                    disk.become(SLOW)
-                    await tills.work(TILLS, 5)
-                    disk.become(SOUND)
-                    return await tally(engine, tills, Seen(TILLS * 5))
+    async with _shop_on_disk(place, wait_s_max=1) as (disk, engine, tills):
+        disk.become(SLOW)
+        await tills.work(TILLS, 5)
+        disk.become(SOUND)
+        return await tally(engine, tills, Seen(TILLS * 5))
 
 
 FAULTS = {

@@ -3,31 +3,25 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
+from tests.coalition.served import CUT_SESSIONS, PEPPER, key_of, running, worth
 from tests.faults.tills import Tills
 
 from coalition import database
 from coalition.app import create_app
-from coalition.keys import store as key_store
 from coalition.settings import read_settings
 from coalition.verify import verify
 
-PEPPER = "0123456789abcdef0123456789abcdef"
 MEMBERS = 8
 TILLS = 16
-_SESSIONS = """
-select count(pg_terminate_backend(pid)) from pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
-"""
 
 
 @dataclass
@@ -77,20 +71,6 @@ async def coalition(place: Place, members: int = MEMBERS) -> AsyncIterator[tuple
         await engine.dispose()
 
 
-async def key_of(engine: AsyncEngine, merchant: str = "telecom") -> str:
-    async with engine.begin() as connection:
-        made = await key_store.create(
-            connection,
-            pepper=PEPPER.encode(),
-            merchant=merchant,
-            scopes=["earn", "burn", "transfer", "members"],
-            live=True,
-            label="till",
-            now=datetime.now(UTC),
-        )
-    return made.text
-
-
 @asynccontextmanager
 async def application(
     url: str,
@@ -108,7 +88,7 @@ async def application(
     transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {key}"}
     async with (
-        _running(app),
+        running(app),
         httpx.AsyncClient(transport=transport, base_url="http://till", headers=headers) as client,
     ):
         yield client
@@ -116,25 +96,27 @@ async def application(
 
 
 @asynccontextmanager
-async def _running(app: Litestar) -> AsyncIterator[None]:
-    """The application's lifespan in one task from its start to its end."""
-    started, stop = asyncio.Event(), asyncio.Event()
+async def shop(
+    place: Place, *, processes: int = 1, **settings: Any
+) -> AsyncIterator[tuple[AsyncEngine, Tills]]:
+    """Tills at so many applications on the place's database, and that looked at from outside."""
+    async with coalition(place) as (engine, key), AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(
+                application(place.database_url, key, place.folder, **settings)
+            )
+            for _ in range(processes)
+        ]
+        yield engine, Tills(clients, MEMBERS)
 
-    async def live() -> None:
-        async with app.lifespan():
-            started.set()
-            await stop.wait()
 
-    task = asyncio.create_task(live())
-    waiting = asyncio.create_task(started.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    try:
-        if not task.done():
-            yield
-    finally:
-        stop.set()
-        await task
+@asynccontextmanager
+async def under_load(tills: Tills) -> AsyncIterator[asyncio.Task[None]]:
+    """Tills that ask until the end of the block; what they asked by then is answered after it."""
+    load = asyncio.create_task(tills.work(TILLS))
+    yield load
+    tills.stopping = True
+    await load
 
 
 async def tally(engine: AsyncEngine, tills: Tills, seen: Seen, *, rows: int = 0) -> Seen:
@@ -150,9 +132,10 @@ async def tally(engine: AsyncEngine, tills: Tills, seen: Seen, *, rows: int = 0)
     keyed = await crowd.value(engine, "select count(*) from posting where request_id is not null")
     seen.lost += max(0, asked - keyed)
     seen.doubled += max(0, keyed - asked)
-    worth, answered = sum((await crowd.net_worth(engine)).values()), tills.worth() + 3 * rows
-    if worth != answered:
-        seen.wrong.append(f"members have {worth} points, and {answered} by their answers")
+    there = sum((await crowd.net_worth(engine)).values())
+    answered = worth(tills.asked, tills.answered) + 3 * rows
+    if there != answered:
+        seen.wrong.append(f"members have {there} points, and {answered} by their answers")
     return await checked(engine, seen)
 
 
@@ -165,7 +148,7 @@ async def checked(engine: AsyncEngine, seen: Seen) -> Seen:
 
 async def cut_sessions(engine: AsyncEngine) -> int:
     """Terminate every session of this database but our own."""
-    return await crowd.value(engine, _SESSIONS)
+    return await crowd.value(engine, CUT_SESSIONS)
 
 
 async def enough(tills: Tills, more: int, load: asyncio.Task[None]) -> None:

@@ -7,42 +7,33 @@ from datetime import UTC, datetime
 import httpx
 from sqlalchemy import text
 from tests.coalition import crowd
+from tests.coalition.served import REPLAYED, Ask
 from tests.faults.fault import (
-    MEMBERS,
     TILLS,
     Fault,
     Place,
     Seen,
-    application,
-    coalition,
     enough,
+    shop,
     tally,
+    under_load,
 )
-from tests.faults.tills import REPLAYED, Ask, Tills
+from tests.faults.tills import Tills
 
 from coalition import database
 from coalition.clearing.service import close_window
 
 
 async def concurrent(place: Place) -> Seen:
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as one,
-        application(place.database_url, key, place.folder) as two,
-    ):
-        tills = Tills([one, two], MEMBERS)
+    async with shop(place, processes=2) as (engine, tills):
         await tills.work(TILLS, 20)
         return await tally(engine, tills, Seen(TILLS * 20))
 
 
 async def one_key(place: Place) -> Seen:
     times, copies = 20, 20
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as one,
-        application(place.database_url, key, place.folder) as two,
-    ):
-        tills, seen = Tills([one, two], MEMBERS), Seen(times)
+    async with shop(place, processes=2) as (engine, tills):
+        seen = Seen(times)
         for number in range(times):
             ask = Ask("/v1/earns", {"card": str(crowd.card(1)), "points": 7}, f"key-{number}")
             answers = await asyncio.gather(*(tills.send(ask) for _ in range(copies)))
@@ -53,11 +44,7 @@ async def one_key(place: Place) -> Seen:
 
 
 async def queue_full(place: Place) -> Seen:
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder, queue_max=2) as client,
-    ):
-        tills = Tills([client], MEMBERS)
+    async with shop(place, queue_max=2) as (engine, tills):
         await tills.work(4 * TILLS, 2)
         seen = await tally(engine, tills, Seen(4 * TILLS * 2))
         if not seen.saw["503"]:
@@ -67,14 +54,11 @@ async def queue_full(place: Place) -> Seen:
 
 async def pool_exhausted(place: Place) -> Seen:
     """Two connections for everything: the writers' own, and one that everybody else wants."""
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder, pool_size=2) as client,
-    ):
-        tills, seen = Tills([client], MEMBERS), Seen(TILLS * 10)
+    async with shop(place, pool_size=2) as (engine, tills):
+        seen = Seen(TILLS * 10)
         load = asyncio.create_task(tills.work(TILLS, 10))
         path = f"/v1/cards/{crowd.card(1):016d}/history"
-        answers = await asyncio.gather(*(client.get(path) for _ in range(200)))
+        answers = await asyncio.gather(*(tills.clients[0].get(path) for _ in range(200)))
         _count(answers, tills, seen)
         await load
         return await tally(engine, tills, seen)
@@ -89,37 +73,25 @@ def _count(answers: Sequence[httpx.Response], tills: Tills, seen: Seen) -> None:
 
 async def locked_accounts(place: Place) -> Seen:
     """Somebody holds two accounts' rows while the tills go on with all of them."""
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
-        tills = Tills([client], MEMBERS)
-        load = asyncio.create_task(tills.work(TILLS))
-        times = 3
-        for _ in range(times):
-            async with engine.begin() as connection:
-                for member_id in (1, 2):
-                    await crowd.lock_account(connection, member_id)
-                await connection.execute(text("select pg_sleep(0.3)"))
-            await enough(tills, 20, load)
-        tills.stopping = True
-        await load
+    async with shop(place) as (engine, tills):
+        async with under_load(tills) as load:
+            times = 3
+            for _ in range(times):
+                async with engine.begin() as connection:
+                    for member_id in (1, 2):
+                        await crowd.lock_account(connection, member_id)
+                    await connection.execute(text("select pg_sleep(0.3)"))
+                await enough(tills, 20, load)
         return await tally(engine, tills, Seen(times))
 
 
 async def posting_during_close(place: Place) -> Seen:
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
-        tills = Tills([client], MEMBERS)
-        load = asyncio.create_task(tills.work(TILLS))
-        closes = 5
-        for _ in range(closes):
-            await enough(tills, 40, load)
-            await _close_open(place)
-        tills.stopping = True
-        await load
+    async with shop(place) as (engine, tills):
+        async with under_load(tills) as load:
+            closes = 5
+            for _ in range(closes):
+                await enough(tills, 40, load)
+                await _close_open(place)
         seen = await tally(engine, tills, Seen(closes))
         netted = "select count(*) from settlement_window where netted_at is not null"
         if await crowd.value(engine, netted) < closes:
@@ -141,21 +113,16 @@ async def _close_open(place: Place) -> None:
 
 async def client_gone(place: Place) -> Seen:
     """Every second till hangs up right after it has asked; it asks again at the end."""
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
-        tills, gone = Tills([client], MEMBERS), 100
-        load = asyncio.create_task(tills.work(TILLS))
-        for number in range(gone):
-            ask = Ask("/v1/earns", {"card": str(crowd.card(2)), "points": 3}, f"gone-{number}")
-            sending = asyncio.create_task(tills.send(ask))
-            for _ in range(number % 7):
-                await asyncio.sleep(0)
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
-        tills.stopping = True
-        await load
+    async with shop(place) as (engine, tills):
+        gone = 100
+        async with under_load(tills):
+            for number in range(gone):
+                ask = Ask("/v1/earns", {"card": str(crowd.card(2)), "points": 3}, f"gone-{number}")
+                sending = asyncio.create_task(tills.send(ask))
+                for _ in range(number % 7):
+                    await asyncio.sleep(0)
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
         return await tally(engine, tills, Seen(gone))
 
 

@@ -2,11 +2,7 @@
 
 import asyncio
 import json
-import os
-import signal
-import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,8 +10,18 @@ from pathlib import Path
 
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.coalition import crowd
-from tests.faults.fault import MEMBERS, PEPPER, TILLS, Fault, Place, Seen, coalition, enough, tally
+from tests.coalition import crowd, served
+from tests.faults.fault import (
+    MEMBERS,
+    TILLS,
+    Fault,
+    Place,
+    Seen,
+    coalition,
+    enough,
+    tally,
+    under_load,
+)
 from tests.faults.tills import Tills
 
 ROWS = 4_000
@@ -32,42 +38,19 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
-        environment = {
-            "DATABASE_URL": self.database_url.replace("+asyncpg", ""),
-            "COALITION_PEPPER": PEPPER,
-            "COALITION_DATA": str(self.folder),
-        }
-        command = [sys.executable, "-m", "granian", "--interface", "asgi", "--factory"]
-        command += ["--port", str(self.port), "coalition.app:from_environment"]
-        with (self.folder / "server.log").open("ab") as output:
-            self.process = subprocess.Popen(  # noqa: ASYNC220  it returns at once
-                command,
-                env=os.environ | environment,
-                stdout=output,
-                stderr=output,
-                # A session of its own: the server and its workers die together.
-                start_new_session=True,
-            )
-        await crowd.until(self._is_ready, "the server is ready")
-
-    async def _is_ready(self) -> bool:
-        try:
-            return (await self.client.get("/readyz")).status_code == 200
-        except httpx.TransportError:
-            return False
+        url, log = self.database_url.replace("+asyncpg", ""), self.folder / "server.log"
+        self.process = served.start(url, self.port, log, COALITION_DATA=str(self.folder))
+        await crowd.until(served.is_ready(self.client), "the server is ready")
 
     def kill(self) -> None:
         if self.process is not None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+            served.kill(self.process)
             self.process = None
 
 
 @asynccontextmanager
 async def server(place: Place, key: str) -> AsyncIterator[Server]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = served.free_port()
     async with httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{port}",
         headers={"Authorization": f"Bearer {key}"},
@@ -85,13 +68,11 @@ async def server(place: Place, key: str) -> AsyncIterator[Server]:
 async def app_killed(place: Place) -> Seen:
     async with coalition(place) as (engine, key), server(place, key) as one:
         tills, kills = Tills([one.client], MEMBERS), 3
-        load = asyncio.create_task(tills.work(TILLS))
-        for _ in range(kills):
-            await enough(tills, 50, load)
-            one.kill()
-            await one.start()
-        tills.stopping = True
-        await load
+        async with under_load(tills) as load:
+            for _ in range(kills):
+                await enough(tills, 50, load)
+                one.kill()
+                await one.start()
         return await tally(engine, tills, Seen(kills))
 
 

@@ -11,22 +11,13 @@ from dataclasses import dataclass, field
 
 import httpx
 from tests.coalition import crowd
+from tests.coalition.served import REPLAYED, Ask
 
-REPLAYED = "Idempotent-Replayed"
 # What a server that is away or too busy gives, whereupon the till asks again.
 TRIES_MAX = 2_000
 PAUSE_S = 0.01
 # What a till whose fault lies with somebody else may see.
 EXPECTED = {201, 409, 429, 503}
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """One request as a till sends it, and again under the same key where no answer came."""
-
-    path: str
-    body: dict[str, object]
-    key: str
 
 
 @dataclass
@@ -111,15 +102,3 @@ class Tills:
                 lost += 1
                 self.wrong.append(f"{ask} was answered 201 before, and is no replay")
         return lost
-
-    def worth(self) -> int:
-        """What all members have together by the answers; a gift stays among them, a hold theirs."""
-        worth = 0
-        for key, answer in self.answered.items():
-            points = answer["points"]
-            assert isinstance(points, int)
-            if self.asked[key].path == "/v1/earns":
-                worth += points
-            elif answer.get("status") == "posted":
-                worth -= points
-        return worth

@@ -4,18 +4,15 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from tests.coalition import crowd
+from tests.coalition.served import Ask
 from tests.faults.fault import (
-    MEMBERS,
     TILLS,
     Fault,
     Place,
     Seen,
-    application,
-    checked,
-    coalition,
+    shop,
     tally,
 )
-from tests.faults.tills import Ask, Tills
 
 from coalition import database
 from coalition.clearing.service import close_due
@@ -45,11 +42,7 @@ async def late_scheduler(place: Place) -> Seen:
 
 
 async def _schedulers(place: Place, schedulers: int, months: list[datetime]) -> Seen:
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
-        tills = Tills([client], MEMBERS)
+    async with shop(place) as (engine, tills):
         await tills.work(TILLS, 5)
         engines = [database.create_engine(place.database_url) for _ in range(schedulers)]
         closed: list[str] = []
@@ -69,11 +62,7 @@ async def _schedulers(place: Place, schedulers: int, months: list[datetime]) -> 
 
 async def clock_set(place: Place) -> Seen:
     now = crowd.START
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder, clock=lambda: now) as client,
-    ):
-        tills = Tills([client], MEMBERS)
+    async with shop(place, clock=lambda: now) as (engine, tills):
         for by in SET_BY:
             now = crowd.START + by
             await tills.work(TILLS, 5)
@@ -81,23 +70,19 @@ async def clock_set(place: Place) -> Seen:
 
 
 async def odd_times(place: Place) -> Seen:
-    async with (
-        coalition(place) as (engine, key),
-        application(place.database_url, key, place.folder) as client,
-    ):
-        tills, seen = Tills([client], MEMBERS), Seen(len(TIMES))
+    async with shop(place) as (engine, tills):
+        seen = Seen(len(TIMES))
         for number, (at, status) in enumerate(TIMES.items()):
             body = {"card": str(crowd.card(1)), "points": 5, "occurred_at": at}
             if status == 201:
                 answer = await tills.settle(Ask("/v1/earns", body, f"time-{number}"))
             else:
                 headers = {"Idempotency-Key": f"time-{number}"}
-                answer = await client.post("/v1/earns", json=body, headers=headers)
+                answer = await tills.clients[0].post("/v1/earns", json=body, headers=headers)
                 seen.saw[str(answer.status_code)] += 1
             if answer.status_code != status:
                 seen.wrong.append(f"{at} was answered {answer.status_code}: {answer.text[:200]}")
-        await tally(engine, tills, seen)
-        return await checked(engine, seen)
+        return await tally(engine, tills, seen)
 
 
 FAULTS = {

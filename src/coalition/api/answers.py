@@ -190,6 +190,12 @@ def answered(content: T, done: Done) -> Response[T]:
     return Response(content, headers={REPLAYED: "true"} if done.replayed else None)
 
 
+def reversed_answer(done: Done, book: Book) -> Response[ReversalOut]:
+    """What a reversal is answered with, of an earn or of a burn."""
+    assert isinstance(done.answer, ReversalAnswer), "what was asked is a reversal"
+    return answered(reversal_out(done.answer, book), done)
+
+
 def card_text(card: int) -> str:
     return f"{card:016d}"
 

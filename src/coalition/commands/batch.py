@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import click
 import msgspec
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.batches import store
@@ -16,7 +16,15 @@ from coalition.batches.results import unpack
 from coalition.batches.service import BatchService
 from coalition.batches.spool import Intake
 from coalition.batches.store import Batch, Format
-from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
+from coalition.commands.shared import (
+    console,
+    example,
+    in_a_folder,
+    opened,
+    progress_bar,
+    runs,
+    writing,
+)
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.post import Ledger
 from coalition.terms.book import HOUSE_ID, POOL_ID, Book
@@ -119,7 +127,7 @@ async def _post(service: BatchService, path: Path, format_: Format, merchant_id:
     batch_id = uuid4()
     click.echo(f"The file is {spelt(batch_id)}.", err=True)
     scopes = frozenset({"house"} if merchant_id == HOUSE_ID else {"earn", "burn"})
-    with _bar() as bar, service.create(batch_id) as file:
+    with progress_bar() as bar, service.create(batch_id) as file:
         try:
             intake = Intake(file)
             _copy(path, intake, bar)
@@ -133,17 +141,6 @@ async def _post(service: BatchService, path: Path, format_: Format, merchant_id:
             bar.update(posting, completed=read_to_bytes, says=f"{rows:,} rows")
 
         return await service.post_now(batch_id, file, on_progress)
-
-
-def _bar() -> Progress:
-    parts = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[says]}"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*parts, console=console, transient=True)
 
 
 def _copy(path: Path, intake: Intake, bar: Progress) -> None:

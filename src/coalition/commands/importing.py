@@ -8,10 +8,17 @@ from io import BufferedReader
 from pathlib import Path
 
 import click
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition.commands.shared import check_synced, console, example, in_a_folder, opened, runs
+from coalition.commands.shared import (
+    check_synced,
+    example,
+    in_a_folder,
+    opened,
+    progress_bar,
+    ring_of,
+    runs,
+)
 from coalition.importing import store
 from coalition.importing.importer import importing
 from coalition.importing.play import Play
@@ -53,7 +60,7 @@ async def import_history(path: Path, results_path: Path | None) -> None:
         async with engine.connect() as connection:
             await check_synced(connection)
         with path.open("rb") as file:
-            ring = Keyring(settings.pepper, settings.personal_keys)
+            ring = ring_of(settings)
             progress = await _import(engine, ring, path, file, results_path)
     click.echo(
         f"{progress.posted + progress.replayed + progress.refused:,} rows: {progress.posted:,} "
@@ -77,7 +84,7 @@ async def _import(
             return progress
         results = _results(results_path, progress.results_bytes)
         try:
-            with _bar() as bar:
+            with progress_bar() as bar:
                 task = bar.add_task("Importing", total=file.seek(0, os.SEEK_END), says="")
 
                 def on_progress(progress: store.Progress) -> None:
@@ -96,14 +103,3 @@ def _results(path: Path, length_bytes: int) -> ResultFile:
         return ResultFile(path, length_bytes)
     except OSError as error:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _bar() -> Progress:
-    parts = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[says]}"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*parts, console=console, transient=True)

@@ -9,7 +9,7 @@ import click
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
+from coalition.commands.shared import console, example, in_a_folder, opened, ring_of, runs, writing
 from coalition.errors import CoalitionError
 from coalition.members.card import parse_card
 from coalition.members.store import find_member
@@ -43,7 +43,7 @@ def privacy() -> None:
 async def export(member: str, out: Path | None) -> None:
     """Write all that is kept about MEMBER, as JSON."""
     async with opened() as (engine, settings), engine.begin() as connection:
-        ring = Keyring(settings.pepper, settings.personal_keys)
+        ring = ring_of(settings)
         person = await _find(connection, member, ring)
         told = await export_person(connection, person, await load_book(connection))
     content = msgspec.json.format(msgspec.json.encode(told), indent=2)
@@ -61,15 +61,18 @@ async def export(member: str, out: Path | None) -> None:
 @runs
 async def erase(member: str, yes: bool) -> None:
     """Take away whatever names MEMBER, for good. Cards, points and movements stay."""
-    async with opened() as (engine, settings), engine.begin() as connection:
-        person = await _find(connection, member, Keyring(settings.pepper, settings.personal_keys))
+    async with opened() as (engine, settings):
+        async with engine.connect() as connection:
+            person = await _find(connection, member, ring_of(settings))
         shown = ids.encode(ids.MEMBER, person.member_id)
         if person.erased_at is not None:
             click.echo(f"{shown} was erased at {person.erased_at.isoformat()}.")
             return
         if not yes:
+            # No database transaction waits for somebody's answer.
             click.confirm(f"Erase who {shown} is, for good?", abort=True)
-        await store.erase(connection, [person.member_id], datetime.now(UTC))
+        async with engine.begin() as connection:
+            await store.erase(connection, [person.member_id], datetime.now(UTC))
     click.echo(f"Erased. {shown} names nobody any more; its cards and points stay.")
 
 
@@ -81,7 +84,7 @@ async def rotate() -> None:
     When it is done and every process has the newest key, the older ones may go.
     """
     async with opened() as (engine, settings):
-        ring = Keyring(settings.pepper, settings.personal_keys)
+        ring = ring_of(settings)
         with console.status("Sealing anew ..."):
             try:
                 count = await store.seal_anew(engine, ring)

@@ -20,7 +20,16 @@ from sqlalchemy import text
 from coalition import logs
 from coalition.clearing.service import ensure_first_window
 from coalition.commands.listening import free_address
-from coalition.commands.shared import check_synced, console, example, fail, opened, runs, told
+from coalition.commands.shared import (
+    check_synced,
+    console,
+    example,
+    fail,
+    opened,
+    ring_of,
+    runs,
+    told,
+)
 from coalition.database import create_engine, migrate, open_database
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
@@ -28,7 +37,6 @@ from coalition.parent import END_TIMEOUT_S, leave_with_parent
 from coalition.postgres.foreign import settings_far_off
 from coalition.postgres.watch import watched
 from coalition.privacy.store import seal_rest
-from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
@@ -115,7 +123,7 @@ def _ready_database(settings: Settings) -> Iterator[str]:
 async def _seal_rest(url: str, settings: Settings) -> None:
     """Seal the personal data that an older version left open, which takes keys that SQL has not."""
     engine = create_engine(url, pool_size=1)
-    count = await seal_rest(engine, Keyring(settings.pepper, settings.personal_keys))
+    count = await seal_rest(engine, ring_of(settings))
     await engine.dispose()
     if count:
         log.info("personal data sealed", members=count)

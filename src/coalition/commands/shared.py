@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 import asyncpg
 import click
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from coalition.database import create_engine, is_current, migrate, open_database
 from coalition.errors import CoalitionError
 from coalition.postgres.server import EmbeddedError
+from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, SettingsError, read_settings
 from coalition.terms.book import HOUSE_ID
 from settlement.rule import CalendarError
@@ -124,6 +126,23 @@ async def opened() -> AsyncIterator[tuple[AsyncEngine, Settings]]:
             yield engine, settings
         finally:
             await engine.dispose()
+
+
+def ring_of(settings: Settings) -> Keyring:
+    """The keys that personal data is sealed with."""
+    return Keyring(settings.pepper, settings.personal_keys)
+
+
+def progress_bar() -> Progress:
+    """A bar of bytes, with words (`says`) beside it, that leaves nothing behind."""
+    parts = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[says]}"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*parts, console=console, transient=True)
 
 
 def in_a_folder(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:

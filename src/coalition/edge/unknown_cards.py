@@ -53,9 +53,15 @@ async def check_familiar(services: Services, caller: Caller, *cards: int) -> Non
         else:
             return
     await asyncio.sleep(answer_at_s - loop.time())
-    raise RetryLaterError(
-        Code.TOO_MANY_REQUESTS,
+    raise slowed(
+        services,
+        caller,
         f"this key asked for more than {FREE_AN_HOUR} cards within an hour that there are none of: "
         "until it may go on, it is served with cards of members whom you enrolled or served before",
-        max(1, math.ceil(services.guessing.wait_s(caller.key_id))),
     )
+
+
+def slowed(services: Services, caller: Caller, detail: str) -> RetryLaterError:
+    """What a key is answered that guessed too often, with how long it has to wait."""
+    wait_s = max(1, math.ceil(services.guessing.wait_s(caller.key_id)))
+    return RetryLaterError(Code.TOO_MANY_REQUESTS, detail, wait_s)

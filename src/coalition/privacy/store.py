@@ -7,6 +7,7 @@ stay as they are, and verify goes on.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
@@ -178,12 +179,12 @@ async def _write(
     await connection.execute(_SEAL, values)
 
 
-def _person(row: object, ring: Keyring) -> Person:
-    member_id: int = row.member_id  # type: ignore[attr-defined]
+def _person(row: Any, ring: Keyring) -> Person:
+    member_id: int = row.member_id
     return Person(
         member_id,
-        row.enrolled_by,  # type: ignore[attr-defined]
-        row.enrolled_at,  # type: ignore[attr-defined]
-        row.erased_at,  # type: ignore[attr-defined]
+        row.enrolled_by,
+        row.enrolled_at,
+        row.erased_at,
         opened(row, member_id, ring),
     )

@@ -4,7 +4,6 @@ telecom lets points outright and small holds; retail may burn at most 5,000 at o
 client with one key.
 """
 
-import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -16,9 +15,9 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from litestar import Litestar
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.coalition.served import running
 
 from coalition.app import create_app
 from coalition.clearing.service import ensure_first_window
@@ -200,34 +199,12 @@ async def _world(engine: AsyncEngine, changes: dict[str, Any]) -> AsyncIterator[
     app = create_app(replace(SETTINGS, **changes), engine, clock=clock)
     # Litestar says more of what it is called with than httpx asks for.
     transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
-    async with _running(app), httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+    async with running(app), httpx.AsyncClient(transport=transport, base_url=BASE) as client:
         world = World(engine, clock, client)
         for one in TERMS:
             world.keys[one.code] = await world.key(one.code, *MERCHANT_SCOPES)
         world.keys["house"] = await world.key("house", "house")
         yield world
-
-
-@asynccontextmanager
-async def _running(app: Litestar) -> AsyncIterator[None]:
-    """Run the application's lifespan in one task from start to stop, in the test's own loop."""
-    started, stop = asyncio.Event(), asyncio.Event()
-
-    async def live() -> None:
-        async with app.lifespan():
-            started.set()
-            await stop.wait()
-
-    task = asyncio.create_task(live())
-    waiting = asyncio.create_task(started.wait())
-    await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    try:
-        if not task.done():
-            yield
-    finally:
-        stop.set()
-        await task
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
+from tests.coalition.served import PEPPER, free_port
 
 from coalition.cli import main
 from coalition.commands.listening import free_address
@@ -26,15 +27,7 @@ from coalition.postgres import programs
 from coalition.postgres import server as embedded
 from coalition.postgres.sizing import LOOKED_AT
 
-PEPPER = "0123456789abcdef0123456789abcdef"
 ALLIANCE = Path("configs/merchants/alliance").absolute()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
@@ -88,7 +81,7 @@ def _end(server: subprocess.Popen[bytes]) -> None:
 async def test_the_embedded_server_is_killed_and_comes_back_and_sigterm_leaves_nothing(
     data_folder: Path, tmp_path: Path
 ) -> None:
-    port, log = _free_port(), tmp_path / "log"
+    port, log = free_port(), tmp_path / "log"
     server = _start(log, port, COALITION_DATA=str(data_folder))
     place = data_folder / "postgres" / "data"
     try:
@@ -123,7 +116,7 @@ async def test_kill_9_of_the_server_ends_its_workers_and_its_jobs(
     [begun] = await ledger.post([crowd.asked(crowd.earn(1, 10))])
     assert isinstance(begun, Done)
     await engine.dispose()
-    port, log = _free_port(), tmp_path / "log"
+    port, log = free_port(), tmp_path / "log"
     server = _start(log, port, "--jobs", DATABASE_URL=database_url, COALITION_PEPPER=PEPPER)
     try:
         await crowd.until(_is_ready(server, port), "the server is ready")
@@ -175,7 +168,7 @@ def test_a_host_that_is_none_of_this_machine_is_told_with_what_would_be_right(
     host: str, says: str
 ) -> None:
     with pytest.raises(click.ClickException, match=r"right is 127\.0\.0\.1") as told:
-        free_address(host, _free_port())
+        free_address(host, free_port())
     assert says in told.value.message
 
 
@@ -189,7 +182,7 @@ def test_a_database_that_cannot_be_served_is_told_with_what_to_do(
         "not migrated": (server_url, "run coalition migrate"),
         "never synced": (database_url, "run coalition merchants sync FOLDER"),
     }[state]
-    port = [str(_free_port())] if command[-1] == "--port" else []
+    port = [str(free_port())] if command[-1] == "--port" else []
     told = CliRunner().invoke(
         main, [*command, *port], env={"DATABASE_URL": url, "COALITION_PEPPER": PEPPER}
     )

@@ -7,13 +7,13 @@ from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath, JSONBody
 
 from coalition.api import views
-from coalition.api.answers import BurnOut, ReversalOut, answered, burn_out, reversal_out
+from coalition.api.answers import BurnOut, ReversalOut, answered, burn_out, reversed_answer
 from coalition.api.openapi.responses import REPLAYED_HEADER, KeyedOperation, moves, reads
 from coalition.api.posting import ask
 from coalition.edge.admission import ApiRequest
 from coalition.errors import Code
 from coalition.ledger import read
-from coalition.ledger.commands import BurnAnswer, Done, ReversalAnswer
+from coalition.ledger.commands import BurnAnswer, Done
 from coalition.wire import ids
 from coalition.wire.bodies import (
     BurnBody,
@@ -117,7 +117,7 @@ async def reverse_burn(
     burn_id: FromPath[str],
     data: Annotated[ReverseBurnBody, Body(examples=_PART)],
 ) -> Response[ReversalOut]:
-    return _reversed(request, await ask(request, "reverse_burn", data, burn_id))
+    return reversed_answer(await ask(request, "reverse_burn", data, burn_id), request.services.book)
 
 
 @post(
@@ -134,7 +134,7 @@ async def reverse_burn(
 async def reverse_burn_called(
     request: ApiRequest, data: Annotated[ReverseBurnCalledBody, Body(examples=_RETURN)]
 ) -> Response[ReversalOut]:
-    return _reversed(request, await ask(request, "reverse_burn", data))
+    return reversed_answer(await ask(request, "reverse_burn", data), request.services.book)
 
 
 @get(
@@ -161,11 +161,6 @@ async def get_burn(request: ApiRequest, burn_id: FromPath[str]) -> views.BurnVie
 def _burned(request: ApiRequest, done: Done) -> Response[BurnOut]:
     assert isinstance(done.answer, BurnAnswer)
     return answered(burn_out(done.answer, request.services.book), done)
-
-
-def _reversed(request: ApiRequest, done: Done) -> Response[ReversalOut]:
-    assert isinstance(done.answer, ReversalAnswer)
-    return answered(reversal_out(done.answer, request.services.book), done)
 
 
 ROUTES = [post_burn, capture_burn, void_burn, reverse_burn, reverse_burn_called, get_burn]

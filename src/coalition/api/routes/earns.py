@@ -6,12 +6,12 @@ from litestar import Response, post
 from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath
 
-from coalition.api.answers import EarnOut, ReversalOut, answered, earn_out, reversal_out
+from coalition.api.answers import EarnOut, ReversalOut, answered, earn_out, reversed_answer
 from coalition.api.openapi.responses import REPLAYED_HEADER, KeyedOperation, moves
 from coalition.api.posting import ask
 from coalition.edge.admission import ApiRequest
 from coalition.errors import Code
-from coalition.ledger.commands import Done, EarnAnswer, ReversalAnswer
+from coalition.ledger.commands import EarnAnswer
 from coalition.wire.bodies import EarnBody, ReverseEarnBody, ReverseEarnCalledBody
 
 _OPT = {"scopes": ("earn",), "key": "required"}
@@ -73,7 +73,7 @@ async def reverse_earn(
     earn_id: FromPath[str],
     data: Annotated[ReverseEarnBody, Body(examples=[Example(value={"amount": 2_500})])],
 ) -> Response[ReversalOut]:
-    return _reversed(request, await ask(request, "reverse_earn", data, earn_id))
+    return reversed_answer(await ask(request, "reverse_earn", data, earn_id), request.services.book)
 
 
 @post(
@@ -90,12 +90,7 @@ async def reverse_earn(
 async def reverse_earn_called(
     request: ApiRequest, data: Annotated[ReverseEarnCalledBody, Body(examples=[_RETURN])]
 ) -> Response[ReversalOut]:
-    return _reversed(request, await ask(request, "reverse_earn", data))
-
-
-def _reversed(request: ApiRequest, done: Done) -> Response[ReversalOut]:
-    assert isinstance(done.answer, ReversalAnswer)
-    return answered(reversal_out(done.answer, request.services.book), done)
+    return reversed_answer(await ask(request, "reverse_earn", data), request.services.book)
 
 
 ROUTES = [post_earn, reverse_earn, reverse_earn_called]

@@ -1,6 +1,5 @@
 """Routes of who a member is: found by phone or reference, corrected, exported, erased."""
 
-import math
 from datetime import date, datetime
 from typing import Annotated
 
@@ -13,8 +12,8 @@ from coalition.api.answers import card_text
 from coalition.api.openapi.responses import reads, writes
 from coalition.edge.access import Caller
 from coalition.edge.admission import ApiRequest, check_rate
-from coalition.edge.problems import RetryLaterError
 from coalition.edge.services import Services
+from coalition.edge.unknown_cards import slowed
 from coalition.errors import CoalitionError, Code
 from coalition.members import store as member_store
 from coalition.privacy import store
@@ -73,7 +72,9 @@ async def find_member(
     if (phone is None) == (external_ref is None):
         raise CoalitionError(Code.INVALID, "ask by phone or by external_ref: one of the two")
     wanted = read_phone(phone)
-    _check_not_guessing(services, caller)
+    if services.guessing.wait_s(caller.key_id):
+        detail = "this key asked for too many members and cards that there are none of"
+        raise slowed(services, caller, detail)
     async with services.engine.connect() as connection:
         found = await member_store.find_by(
             connection,
@@ -88,16 +89,6 @@ async def find_member(
         raise CoalitionError(Code.NOT_FOUND, "no member of yours, or more than one, is found by it")
     [(member_id, card)] = found
     return FoundOut(ids.encode(ids.MEMBER, member_id), card_text(card))
-
-
-def _check_not_guessing(services: Services, caller: Caller) -> None:
-    wait_s = services.guessing.wait_s(caller.key_id)
-    if wait_s:
-        raise RetryLaterError(
-            Code.TOO_MANY_REQUESTS,
-            "this key asked for too many members and cards that there are none of",
-            max(1, math.ceil(wait_s)),
-        )
 
 
 @patch(

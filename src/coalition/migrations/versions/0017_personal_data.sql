@@ -19,7 +19,8 @@ alter table member
     add check (erased_at is null or num_nonnulls(
         external_ref, phone, birthday, locale, external_ref_sealed, phone_sealed, birthday_sealed,
         request_id, body_hash) = 0);
-create unique index member_of_ref_digest on member (enrolled_by, external_ref_digest)
+-- The digest first: the house asks by a reference alone, whoever enrolled its member.
+create unique index member_of_ref_digest on member (external_ref_digest, enrolled_by)
     where external_ref_digest is not null and not repeats_ref;
 create index member_of_phone_digest on member (phone_digest) where phone_digest is not null;
 
