@@ -21,6 +21,7 @@ from tests.coalition.ledger.databases import Databases
 from tests.world import ZONE
 
 from coalition.ledger.commands import Burn, Done, Earn, ExpireAnswer, Refused, Request, Transfer
+from coalition.terms.book import HOUSE_ID
 
 
 class Ledgers(RuleBasedStateMachine):
@@ -113,10 +114,18 @@ class Ledgers(RuleBasedStateMachine):
         if other:
             assert isinstance(outcome, Refused)
             code = "idempotency_key_reused" if self.alive(request) else "card_not_active"
-            assert outcome.code == code
+            # What the terms refuse comes before anything is said of a card or a key.
+            assert outcome.code == ("invalid" if self.is_too_late(request) else code)
         else:
             assert outcome == Done(first.answer, replayed=True)
         self.run(self.both.compare())
+
+    def is_too_late(self, request: Request) -> bool:
+        """Whether it happened longer ago by now than its merchant's terms take."""
+        both, at = self.both, getattr(request.command, "occurred_at", None)
+        if at is None or request.merchant_id == HOUSE_ID:
+            return False
+        return both.model.too_late(both.world.code(request.merchant_id), at, both.world.now)
 
     def alive(self, request: Request) -> bool:
         """Whether every card that the request names is still in use."""
