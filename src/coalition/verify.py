@@ -174,7 +174,9 @@ RULES = (
                       member_id, origin_id, sum(debt), sum(owed))
         from (select member_id, origin_id, points as debt, 0 as owed from debt
               union all
-              select member_id, merchant_id, 0, owed from posting where kind = 'reverse_earn'
+              select p.member_id, coalesce(l.origin_id, p.merchant_id), 0, coalesce(r.owed, p.owed)
+              from posting p left join reversed_lot r using (member_id, posting_no)
+              left join lot l using (member_id, lot_no) where p.kind = 'reverse_earn'
               union all
               select g.member_id, g.origin_id, 0, -g.points
               from leg g join posting p using (member_id, posting_no)
@@ -209,6 +211,26 @@ RULES = (
         join (select member_id, earn_no, sum(points) as points from lot group by 1, 2) l
             on l.member_id = r.member_id and l.earn_no = r.target_no
         where r.points > l.points
+        union all
+        select format('lot %s of member %s: %s of %s points reversed', lot_no, member_id,
+                      r.points, l.points)
+        from (select member_id, lot_no, sum(points) as points from reversed_lot group by 1, 2) r
+        join lot l using (member_id, lot_no) where r.points > l.points
+        """,
+    ),
+    Rule(
+        "a reversal of an earn of several lots takes back what it takes of each of them",
+        """
+        select format('reversal %s of member %s: %s points, %s lapsed, %s owed, but its lots: %s',
+                      p.posting_no, p.member_id, points, lapsed, owed, r)
+        from (select *, owed + lapsed - change as points from posting) p
+        join (select member_id, earn_no from lot group by 1, 2 having count(*) > 1) e
+            on e.member_id = p.member_id and e.earn_no = p.target_no
+        left join (select member_id, posting_no, sum(points), sum(lapsed), sum(owed)
+                   from reversed_lot group by 1, 2) r (m, no, points_of, lapsed_of, owed_of)
+            on m = p.member_id and no = p.posting_no
+        where kind = 'reverse_earn' and points > 0
+          and (points, lapsed, owed) is distinct from (points_of, lapsed_of, owed_of)
         """,
     ),
     Rule(

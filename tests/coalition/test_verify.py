@@ -147,10 +147,17 @@ CASES = (
         "leg (member 1, lot 4, posting 9) is about window 1, not",
     ),
     Case(
-        "no earn is reversed beyond its points",
+        "no earn is reversed beyond its points, nor any of its lots",
         ("update posting set owed = 90 where member_id = 1 and posting_no = 10",),
         "earn 6 of member 1: 110 of 100 points reversed",
         also=DEBTS,
+    ),
+    Case(
+        "a reversal of an earn of several lots takes back what it takes of each of them",
+        # As if posting 6 had made lot 4 as well.
+        ("update lot set earn_no = 6 where member_id = 1 and lot_no = 4",),
+        "reversal 10 of member 1: 20 points, 0 lapsed, 0 owed, but its lots:",
+        also=CHANGE,
     ),
     Case(
         "no reversal of an earn finds more lapsed than expired of its lots",

@@ -8,7 +8,10 @@ from typing import Literal, TypeVar
 
 import msgspec
 from litestar import Response
+from msgspec.structs import replace
 
+from coalition.earning.reckoning import Reckoning
+from coalition.earning.rules.together import PURCHASE
 from coalition.ledger.commands import (
     BurnAnswer,
     Done,
@@ -26,10 +29,18 @@ T = TypeVar("T")
 
 
 class LotOut(msgspec.Struct, frozen=True, gc=False):
-    lot_id: str
+    """A lot that an earn made. origin is who pays for it, rule the name of the rule that gave it:
+    purchase where the merchant's rates did, null for points outright. active_from is null where its
+    points can be burned at once. lot_id is null in a preview.
+    """
+
+    lot_id: str | None
     kind: str
     points: int
     expires_on: date | None
+    active_from: datetime | None
+    origin: str
+    rule: str | None
 
 
 class LegOut(msgspec.Struct, frozen=True, gc=False):
@@ -38,10 +49,27 @@ class LegOut(msgspec.Struct, frozen=True, gc=False):
     points: int
 
 
-class EarnOut(msgspec.Struct, frozen=True, gc=False):
-    """An earn as it was posted. available is the member's balance right after it."""
+class PayerOut(msgspec.Struct, frozen=True):
+    origin: str
+    points: int
 
-    earn_id: str
+
+class ReckonedOut(msgspec.Struct, frozen=True):
+    """What one rule gave, and who pays for how many of its points; or why it gave none."""
+
+    rule: str
+    points: int
+    paid_by: tuple[PayerOut, ...]
+    why: str
+
+
+class EarnOut(msgspec.Struct, frozen=True, gc=False):
+    """An earn as it was posted. available is the member's balance right after it.
+
+    Of a preview earn_id is null, and reckoning says rule by rule how it came to its points.
+    """
+
+    earn_id: str | None
     card: str
     merchant: str
     points: int
@@ -50,6 +78,7 @@ class EarnOut(msgspec.Struct, frozen=True, gc=False):
     occurred_at: datetime
     recorded_at: datetime
     window: str
+    reckoning: tuple[ReckonedOut, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class BurnOut(msgspec.Struct, frozen=True, gc=False):
@@ -118,7 +147,15 @@ def earn_out(answer: EarnAnswer, book: Book) -> EarnOut:
         merchant=book.codes[answer.merchant_id],
         points=answer.points,
         lots=tuple(
-            LotOut(ids.encode(ids.LOT, member_id, lot.lot_no), lot.kind, lot.points, lot.expires_on)
+            LotOut(
+                lot_id=ids.encode(ids.LOT, member_id, lot.lot_no),
+                kind=lot.kind,
+                points=lot.points,
+                expires_on=lot.expires_on,
+                active_from=None,
+                origin=book.codes[lot.origin_id],
+                rule=rule_said(lot.rule, lot.kind),
+            )
             for lot in answer.lots
         ),
         available=answer.available,
@@ -126,6 +163,36 @@ def earn_out(answer: EarnAnswer, book: Book) -> EarnOut:
         recorded_at=utc(answer.recorded_at),
         window=answer.window,
     )
+
+
+def rule_said(rule: str | None, kind: str) -> str | None:
+    """What the rule that gave a lot is called: the rates of a file have no name of their own."""
+    return rule or (PURCHASE if kind == "purchase" else None)
+
+
+def preview_out(done: Done, book: Book) -> EarnOut:
+    """An earn that was decided and not posted, so that nothing of it has an id."""
+    assert isinstance(done.answer, EarnAnswer), "only earns are previewed"
+    out = earn_out(done.answer, book)
+    return replace(
+        out,
+        earn_id=None,
+        lots=tuple(replace(lot, lot_id=None) for lot in out.lots),
+        reckoning=_reckoned(done.reckoning, out),
+    )
+
+
+def _reckoned(reckoning: Reckoning | None, out: EarnOut) -> tuple[ReckonedOut, ...]:
+    if reckoning is None:
+        # By the rates alone, or outright.
+        return tuple(
+            ReckonedOut(lot.rule or lot.kind, lot.points, (PayerOut(lot.origin, lot.points),), "")
+            for lot in out.lots
+        )
+    return tuple(
+        ReckonedOut(one.rule, one.points, tuple(PayerOut(*part) for part in one.paid_by), one.note)
+        for one in reckoning.granted
+    ) + tuple(ReckonedOut(one.rule, 0, (), one.why) for one in reckoning.passed)
 
 
 def burn_out(answer: BurnAnswer, book: Book) -> BurnOut:

@@ -20,7 +20,7 @@ from coalition.ledger.commands import (
     ReverseEarnCalled,
     Transfer,
 )
-from coalition.wire.bodies import Body, BurnBody, TransferBody
+from coalition.wire.bodies import Body, BurnBody, EarnBody, TransferBody
 from coalition.wire.read import Asker, Operation, read
 
 
@@ -87,6 +87,26 @@ async def post(
         raise
     finally:
         services.meters.count_post(operation, label, time.perf_counter() - started_s)
+
+
+async def preview(request: ApiRequest, body: EarnBody) -> Done:
+    """What an earn would come to now. Raises whatever would refuse it; nothing is written."""
+    services, caller = request.services, request.caller
+    # No key is looked for: a preview replays nothing.
+    asked = read("earn", body, "preview", asker_of(caller, services))
+    if isinstance(asked, Refused):
+        raise CoalitionError(asked.code, asked.detail)
+    check_rate(caller)
+    try:
+        if services.guessing.wait_s(caller.key_id):
+            await check_familiar(services, caller, *_cards_of(asked.command))
+        outcome = await services.ledger.preview(replace(asked, request_id=None))
+        if isinstance(outcome, Refused):
+            raise CoalitionError(outcome.code, outcome.detail)
+        return outcome
+    except CoalitionError as error:
+        note_unknown(services, caller, error)
+        raise
 
 
 def _cards_of(command: Command) -> tuple[int, ...]:

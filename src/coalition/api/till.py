@@ -75,7 +75,9 @@ class TillLane:
         operation = sent = None
         if scope["type"] == ScopeType.HTTP and scope["method"] == "POST":
             operation = _OPERATIONS.get(scope["path"])
-            sent = _sent(scope) if operation is not None else None
+            # A query asks for a preview, or for nothing that is known.
+            plain = operation is not None and not scope["query_string"]
+            sent = _sent(scope) if plain else None
         if operation is None or sent is None:
             await self._routes(scope, receive, send)
             return

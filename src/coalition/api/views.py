@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from coalition.api.answers import card_text, utc
+from coalition.api.answers import card_text, rule_said, utc
 from coalition.edge.access import Caller
 from coalition.ledger.read import BurnView, CardView, HistoryLine, LegOfBurn, LotView
 from coalition.terms.book import Book
@@ -65,7 +65,9 @@ class HistoryPage(msgspec.Struct, frozen=True):
 
 
 class BurnLegOut(msgspec.Struct, frozen=True):
-    """earned_at and earn_reference are there for the caller's own origin only."""
+    """earned_at and earn_reference are there for the caller's own origin only, and only where the
+    caller gave the points itself.
+    """
 
     lot_id: str
     origin: str
@@ -126,7 +128,10 @@ class LotLegOut(msgspec.Struct, frozen=True):
 
 
 class LotViewOut(msgspec.Struct, frozen=True):
-    """A lot and every leg that took from it: points = remaining + the sum of its legs."""
+    """A lot and every leg that took from it: points = remaining + the sum of its legs.
+
+    rule names the rule that gave it. earn_id is null where no earn made it, or another merchant's.
+    """
 
     lot_id: str
     origin: str
@@ -136,6 +141,7 @@ class LotViewOut(msgspec.Struct, frozen=True):
     earned_at: datetime
     expires_on: date | None
     earn_id: str | None
+    rule: str | None
     window: str
     legs: tuple[LotLegOut, ...]
 
@@ -220,12 +226,18 @@ def burn_view_out(
 def _leg(member_id: int, leg: LegOfBurn, caller: Caller, book: Book) -> BurnLegOut:
     lot_id, origin = ids.encode(ids.LOT, member_id, leg.lot_no), book.codes[leg.origin_id]
     # When and where a member shops at another merchant is that merchant's to know.
-    if not caller.is_house and leg.origin_id != caller.merchant_id:
+    if not caller.is_house and (leg.origin_id != caller.merchant_id or leg.is_paid):
         return BurnLegOut(lot_id, origin, leg.points)
     return BurnLegOut(lot_id, origin, leg.points, utc(leg.earned_at), leg.earn_reference)
 
 
-def lot_view_out(member_id: int, lot_no: int, view: LotView, book: Book) -> LotViewOut:
+def lot_view_out(
+    member_id: int, lot_no: int, view: LotView, caller: Caller, book: Book
+) -> LotViewOut:
+    earn_no = view.earn_no
+    # Who pays for points that another merchant gave knows the points, not the purchase.
+    if not caller.is_house and view.earned_with != caller.merchant_id:
+        earn_no = None
     return LotViewOut(
         lot_id=ids.encode(ids.LOT, member_id, lot_no),
         origin=book.codes[view.origin_id],
@@ -234,7 +246,8 @@ def lot_view_out(member_id: int, lot_no: int, view: LotView, book: Book) -> LotV
         remaining=view.remaining,
         earned_at=utc(view.earned_at),
         expires_on=view.expires_on,
-        earn_id=None if view.earn_no is None else ids.encode(ids.EARN, member_id, view.earn_no),
+        earn_id=None if earn_no is None else ids.encode(ids.EARN, member_id, earn_no),
+        rule=rule_said(view.rule, view.kind),
         window=view.window,
         legs=tuple(
             LotLegOut(

@@ -16,14 +16,17 @@ from coalition.wire.syntax import check_syntax
 
 COLUMNS = (
     "op", "key", "card", "amount", "currency", "items", "points", "occurred_at", "reference",
-    "action", "code", "reward", "take", "hold", "hold_seconds", "earn_id", "burn_id",
+    "action", "code", "channel", "region", "store", "tax", "delivery", "paid_with_points",
+    "reward", "take", "hold", "hold_seconds", "earn_id", "burn_id",
 )  # fmt: skip
 _COLUMNS_NEEDED = ("op", "key")
 _SEPARATORS = (",", ";", "\t")
 # Blank lines in front of a header; whoever sends millions of them is not waited for.
 HEADER_LINES_MAX = 100
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,29})")
-_INTEGER_COLUMNS = ("amount", "points", "hold_seconds")
+_INTEGER_COLUMNS = (
+    "amount", "points", "hold_seconds", "tax", "delivery", "paid_with_points",
+)  # fmt: skip
 _UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]")
 # A carriage return with text behind it before any line feed.
 _ENDS_IN_CR = re.compile(rb"[^\r\n]*\r+(?=[^\r\n])")

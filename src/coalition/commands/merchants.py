@@ -1,14 +1,17 @@
-"""coalition merchants: check the files, and make the database say what they say."""
+"""coalition merchants: check the files, make the database say what they say, explain an earn."""
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
 from coalition.clearing.service import ensure_first_window
+from coalition.commands.explaining import explained
 from coalition.commands.shared import example, fail, opened, runs
+from coalition.earning.purchase import CHANNELS
 from coalition.terms.folder import check_folder, read_folder
-from coalition.terms.store import plan_sync, sync
+from coalition.terms.store import load_book, plan_sync, sync
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -37,6 +40,43 @@ def check(folder: Path) -> None:
     if told:
         click.echo(told, err=True)
     click.echo(f"{folder}: all files are right.")
+
+
+@merchants.command(
+    epilog=example(
+        "coalition merchants explain telecom --amount 120.00 --item data:80.00",
+        "coalition merchants explain telecom --action survey --on 2026-12-24T18:30",
+    )
+)
+@click.argument("code")
+@click.option("--amount", metavar="MONEY", help="The whole purchase, such as 120.00.")
+@click.option(
+    "--item",
+    "items",
+    multiple=True,
+    metavar="CATEGORY[/SKU][*PIECES]:MONEY",
+    help="A line of it, such as data:80.00 or milk/tin-900*3:270.00.",
+)
+@click.option("--action", help="What the member did, as the merchant's terms name it.")
+@click.option("--channel", type=click.Choice(CHANNELS))
+@click.option("--region")
+@click.option("--store")
+@click.option("--tax", metavar="MONEY", help="Of the amount.")
+@click.option("--delivery", metavar="MONEY", help="Of the amount.")
+@click.option("--paid-with-points", metavar="MONEY", help="Of the amount.")
+@click.option(
+    "--on",
+    "at",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]),
+    help="At the merchant's till; a day alone is its noon. Default: now.",
+)
+@runs
+async def explain(code: str, at: datetime | None, **said: Any) -> None:
+    """Say rule by rule what a purchase comes to under the terms of CODE, and why not more."""
+    async with opened() as (engine, _), engine.connect() as connection:
+        book = await load_book(connection)
+    for line in explained(code, said, at, datetime.now(UTC), book):
+        click.echo(line)
 
 
 @merchants.command(

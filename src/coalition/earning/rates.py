@@ -22,13 +22,16 @@ class Rate(msgspec.Struct, frozen=True):
     per: int
 
 
-def check_purchase(amount: int | None, items: Sequence[Item]) -> None:
+def check_purchase(
+    amount: int | None, items: Sequence[Item], *, counts_pieces: bool = False
+) -> None:
     """Raise ValueError, with a message for the caller, where items are not what they seem.
 
-    A quantity would leave open whether amount is a piece's price; or they come to more than amount.
+    A quantity would leave open whether amount is a piece's price, but for terms that count pieces;
+    or they come to more than amount.
     """
     for place, item in enumerate(items):
-        if item.quantity != 1:
+        if item.quantity != 1 and not counts_pieces:
             raise ValueError(
                 f"items[{place}].quantity: {item.quantity} multiplies nothing, since an item's "
                 "amount is the line's total; state that, and leave quantity out"
@@ -43,7 +46,13 @@ def check_purchase(amount: int | None, items: Sequence[Item]) -> None:
         )
 
 
-def points_for(rates: Iterable[Rate], amount: int | None, items: Sequence[Item]) -> int:
+def points_for(
+    rates: Iterable[Rate],
+    amount: int | None,
+    items: Sequence[Item],
+    *,
+    counts_pieces: bool = False,
+) -> int:
     """Points that one purchase earns: exact over all its parts, floored once at the end.
 
     amount is the whole purchase in minor units of the merchant's currency; what it exceeds the
@@ -52,7 +61,7 @@ def points_for(rates: Iterable[Rate], amount: int | None, items: Sequence[Item])
 
     Raises ValueError as check_purchase() does.
     """
-    check_purchase(amount, items)
+    check_purchase(amount, items, counts_pieces=counts_pieces)
     by_category = {rate.category: rate for rate in rates}
     whatever_else = by_category.get(ANY_CATEGORY)
     itemised = 0

@@ -125,10 +125,17 @@ async def _identify(request: ApiRequest) -> None:
     if caller.merchant_id not in request.services.book.codes:
         # Synced and given a key since this process last looked.
         await request.services.ledger.refresh()
-    request.idempotency_key = _idempotency_key(request, needed=opt.get("key") == "required")
+    is_look = "previews" in opt and is_preview(request)
+    needs_key = opt.get("key") == "required" and not is_look
+    request.idempotency_key = _idempotency_key(request, needed=needs_key)
     if request.method == "GET":
         _check_query(request)
         check_rate(caller)
+
+
+def is_preview(request: ApiRequest) -> bool:
+    """Whether only a look is asked for, which needs no key: nothing is written."""
+    return bool(request.query_params.get("preview") == "true")
 
 
 def _check_headers(request: ApiRequest) -> None:

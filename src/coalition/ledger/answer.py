@@ -27,7 +27,10 @@ def earn_answer(posting: Posting, lots: Sequence[Lot], window: str) -> EarnAnswe
         card=posting.card or 0,
         merchant_id=posting.merchant_id,
         points=sum(lot.points for lot in lots),
-        lots=tuple(NewLot(lot.lot_no, lot.kind, lot.points, lot.granted_until) for lot in lots),
+        lots=tuple(
+            NewLot(lot.lot_no, lot.kind, lot.points, lot.granted_until, lot.origin_id, lot.rule)
+            for lot in lots
+        ),
         available=posting.available_after,
         occurred_at=posting.occurred_at,
         recorded_at=posting.recorded_at,

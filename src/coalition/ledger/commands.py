@@ -10,7 +10,8 @@ from uuid import UUID
 
 import msgspec
 
-from coalition.earning.purchase import Item
+from coalition.earning.purchase import Channel, Item
+from coalition.earning.reckoning import Reckoning
 from coalition.errors import Code
 
 BALANCE_MAX = 1_000_000_000_000_000
@@ -31,7 +32,11 @@ class Take(msgspec.Struct, frozen=True, gc=False):
 
 
 class Earn(msgspec.Struct, frozen=True, gc=False):
-    """A purchase (amount and items, minor units of the merchant's currency) or points outright."""
+    """A purchase (amount and items), an action, or both; or points outright.
+
+    Money is in minor units of the merchant's currency; tax, delivery and paid_with_points are parts
+    of the amount.
+    """
 
     card: int
     occurred_at: datetime
@@ -39,6 +44,13 @@ class Earn(msgspec.Struct, frozen=True, gc=False):
     items: tuple[Item, ...] = ()
     points: int | None = None
     reference: str | None = None
+    action: str | None = None
+    channel: Channel | None = None
+    region: str | None = None
+    store: str | None = None
+    tax: int = 0
+    delivery: int = 0
+    paid_with_points: int = 0
 
 
 class Burn(msgspec.Struct, frozen=True, gc=False):
@@ -151,10 +163,17 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewLot(msgspec.Struct, frozen=True, gc=False):
+    """A lot that an earn made: origin_id is who pays, rule the name of the rule that gave it.
+
+    rule None: no rule of the [[earn]] blocks gave it.
+    """
+
     lot_no: int
     kind: str
     points: int
     expires_on: date | None
+    origin_id: int
+    rule: str | None = None
 
 
 class TakenLeg(msgspec.Struct, frozen=True, gc=False):
@@ -248,10 +267,14 @@ Answer = EarnAnswer | BurnAnswer | ReversalAnswer | TransferAnswer | ExpireAnswe
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):
-    """The command was posted, now (replayed False) or by an earlier request under the same key."""
+    """The command was posted, now (replayed False) or by an earlier request under the same key.
+
+    reckoning is how an earn came to its points, where it was decided now by more than the rates.
+    """
 
     answer: Answer
     replayed: bool = False
+    reckoning: Reckoning | None = None
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):

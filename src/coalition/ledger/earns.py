@@ -1,7 +1,14 @@
-"""Deciding an earn: what a purchase is worth, the lot it makes, and the debt it first pays."""
+"""Deciding an earn: what a purchase is worth, the lots it makes, and the debt it first pays."""
 
-from coalition.earning.purchase import POINTS_MAX
+from collections.abc import Sequence
+from datetime import date
+from typing import NamedTuple
+
+from coalition.earning.facts import Facts
+from coalition.earning.purchase import POINTS_MAX, Purchase, whole_of
 from coalition.earning.rates import check_purchase, points_for
+from coalition.earning.reckoning import Reckoning, Rules, reckon
+from coalition.earning.rules.together import PURCHASE
 from coalition.earning.validity import last_good_day
 from coalition.errors import Code
 from coalition.ledger import journal
@@ -9,9 +16,10 @@ from coalition.ledger.answer import earn_answer
 from coalition.ledger.checks import suspended, window_about, wrong_day
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
 from coalition.ledger.legs import pay_debts
-from coalition.ledger.state import EarnRow, Lot, Member, Posting, State
-from coalition.terms.book import Book
+from coalition.ledger.state import EarnPart, EarnRow, Lot, Member, Posting, State
+from coalition.terms.book import Book, Merchant
 from coalition.terms.terms import Terms
+from coalition.toml.document import near
 
 
 def against_terms(request: Request, command: Earn, book: Book) -> Refused | None:
@@ -30,25 +38,44 @@ def against_terms(request: Request, command: Earn, book: Book) -> Refused | None
             "purchase's amount instead.",
         )
     try:
-        check_purchase(command.amount, command.items)
+        check_purchase(
+            command.amount,
+            command.items,
+            counts_pieces=any(rule.counts_pieces for rule in terms.rules),
+        )
     except ValueError as error:
         return Refused(Code.INVALID, str(error))
-    return None
+    return None if command.action is None else _unknown_action(command.action, terms)
+
+
+def _unknown_action(action: str, terms: Terms) -> Refused | None:
+    known = {one for rule in terms.rules for one in rule.when.action}
+    if action in known:
+        return None
+    if not known:
+        detail = f"action: {terms.code}'s terms define no actions yet"
+    else:
+        detail = f"action: {terms.code}'s terms know no {action!r}; {near(action, known)}"
+    return Refused(Code.INVALID, detail)
 
 
 def earn(request: Request, command: Earn, member: Member, state: State, book: Book) -> Outcome:
-    """Grant the points of one purchase as one lot of the merchant's origin.
+    """Grant the points of one purchase: a lot for each rule that gave any, and each who pays.
 
     What against_terms() refuses is not asked again.
     """
     merchant = book.merchants[request.merchant_id]
     on = book.business_date(request.merchant_id, command.occurred_at)
     terms = merchant.on(on)
-    points = _worth(command, terms)
-    if isinstance(points, Refused):
-        return points
+    reckoning = None
+    if terms.rules and command.points is None:
+        reckoning = reckon(rules_of(terms, on, book), purchase_of(command, merchant), Facts())
+        given = _lots_of(reckoning, book)
+    else:
+        given = _by_rates(command, terms, merchant.merchant_id)
+    points = sum(one.points for one in given)
     today = book.terms_today(merchant, request.now)
-    refusal = _limits(points, today, member) or suspended(merchant)
+    refusal = _worth(points, terms) or _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal
     expires_on = last_good_day(terms.validity, on)
@@ -56,32 +83,47 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         return Refused(
             Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
         )
-    account = member.account
     earn_no = member.next_no()
-    lot = Lot(
-        member_id=account.member_id,
-        lot_no=member.next_no(),
-        earn_no=earn_no,
-        origin_id=request.merchant_id,
-        kind="purchase" if command.points is None else "outright",
-        points=points,
-        remaining=points,
-        earned_at=command.occurred_at,
-        earned_on=on,
-        expires_on=expires_on,
-        window_id=state.window.window_id,
-        about_window_id=window_about(command.occurred_at, state, book),
-    )
-    state.record_lot(member, lot)
-    paid = pay_debts(earn_no, [(lot, points)], member, state)
-    account.available += points - paid
+    about = window_about(command.occurred_at, state, book)
+    lots = [
+        Lot(
+            member_id=member.account.member_id,
+            lot_no=member.next_no(),
+            earn_no=earn_no,
+            origin_id=one.origin_id,
+            kind=one.kind,
+            points=one.points,
+            remaining=one.points,
+            earned_at=command.occurred_at,
+            earned_on=on,
+            expires_on=expires_on,
+            window_id=state.window.window_id,
+            about_window_id=about,
+            rule=one.rule,
+        )
+        for one in given
+    ]
+    for lot in lots:
+        state.record_lot(member, lot)
+    paid = pay_debts(earn_no, [(lot, lot.points) for lot in lots], member, state)
+    posting = _write(request, command, earn_no, points - paid, member, state)
+    if state.called:
+        # A reversal of the same group may name it by its reference.
+        member.earns[earn_no] = _as_row(posting, lots)
+    return Done(earn_answer(posting, lots, state.window.label), reckoning=reckoning)
+
+
+def _write(
+    request: Request, command: Earn, earn_no: int, change: int, member: Member, state: State
+) -> Posting:
+    member.account.available += change
     amount = command.amount
     if amount is None and command.items:
-        amount = sum(item.amount for item in command.items)
-    posting = journal.write(
+        amount = whole_of(None, command.items)
+    return journal.write(
         "earn",
         earn_no,
-        points - paid,
+        change,
         request,
         member,
         state,
@@ -91,34 +133,51 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         amount=amount,
         reference=command.reference,
     )
-    if state.called:
-        # A reversal of the same group may name it by its reference.
-        member.earns[earn_no] = _as_row(posting, lot)
-    return Done(earn_answer(posting, [lot], state.window.label))
 
 
-def _as_row(posting: Posting, lot: Lot) -> EarnRow:
+def _as_row(posting: Posting, lots: Sequence[Lot]) -> EarnRow:
     return EarnRow(
         member_id=posting.member_id,
         earn_no=posting.posting_no,
         merchant_id=posting.merchant_id,
         card=posting.card or 0,
-        points=lot.points,
+        points=sum(lot.points for lot in lots),
         amount=posting.amount,
-        occurred_on=lot.earned_on,
-        window_id=lot.window_id,
-        about_window_id=lot.about_window_id,
+        occurred_on=lots[0].earned_on,
+        window_id=posting.window_id,
+        about_window_id=lots[0].about_window_id,
         reversed_points=0,
         reversed_amount=0,
-        lapsed_left=0,
         occurred_at=posting.occurred_at,
+        parts=[EarnPart(lot.lot_no, lot.origin_id, lot.points, 0) for lot in lots],
     )
 
 
-def _worth(command: Earn, terms: Terms) -> int | Refused:
+class _Given(NamedTuple):
+    """Points of one lot. rule None: the rates of the file gave them, or the till outright."""
+
+    kind: str
+    origin_id: int
+    points: int
+    rule: str | None = None
+
+
+def _by_rates(command: Earn, terms: Terms, merchant_id: int) -> list[_Given]:
     if command.points is not None:
-        return command.points
+        return [_Given("outright", merchant_id, command.points)]
     points = points_for(terms.rates, command.amount, command.items)
+    return [_Given("purchase", merchant_id, points)] if points else []
+
+
+def _lots_of(reckoning: Reckoning, book: Book) -> list[_Given]:
+    return [
+        _Given(one.lots, book.ids[code], points, None if one.rule == PURCHASE else one.rule)
+        for one in reckoning.granted
+        for code, points in one.paid_by
+    ]
+
+
+def _worth(points: int, terms: Terms) -> Refused | None:
     if points == 0:
         return Refused(
             Code.NOTHING_EARNED,
@@ -126,7 +185,35 @@ def _worth(command: Earn, terms: Terms) -> int | Refused:
         )
     if points > POINTS_MAX:
         return Refused(Code.LIMIT_REACHED, f"{points} points in one earn; at most {POINTS_MAX}.")
-    return points
+    return None
+
+
+def rules_of(terms: Terms, on: date, book: Book) -> Rules:
+    """The terms' rules on a day, with the merchants that pay for none of their points then."""
+    absent: dict[str, str] = {}
+    for code in {code for rule in terms.rules for code, _ in rule.paid_by}:
+        payer = book.merchants[book.ids[code]].terms
+        if payer.suspended:
+            absent[code] = f"{code}, who pays, is suspended"
+        elif on < payer.joined_on:
+            absent[code] = f"{code}, who pays, joins on {payer.joined_on}"
+    return Rules(terms.code, terms.rates, terms.rules, absent)
+
+
+def purchase_of(command: Earn, merchant: Merchant) -> Purchase:
+    """The purchase as the rules see it, at the merchant's own time."""
+    return Purchase(
+        at=command.occurred_at.astimezone(merchant.zone),
+        amount=command.amount,
+        items=command.items,
+        action=command.action,
+        channel=command.channel,
+        region=command.region,
+        store=command.store,
+        tax=command.tax,
+        delivery=command.delivery,
+        with_points=command.paid_with_points,
+    )
 
 
 def _limits(points: int, terms: Terms, member: Member) -> Refused | None:

@@ -48,7 +48,7 @@ def _expire_lots(member: Member, state: State, book: Book, day: date, now: datet
         taken = [(lot, lot.remaining) for lot in dead]
         for lot in dead:
             if (earned := member.earns.get(lot.earn_no)) is not None:
-                earned.lapsed_left += lot.remaining
+                earned.note_lapsed(lot)
         post_burn("expiry", number, HOUSE_ID, taken, book.today(now), member, state)
         account.available -= points
         request = Request(Expire(account.member_id), HOUSE_ID, now)

@@ -33,7 +33,7 @@ from settlement.window import Window
 _LOAD = "select * from load_group($1, $2, $3, $4, $5, $6)"
 
 # How many columns of a row are known here; what a later migration adds comes behind them.
-_ACCOUNT, _LOT, _POSTING = (len(one.__struct_fields__) for one in (Account, Lot, Posting))
+_ACCOUNT, _POSTING = (len(one.__struct_fields__) for one in (Account, Posting))
 
 # Which burn a posting made or is about, by its kind: its own number, or its target's.
 _MADE_BURN = ("burn", "hold", "reverse_earn", "transfer_out")
@@ -101,7 +101,7 @@ def _add_lots(
     spenders = (wholly | partly) & state.members.keys()
     for row in found:
         if row[0] in spenders:
-            state.members[row[0]].lots[row[1]] = Lot(*row[:_LOT])
+            state.members[row[0]].lots[row[1]] = rows.lot_of(row)
     for member_id in spenders:
         member = state.members[member_id]
         member.lots_loaded = True

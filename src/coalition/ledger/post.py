@@ -110,11 +110,26 @@ class Ledger:
         finally:
             await kept.close()
 
-    async def _post_apart(
-        self, requests: Sequence[Request], kept: KeptConnection, lock_timeout_ms: int
-    ) -> list[Outcome]:
+    async def preview(self, request: Request) -> Outcome:
+        """What post() would make of a request now, decided on the same rows; nothing is written."""
+        kept = KeptConnection(self.engine)
         try:
-            return await self._post_together(requests, kept, lock_timeout_ms)
+            outcomes = await self._post_apart([request], kept, LOCK_TIMEOUT_MS, keep=False)
+            return outcomes[0]
+        finally:
+            await kept.close()
+
+    async def _post_apart(
+        self,
+        requests: Sequence[Request],
+        kept: KeptConnection,
+        lock_timeout_ms: int,
+        *,
+        keep: bool = True,
+    ) -> list[Outcome]:
+        """keep False: what is decided is answered, and not stored."""
+        try:
+            return await self._post_together(requests, kept, lock_timeout_ms, keep=keep)
         except _REFUSED as error:
             if len(requests) == 1:
                 return [_refusal(error)]
@@ -128,12 +143,17 @@ class Ledger:
             return first + await self._post_apart(requests[middle:], kept, lock_timeout_ms)
 
     async def _post_together(
-        self, requests: Sequence[Request], kept: KeptConnection, lock_timeout_ms: int
+        self,
+        requests: Sequence[Request],
+        kept: KeptConnection,
+        lock_timeout_ms: int,
+        *,
+        keep: bool,
     ) -> list[Outcome]:
         uniqueness_retried = False
         for attempt in range(1, ATTEMPTS_MAX + 1):
             try:
-                return await self._attempt(requests, kept, lock_timeout_ms)
+                return await self._attempt(requests, kept, lock_timeout_ms, keep=keep)
             except _BookChangedError as changed:
                 # Read the book outside, or a writer would hold one connection and wait for another.
                 if await self._is_refreshed():
@@ -164,14 +184,19 @@ class Ledger:
         raise ConnectionLostError("the merchants' terms changed again and again meanwhile")
 
     async def _attempt(
-        self, requests: Sequence[Request], kept: KeptConnection, lock_timeout_ms: int
+        self,
+        requests: Sequence[Request],
+        kept: KeptConnection,
+        lock_timeout_ms: int,
+        *,
+        keep: bool,
     ) -> list[Outcome]:
         driver = await kept.driver()
         try:
             # One round trip for all; asyncpg's own transaction() would take one more.
             await driver.execute(_BEGIN.format(lock_timeout_ms=lock_timeout_ms))
-            outcomes = await self._post_in(driver, requests)
-            await driver.execute("commit")
+            outcomes = await self._post_in(driver, requests, keep=keep)
+            await driver.execute("commit" if keep else "rollback")
         except BaseException as error:
             if driver.is_closed() or not isinstance(error, Exception):
                 await kept.drop()
@@ -185,7 +210,7 @@ class Ledger:
         return outcomes
 
     async def _post_in(
-        self, driver: asyncpg.Connection, requests: Sequence[Request]
+        self, driver: asyncpg.Connection, requests: Sequence[Request], *, keep: bool
     ) -> list[Outcome]:
         book = self.book
         state, synced_at = await load(driver, requests, book)
@@ -200,6 +225,8 @@ class Ledger:
             # A purchase of 500 items takes a hundred times as long as another.
             if turn.is_over:
                 await turn.give_way()
+        if not keep:
+            return outcomes
         if state.new_postings and not (self._has_begun or self._imports):
             await _note_beginning(driver, state.window, max(request.now for request in requests))
         await save(driver, state)

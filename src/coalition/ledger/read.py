@@ -15,15 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.database import raw
 from coalition.ledger.lapses import lapse
-from coalition.ledger.state import Account, BurnRow, Leg, Lot, Member, State
+from coalition.ledger.rows import lot_of
+from coalition.ledger.state import Account, BurnRow, Leg, Member, State
 from coalition.terms.book import Book
 from settlement.window import Window
 
 # How many columns of a row are known here; what a later migration adds comes behind them. A burn's
 # card and legs are rows of their own.
-_ACCOUNT_COLUMNS, _LOT_COLUMNS, _LEG_COLUMNS = (
-    len(one.__struct_fields__) for one in (Account, Lot, Leg)
-)
+_ACCOUNT_COLUMNS, _LEG_COLUMNS = (len(one.__struct_fields__) for one in (Account, Leg))
 _BURN_COLUMNS = BurnRow.__struct_fields__.index("card")
 # Of rows that are never written.
 _NO_WINDOW = Window(
@@ -58,7 +57,9 @@ _BURN = text("""
     select b.redeemer_id, b.kind::text, b.status::text, b.points, b.returned, b.hold_expires_at,
            p.card_number, p.occurred_at, p.recorded_at, p.reference, w.label as window,
            g.lot_no, g.origin_id, g.points as leg_points, g.occurred_on, l.earned_at,
-           e.reference as earn_reference, m.kind::text as movement, m.occurred_at as leg_at,
+           e.reference as earn_reference,
+           e.kind = 'earn' and e.merchant_id <> g.origin_id as is_paid,
+           m.kind::text as movement, m.occurred_at as leg_at,
            gw.label as leg_window, aw.label as about
     from burn b
     join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no
@@ -74,7 +75,7 @@ _BURN = text("""
 """)
 _LOT = text("""
     select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.expires_on, l.earn_no,
-           e.kind::text as made_by, w.label as window,
+           l.rule, e.kind::text as made_by, e.merchant_id as earned_with, w.label as window,
            g.burn_no, g.redeemer_id, g.kind::text as leg_kind, g.points as leg_points,
            p.occurred_at as leg_at, gw.label as leg_window
     from lot l
@@ -126,13 +127,17 @@ class HistoryLine:
 
 @dataclass(frozen=True, slots=True)
 class LegOfBurn:
-    """What a burn still holds of one lot, and where that lot came from."""
+    """What a burn still holds of one lot, and where that lot came from.
+
+    is_paid: another merchant than the origin gave the points, and the origin pays for them.
+    """
 
     lot_no: int
     origin_id: int
     points: int
     earned_at: datetime
     earn_reference: str | None
+    is_paid: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,11 @@ class LegOfLot:
 
 @dataclass(frozen=True, slots=True)
 class LotView:
-    """A lot and its path. earn_no is None where something else than an earn made it."""
+    """A lot and its path. earn_no is None where something else than an earn made it.
+
+    earned_with is the merchant of the movement that made it. rule: the name of the rule that gave
+    it, None: the rates did, or nothing that has a name.
+    """
 
     origin_id: int
     kind: str
@@ -198,6 +207,8 @@ class LotView:
     earned_at: datetime
     expires_on: date | None
     earn_no: int | None
+    earned_with: int
+    rule: str | None
     window: str
     legs: tuple[LegOfLot, ...]
 
@@ -232,7 +243,7 @@ async def card_view(
 
 def _member(row: asyncpg.Record) -> Member:
     member = Member(Account(*row["account"][:_ACCOUNT_COLUMNS]), lots_loaded=True)
-    member.lots = {lot[1]: Lot(*lot[:_LOT_COLUMNS]) for lot in row["lots"] or ()}
+    member.lots = {lot[1]: lot_of(lot) for lot in row["lots"] or ()}
     for burn in row["burns"] or ():
         member.burns[burn[1]] = BurnRow(*(*burn[:_BURN_COLUMNS], None, None))
     for leg in row["legs"] or ():
@@ -302,7 +313,7 @@ def _left(written: Iterable[Row[Any]]) -> tuple[LegOfBurn, ...]:
         before = left[row.lot_no].points if row.lot_no in left else 0
         points = before + row.leg_points
         left[row.lot_no] = LegOfBurn(
-            row.lot_no, row.origin_id, points, row.earned_at, row.earn_reference
+            row.lot_no, row.origin_id, points, row.earned_at, row.earn_reference, row.is_paid
         )
     return tuple(leg for leg in left.values() if leg.points)
 
@@ -328,6 +339,8 @@ async def lot_view(connection: AsyncConnection, member_id: int, lot_no: int) -> 
         earned_at=first.earned_at,
         expires_on=first.expires_on,
         earn_no=first.earn_no if first.made_by == "earn" else None,
+        earned_with=first.earned_with,
+        rule=first.rule,
         window=first.window,
         legs=legs,
     )

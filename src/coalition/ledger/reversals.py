@@ -1,14 +1,17 @@
 """Deciding reversals: a burn's points go back into their lots, an earn's are taken back."""
 
+from collections.abc import Sequence
+
+from coalition.earning.shares import spread
 from coalition.errors import Code
 from coalition.ledger import journal
 from coalition.ledger.answer import reversal_answer
 from coalition.ledger.checks import before_movement
 from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
 from coalition.ledger.legs import post_burn, put_back
-from coalition.ledger.state import BurnRow, EarnRow, Lot, Member, State
+from coalition.ledger.state import BurnRow, EarnRow, Lot, Member, ReversedLot, State
 from coalition.ledger.take import give_back
-from coalition.terms.book import Book
+from coalition.terms.book import HOUSE_ID, Book
 
 
 def reverse_burn(
@@ -61,6 +64,7 @@ def reverse_earn(
 ) -> Outcome:
     """Take points of an earn back: from its own lots, then the origin's others, then as a debt.
 
+    Where it made several lots, each gives back its part of them, and owes it to its own origin.
     Expired is not spent: what lapsed of its own lots is gone first, and nothing is taken or owed
     for it. Since that much is counted once, parts end as the whole would.
     """
@@ -70,31 +74,26 @@ def reverse_earn(
     points = _to_reverse(command, earned)
     if isinstance(points, Refused):
         return points
+    given = [part.points for part in earned.parts]
+    before = spread(earned.reversed_points, given)
     earned.reversed_points += points
     earned.reversed_amount += command.amount or 0
+    after = spread(earned.reversed_points, given)
+    back = [total - already for total, already in zip(after, before, strict=True)]
     number = member.next_no()
     first_new = len(state.new_legs)
-    lapsed = min(points, earned.lapsed_left)
-    earned.lapsed_left -= lapsed
-    taken = _lots_to_claw(member, earned, points - lapsed)
+    lapsed = _find_lapsed(earned, back)
+    wanted = [asked - gone for asked, gone in zip(back, lapsed, strict=True)]
+    taken, owed = _claw(member, earned, wanted)
     moved = sum(part for _, part in taken)
     if taken:
-        is_earlier = earned.window_id != state.window.window_id
-        post_burn(
-            "clawback",
-            number,
-            earned.merchant_id,
-            taken,
-            # The earn's own day, so that an issue price given back is the one that was paid.
-            earned.occurred_on,
-            member,
-            state,
-            about_window_id=earned.window_id if is_earlier else earned.about_window_id,
-        )
-    owed = points - lapsed - moved
-    if owed:
-        already = member.debts.get(earned.merchant_id, 0)
-        state.record_debt(member, earned.merchant_id, already + owed)
+        _post_clawback(number, earned, taken, member, state)
+    for part, short in zip(earned.parts, owed, strict=True):
+        if short:
+            already = member.debts.get(part.origin_id, 0)
+            state.record_debt(member, part.origin_id, already + short)
+    if len(earned.parts) > 1:
+        _note_lots(number, earned, back, lapsed, owed, state)
     member.account.available -= moved
     member.tighten_expiry()
     posting = journal.write(
@@ -108,8 +107,8 @@ def reverse_earn(
         merchant_id=earned.merchant_id,
         card=earned.card,
         occurred_at=command.occurred_at,
-        owed=owed,
-        lapsed=lapsed,
+        owed=sum(owed),
+        lapsed=sum(lapsed),
         target_no=earned.earn_no,
         amount=command.amount,
     )
@@ -143,18 +142,78 @@ def _to_reverse(command: ReverseEarn, earned: EarnRow) -> int | Refused:
     return max(0, left - kept)
 
 
-def _lots_to_claw(member: Member, earned: EarnRow, points: int) -> list[tuple[Lot, int]]:
-    # The others oldest first, as a burn takes them: the earliest expiry, then the earliest earned.
-    order = [lot for lot in member.lots_in_order() if lot.origin_id == earned.merchant_id]
+def _find_lapsed(earned: EarnRow, back: Sequence[int]) -> list[int]:
+    """Of what each lot gives back, what lapsed in it; that much is not found again."""
+    lapsed = [
+        min(points, part.lapsed_left) for part, points in zip(earned.parts, back, strict=True)
+    ]
+    for part, points in zip(earned.parts, lapsed, strict=True):
+        part.lapsed_left -= points
+    return lapsed
+
+
+def _claw(
+    member: Member, earned: EarnRow, wanted: Sequence[int]
+) -> tuple[list[tuple[Lot, int]], list[int]]:
+    """What is taken of which lot, for so many points wanted back of each of the earn's lots; and
+    what of each is missing.
+
+    Each gives its own; what is spent of it comes from the earn's other lots of that origin, and
+    then from the origin's others, oldest first, as a burn takes them.
+    """
+    short = list(wanted)
+    places = {part.lot_no: place for place, part in enumerate(earned.parts)}
+    order = member.lots_in_order()
     own = [lot for lot in order if lot.earn_no == earned.earn_no]
-    others = [lot for lot in order if lot.earn_no != earned.earn_no]
-    taken: list[tuple[Lot, int]] = []
-    for lot in own + others:
-        part = min(lot.remaining, points)
-        if part:
-            taken.append((lot, part))
-            points -= part
-    return taken
+    taken = {lot.lot_no: 0 for lot in own}
+    for lot in own:
+        place = places[lot.lot_no]
+        taken[lot.lot_no] = min(lot.remaining, short[place])
+        short[place] -= taken[lot.lot_no]
+    if any(short):
+        for lot in own + [lot for lot in order if lot.earn_no != earned.earn_no]:
+            for place, part in enumerate(earned.parts):
+                if part.origin_id == lot.origin_id and short[place]:
+                    more = min(lot.remaining - taken.get(lot.lot_no, 0), short[place])
+                    taken[lot.lot_no] = taken.get(lot.lot_no, 0) + more
+                    short[place] -= more
+    return [(member.lots[lot_no], points) for lot_no, points in taken.items() if points], short
+
+
+def _post_clawback(
+    number: int,
+    earned: EarnRow,
+    taken: Sequence[tuple[Lot, int]],
+    member: Member,
+    state: State,
+) -> None:
+    is_earlier = earned.window_id != state.window.window_id
+    origins = {lot.origin_id for lot, _ in taken}
+    post_burn(
+        "clawback",
+        number,
+        origins.pop() if len(origins) == 1 else HOUSE_ID,
+        taken,
+        # The earn's own day, so that an issue price given back is the one that was paid.
+        earned.occurred_on,
+        member,
+        state,
+        about_window_id=earned.window_id if is_earlier else earned.about_window_id,
+    )
+
+
+def _note_lots(
+    number: int,
+    earned: EarnRow,
+    back: Sequence[int],
+    lapsed: Sequence[int],
+    owed: Sequence[int],
+    state: State,
+) -> None:
+    for part, points, gone, short in zip(earned.parts, back, lapsed, owed, strict=True):
+        if points:
+            row = ReversedLot(earned.member_id, part.lot_no, number, points, gone, short)
+            state.new_reversed.append(row)
 
 
 def _left(left: int, whole: int, asked: int) -> str:

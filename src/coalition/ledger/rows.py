@@ -4,18 +4,19 @@ Which of these a group of commands needs is load.py; the locks are load_group's,
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import asyncpg
 
-from coalition.ledger.state import BurnRow, Called, EarnRow, Leg, Lot
+from coalition.ledger.state import BurnRow, Called, EarnPart, EarnRow, Leg, Lot
 
 Keys = set[tuple[int, int]]
 
 _LOT_COLUMNS = """
 lot.member_id, lot.lot_no, lot.earn_no, lot.origin_id, lot.kind::text, lot.points, lot.remaining,
 lot.earned_at, lot.earned_on, lot.expires_on, lot.window_id, lot.about_window_id,
-lot.first_expires_on
+lot.first_expires_on, lot.rule
 """
 _LOTS = f"""
 select {_LOT_COLUMNS} from lot
@@ -78,13 +79,17 @@ order by l.member_id, l.posting_no, l.leg_no
 _EARNS = f"""
 select p.member_id, p.posting_no, p.merchant_id, p.card_number, made.points, p.amount,
        made.earned_on, p.window_id, made.about_window_id, back.points, back.amount,
-       gone.points - back.lapsed, p.occurred_at
+       p.occurred_at, back.lapsed, made.lot_nos, made.origins, made.lot_points,
+       gone.expired, gone.found
 from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
 join posting p on p.member_id = t.member_id and p.posting_no = t.earn_no and p.kind = 'earn'
 {_NEXT_MOVEMENT}
 cross join lateral (
     select sum(points)::bigint as points, min(earned_on) as earned_on,
-           min(about_window_id) as about_window_id, array_agg(lot_no) as lot_nos from lot l
+           min(about_window_id) as about_window_id,
+           array_agg(lot_no order by lot_no) as lot_nos,
+           array_agg(origin_id order by lot_no) as origins,
+           array_agg(points order by lot_no) as lot_points from lot l
     where l.member_id = t.member_id and l.earn_no = t.earn_no
       and l.lot_no > t.earn_no and l.lot_no < next.posting_no) made
 cross join lateral (
@@ -94,11 +99,15 @@ cross join lateral (
     where r.member_id = p.member_id and r.target_no = p.posting_no
       and r.kind = 'reverse_earn') back
 cross join lateral (
-    select coalesce(sum(l.points), 0)::bigint as points from unnest(made.lot_nos) as own (lot_no)
+    select array_agg(l.points order by own.lot_no) as expired,
+           array_agg(found.points order by own.lot_no) as found
+    from unnest(made.lot_nos) as own (lot_no)
     cross join lateral (
-        select points, kind from leg
+        select coalesce(sum(points) filter (where kind = 'expiry'), 0)::bigint as points from leg
         where leg.member_id = p.member_id and leg.lot_no = own.lot_no offset 0) l
-    where l.kind = 'expiry') gone
+    cross join lateral (
+        select coalesce(sum(lapsed), 0)::bigint as points from reversed_lot r
+        where r.member_id = p.member_id and r.lot_no = own.lot_no offset 0) found) gone
 """
 # Two are as many as are needed to tell that a reference names more than one.
 _CALLED = """
@@ -168,7 +177,34 @@ async def burns_called(
 
 async def earns_called(connection: asyncpg.Connection, wanted: Keys) -> list[EarnRow]:
     """The earns with these (member_id, earn_no), and what of each is reversed."""
-    return [EarnRow(*row) for row in await connection.fetch(_EARNS, *_columns(wanted))]
+    return [_earn(row) for row in await connection.fetch(_EARNS, *_columns(wanted))]
+
+
+# Those of the earn itself; the parts are made of the others.
+_EARN_COLUMNS = EarnRow.__struct_fields__.index("parts")
+
+
+def _earn(row: asyncpg.Record) -> EarnRow:
+    lapsed, lot_nos, origins, points, expired, found = row[_EARN_COLUMNS:]
+    if len(lot_nos) == 1:
+        # What reversals found gone of an earn's only lot stands in their own lines of the journal.
+        found = [lapsed]
+    parts = [
+        EarnPart(lot_no, origin_id, given, over - known)
+        for lot_no, origin_id, given, over, known in zip(
+            lot_nos, origins, points, expired, found, strict=True
+        )
+    ]
+    return EarnRow(*(*row[:_EARN_COLUMNS], parts))
+
+
+# The table's column that is generated, and that a Lot does not have.
+IS_OPEN = 13
+
+
+def lot_of(row: Sequence[Any]) -> Lot:
+    """A lot from a whole row of its table; what a later migration adds comes behind."""
+    return Lot(*row[:IS_OPEN], *row[IS_OPEN + 1 : len(Lot.__struct_fields__) + 1])
 
 
 async def called(

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from msgspec.structs import astuple
 
+from coalition.ledger.rows import IS_OPEN
 from coalition.ledger.state import BurnRow, Lot, State
 
 _Rows = list[tuple[Any, ...]]
@@ -36,14 +37,14 @@ class _Write(NamedTuple):
 
 
 _POSTINGS = _Write("posting", "insert into posting select * from {}")
-# is_open, the last column, is generated.
+# is_open is generated, and a Lot does not have it.
 _LOTS = _Write(
     "lot",
     """
     insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
-        earned_on, expires_on, window_id, about_window_id, first_expires_on)
+        earned_on, expires_on, window_id, about_window_id, first_expires_on, rule)
     select member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
-        earned_on, expires_on, window_id, about_window_id, first_expires_on from {}
+        earned_on, expires_on, window_id, about_window_id, first_expires_on, rule from {}
     """,
 )
 _BURNS = _Write("burn", "insert into burn select * from {}")
@@ -92,6 +93,7 @@ _CAPTURED_LEGS = _Write(
       and leg.window_id is null
     """,
 )
+_REVERSED = _Write("reversed_lot", "insert into reversed_lot select * from {}")
 _DEBTS = _Write(
     "debt",
     """
@@ -123,12 +125,14 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
         connection,
         (_BURN_CHANGES, burns),
         (_CAPTURED_LEGS, list(map(_burn_row, state.captured))),
+        (_REVERSED, list(map(astuple, state.new_reversed))),
         (_DEBTS, [(*key, points) for key, points in state.changed_debts.items()]),
     )
 
 
 def _lot_row(lot: Lot) -> tuple[Any, ...]:
-    return (*astuple(lot), None)
+    columns = astuple(lot)
+    return (*columns[:IS_OPEN], None, *columns[IS_OPEN:])
 
 
 async def _write(connection: asyncpg.Connection, *parts: tuple[_Write, _Rows]) -> None:

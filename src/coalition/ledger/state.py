@@ -40,6 +40,7 @@ class Lot(msgspec.Struct, gc=False):
     """One grant of points. Only remaining and expires_on ever change.
 
     first_expires_on is the last good day it was granted with, where a refund gave it more time.
+    rule is the name of the rule that gave it; None: the rates did, or nothing that has a name.
     """
 
     member_id: int
@@ -55,6 +56,7 @@ class Lot(msgspec.Struct, gc=False):
     window_id: int
     about_window_id: int | None = None
     first_expires_on: date | None = None
+    rule: str | None = None
 
     @property
     def granted_until(self) -> date | None:
@@ -112,10 +114,21 @@ class BurnRow(msgspec.Struct, gc=False):
         return [(leg, points) for leg, points in left.values() if points]
 
 
+class EarnPart(msgspec.Struct, gc=False):
+    """A lot that an earn made. lapsed_left: of its points, those that expired and that no reversal
+    has found gone yet.
+    """
+
+    lot_no: int
+    origin_id: int
+    points: int
+    lapsed_left: int
+
+
 class EarnRow(msgspec.Struct, gc=False):
     """An earn as it was posted and what has been reversed of it. amount is in minor units.
 
-    lapsed_left: points of its own lots that expired, and that no reversal has found gone yet.
+    parts are its lots, in the order of their numbers; their points add up to points.
     """
 
     member_id: int
@@ -129,8 +142,29 @@ class EarnRow(msgspec.Struct, gc=False):
     about_window_id: int | None
     reversed_points: int
     reversed_amount: int
-    lapsed_left: int
     occurred_at: datetime
+    parts: list[EarnPart]
+
+    def note_lapsed(self, lot: Lot) -> None:
+        """What remains of one of its lots expires now."""
+        for part in self.parts:
+            if part.lot_no == lot.lot_no:
+                part.lapsed_left += lot.remaining
+
+
+class ReversedLot(msgspec.Struct, frozen=True, gc=False):
+    """What a reversal took back of one lot, of an earn that made several.
+
+    Of these points, lapsed were gone and owed could not be taken, so that the member owes them to
+    the lot's origin; the others its legs took.
+    """
+
+    member_id: int
+    lot_no: int
+    posting_no: int
+    points: int
+    lapsed: int
+    owed: int
 
 
 class Posting(msgspec.Struct, frozen=True, gc=False):
@@ -248,6 +282,7 @@ class State:
     new_lots: list[Lot] = field(default_factory=list)
     new_burns: list[BurnRow] = field(default_factory=list)
     new_legs: list[Leg] = field(default_factory=list)
+    new_reversed: list[ReversedLot] = field(default_factory=list)
     changed_lots: dict[tuple[int, int], Lot] = field(default_factory=dict)
     changed_burns: dict[tuple[int, int], BurnRow] = field(default_factory=dict)
     captured: list[BurnRow] = field(default_factory=list)

@@ -17,7 +17,7 @@ _CARDS = text("""
 """)
 _ACCOUNT = text("select available, held, owed from account where member_id = :member_id")
 _LOTS = text("""
-    select lot_no, origin_id, kind::text, points, remaining, earned_at, expires_on from lot
+    select lot_no, origin_id, kind::text, points, remaining, earned_at, expires_on, rule from lot
     where member_id = :member_id order by lot_no
 """)
 _POSTINGS = text("""
@@ -41,6 +41,7 @@ class LotLine(msgspec.Struct, frozen=True):
     remaining: int
     earned_at: datetime
     expires_on: date | None
+    rule: str | None
 
 
 class MovementLine(msgspec.Struct, frozen=True):
@@ -111,6 +112,7 @@ def _lot(row: Any, member_id: int, book: Book) -> LotLine:
         row.remaining,
         row.earned_at,
         row.expires_on,
+        row.rule,
     )
 
 

@@ -147,6 +147,7 @@ def _check_dated(file: _File, files: dict[str, _File], codes: set[str]) -> None:
         if key in document.values:
             message = f"prices have days of their own; write them in {terms.code}.toml"
             document.note(key, message)
+    _check_payers(document, codes)
     # Whether terms of different days lead round in a circle is known to the sync.
     _check_settles_through(terms.code, document, codes, {terms.code: terms.settles_through})
 
@@ -157,6 +158,7 @@ def _check_together(files: dict[str, _File], codes: set[str]) -> None:
     through = {code: file.terms.settles_through for code, file in files.items()}
     for code, file in files.items():
         _check_pairs(file, codes, currencies)
+        _check_payers(file.document, codes)
         _check_redeem_prices(file, files)
         _check_settles_through(code, file.document, codes, through)
 
@@ -178,6 +180,14 @@ def _check_pairs(file: _File, codes: set[str], currencies: dict[str, str]) -> No
                     f"{redeemer} is paid in {theirs} and this merchant pays in "
                     f"{file.terms.currency}; state the redeem_price in {theirs}",
                 )
+
+
+def _check_payers(document: Section, codes: set[str]) -> None:
+    for section in _tables(document, "earn"):
+        if isinstance(section.values.get("paid_by"), dict):
+            payers = subsection(section, "paid_by")
+            for code in payers.values.keys() - codes:
+                payers.note(code, _unknown_merchant(code, codes))
 
 
 def _check_redeem_prices(file: _File, files: dict[str, _File]) -> None:

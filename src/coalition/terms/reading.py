@@ -1,7 +1,7 @@
 """One merchant's file, or the house's, read into its terms. How files fit together is folder.py.
 
-Each part of a file is one function here. Further rules of earning get tables of their own under
-[earning], read beside earning.rates.
+Each part of a file is one function here. The rules of earning, [[earn]], are read by
+earning/rules/reading.py.
 """
 
 import difflib
@@ -12,6 +12,7 @@ from typing import cast, get_args
 
 from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import Rate
+from coalition.earning.rules.reading import read_rules
 from coalition.earning.validity import Validity
 from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.prices import Price
@@ -25,6 +26,7 @@ from coalition.toml.document import (
     read_decimal,
     read_flag,
     read_money,
+    read_number,
     read_text,
     sections,
     subsection,
@@ -38,7 +40,7 @@ _FIRST_WINDOW_YEAR_MIN = 1900
 
 _TERMS_KEYS = (
     *("name", "currency", "time_zone", "joined_on", "suspended", "lateness_days_max"),
-    *("earning", "validity", "burning", "prices", "pair_prices", "settlement", "calendar"),
+    *("earn", "earning", "validity", "burning", "prices", "pair_prices", "settlement", "calendar"),
 )
 # What the house may say of all merchants, and a merchant of itself.
 _BURNING_KEYS = ("points_per_member_per_day_max", "pin_above_points")
@@ -64,13 +66,14 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
     calendar = subsection(document, "calendar")
     check_keys(calendar, ["payments"])
     breakage = read_choice(settlement, "breakage", get_args(Breakage), "issuer")
+    rates = _rates(earning, currency)
     return Terms(
         code=code,
         name=read_text(document, "name", required=True) or code,
         currency=currency or "",
         time_zone=_time_zone(document),
         joined_on=joined_on or date.min,
-        rates=_rates(earning, currency),
+        rates=rates,
         validity=_validity(subsection(document, "validity")),
         # Prices have days of their own: they all stand in the file without a date.
         prices=() if filed_for else _prices(code, document, joined_on),
@@ -90,6 +93,9 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         filed_for=filed_for,
         points_per_member_per_day_max=_points_a_day(burning),
         pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
+        rules=read_rules(
+            document, currency, has_rates=bool(rates), begin=filed_for or joined_on or date.min
+        ),
     )
 
 
@@ -156,19 +162,8 @@ def _rates(earning: Section, currency: str | None) -> tuple[Rate, ...]:
         if category in rates:
             section.note("category", f'"{category}" has a rate above already; leave one of them')
         elif category:
-            rates[category] = Rate(category, _points(section), per or 1)
+            rates[category] = Rate(category, read_number(section, "points") or Decimal(0), per or 1)
     return tuple(rates.values())
-
-
-def _points(rate: Section) -> Decimal:
-    """Points of a rate: a whole number, or a decimal string where it is not whole."""
-    value = rate.values.get("points")
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1_000_000:
-        return Decimal(value)
-    points = read_decimal(
-        rate, "points", digits_max=6, below=1_000_000, example="1.5", required=True
-    )
-    return points or Decimal(0)
 
 
 def _validity(section: Section) -> Validity:

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from coalition.earning.rates import Rate
+from coalition.earning.rules.table import EarnRule
 from coalition.earning.validity import Validity
 from coalition.terms.prices import Price
 
@@ -53,6 +54,8 @@ class Terms(msgspec.Struct, frozen=True):
     # the member's PIN is asked. None: no limit, no PIN.
     points_per_member_per_day_max: int | None = None
     pin_above_points: int | None = None
+    # Beside the rates, in the order in which they are reckoned.
+    rules: tuple[EarnRule, ...] = ()
 
 
 def suspended_words(code: str) -> str:

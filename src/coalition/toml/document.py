@@ -7,7 +7,7 @@ What the fields mean is terms/reading.py; how files fit together is terms/folder
 import difflib
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -116,13 +116,22 @@ def sections(section: Section, key: str) -> list[Section]:
     ]
 
 
+def near(said: str, known: Iterable[str]) -> str:
+    """What would be right in place of what was said: the likest of those known, or all of them."""
+    names = sorted(known)
+    likest = difflib.get_close_matches(said, names, n=1)
+    return f'did you mean "{likest[0]}"?' if likest else f"write one of {', '.join(names)}"
+
+
 def check_keys(section: Section, known: Collection[str]) -> None:
     """Note each key that nobody reads, with the known key it looks most like."""
     for key in section.values:
         if key in known:
             continue
-        near = difflib.get_close_matches(key, known, n=1)
-        right = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+        likest = difflib.get_close_matches(key, known, n=1)
+        right = (
+            f"did you mean {likest[0]}?" if likest else f"known here: {', '.join(sorted(known))}"
+        )
         section.note(key, f"unknown key; {right}")
 
 
@@ -174,9 +183,34 @@ def read_count(section: Section, key: str, at_least: int, at_most: int) -> int |
     return None
 
 
-def read_date(section: Section, key: str) -> date | None:
-    """A date that must be there."""
-    value = _value(section, key, required=True, example=f"{key} = 2017-01-01")
+def read_number(section: Section, key: str, *, below: int = 1_000_000) -> Decimal | None:
+    """A number that must be there: whole, or a decimal string (six digits) where it is not."""
+    value = section.values.get(key)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below:
+        return Decimal(value)
+    return read_decimal(section, key, digits_max=6, below=below, example="1.5", required=True)
+
+
+def read_texts(section: Section, key: str) -> tuple[str, ...]:
+    """A list of different texts with one at least; not written: none."""
+    value = section.values.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not value or not all(isinstance(one, str) for one in value):
+        section.note(key, f'{_shown(value)} is not a list of texts; write it as {key} = ["..."]')
+        return ()
+    for place, one in enumerate(value):
+        if not one.strip() or _CONTROL.search(one):
+            section.note(key, f"{_shown(one)} is empty, or holds what cannot be seen; write a text")
+            return ()
+        if one in value[:place]:
+            section.note(key, f"{_shown(one)} stands there twice; leave one of them")
+    return tuple(value)
+
+
+def read_date(section: Section, key: str, *, required: bool = True) -> date | None:
+    """A date."""
+    value = _value(section, key, required=required, example=f"{key} = 2017-01-01")
     if value is None:
         return None
     if isinstance(value, date) and not isinstance(value, datetime):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from coalition.earning.purchase import POINTS_MAX
+from coalition.earning.purchase import POINTS_MAX, Channel
 from coalition.ledger.commands import BALANCE_MAX
 
 # (?![\s\S]) is the end of the text in Python's and in OpenAPI's (ECMA-262) expressions alike.
@@ -127,8 +127,9 @@ class ItemBody(Body, frozen=True):
         Meta(
             ge=1,
             le=1_000_000,
-            description="1, or left out. More is refused as invalid: amount is the line's total "
-            "already, and is never multiplied.",
+            description="How many pieces, for terms that give points by the piece. Elsewhere 1, or "
+            "left out: more is refused as invalid, since amount is the line's total already, and "
+            "is never multiplied.",
         ),
     ] = 1
 
@@ -150,17 +151,34 @@ TakeText = Annotated[
 
 
 class EarnBody(Body, frozen=True):
-    """A purchase by amount or by items, or points outright where the merchant's terms allow it."""
+    """A purchase by amount or by items, an action, or both; or points outright where the merchant's
+    terms allow it.
+    """
 
     card: CardText
     amount: Amount | None = None
     currency: Currency | None = None
     items: Annotated[tuple[ItemBody, ...], Meta(max_length=500)] = ()
-    action: _Short | None = None
+    action: (
+        Annotated[_Short, Meta(description="What the member did, as the merchant's terms name it.")]
+        | None
+    ) = None
     code: _Short | None = None
     points: Points | None = None
     occurred_at: OccurredAt | None = None
     reference: Reference | None = None
+    channel: Annotated[Channel, Meta(description="How it came in.")] | None = None
+    region: (
+        Annotated[_Short, Meta(description="Where, as the merchant's terms name it.")] | None
+    ) = None
+    store: (
+        Annotated[_Short, Meta(description="The store, as the merchant's terms name it.")] | None
+    ) = None
+    tax: Annotated[Amount, Meta(description="Of the amount: tax, in minor units.")] = 0
+    delivery: Annotated[Amount, Meta(description="Of the amount: delivery, in minor units.")] = 0
+    paid_with_points: Annotated[
+        Amount, Meta(description="Of the amount: what was paid with points, in minor units.")
+    ] = 0
 
 
 class BurnBody(Body, frozen=True):

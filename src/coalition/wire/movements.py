@@ -6,7 +6,7 @@ that may change, is decided by the ledger: a replay must answer as it did before
 
 from datetime import UTC, datetime
 
-from coalition.earning.purchase import Item
+from coalition.earning.purchase import Item, check_parts, whole_of
 from coalition.errors import CoalitionError, Code
 from coalition.ledger.commands import CLOCK_DRIFT, Burn, Earn, Take, Transfer
 from coalition.members.card import parse_card
@@ -42,9 +42,8 @@ def read_earn(body: EarnBody, book: Book, merchant_id: int, now: datetime) -> Ea
     """The earn that a merchant asks for at `now`. Raises invalid."""
     card = read_card(body.card)
     merchant = _merchant(book, merchant_id, "earns")
-    for field, value in (("action", body.action), ("code", body.code)):
-        if value is not None:
-            raise invalid(f"{field}: {merchant.terms.code}'s terms define no {field}s yet")
+    if body.code is not None:
+        raise invalid(f"code: {merchant.terms.code}'s terms define no codes yet")
     _check_what_is_earned(body, merchant)
     return Earn(
         card=card,
@@ -53,16 +52,30 @@ def read_earn(body: EarnBody, book: Book, merchant_id: int, now: datetime) -> Ea
         items=tuple(map(_item, body.items)),
         points=body.points,
         reference=body.reference,
+        action=body.action,
+        channel=body.channel,
+        region=body.region,
+        store=body.store,
+        tax=body.tax,
+        delivery=body.delivery,
+        paid_with_points=body.paid_with_points,
     )
 
 
 def _check_what_is_earned(body: EarnBody, merchant: Merchant) -> None:
     terms = merchant.terms
     is_purchase = body.amount is not None or bool(body.items)
-    if not is_purchase and body.points is None:
-        raise invalid("one of amount, items and points is needed: none was sent")
-    if is_purchase and body.points is not None:
-        raise invalid("points: sent beside amount or items; send the purchase or the points")
+    is_worth_something = is_purchase or body.action is not None
+    if not is_worth_something and body.points is None:
+        raise invalid("one of amount, items, action and points is needed: none was sent")
+    if is_worth_something and body.points is not None:
+        raise invalid("points: sent beside amount, items or action; send those or the points")
+    if body.tax or body.delivery or body.paid_with_points:
+        whole = whole_of(body.amount, tuple(map(_item, body.items)))
+        try:
+            check_parts(whole, body.tax, body.delivery, body.paid_with_points)
+        except ValueError as error:
+            raise invalid(str(error)) from None
     # A merchant's currency never changes, so this may be told before a replay is looked for.
     if body.currency is not None and body.currency != terms.currency:
         raise invalid(f"currency: {terms.code} earns in {terms.currency}, not in {body.currency}")

@@ -12,7 +12,7 @@ from tests.world import HOUSE, merchant
 from coalition.earning.rates import Rate
 from coalition.ledger.commands import Done, Earn, EarnAnswer, Refused, Request, ReverseEarn
 from coalition.ledger.decide import decide
-from coalition.ledger.state import Account, Card, EarnRow, Member, State
+from coalition.ledger.state import Account, Card, EarnPart, EarnRow, Member, State
 from coalition.terms.book import Book, Merchant
 from settlement.window import Window
 
@@ -44,7 +44,19 @@ def earned(amount: int, terms: Book) -> State | None:
     assert isinstance(outcome.answer, EarnAnswer)
     points, on = outcome.answer.points, date(2026, 1, 10)
     state.members[1].earns[1] = EarnRow(
-        1, 1, TELECOM, CARD, points, amount, on, 1, None, 0, 0, 0, NOW
+        1,
+        1,
+        TELECOM,
+        CARD,
+        points,
+        amount,
+        on,
+        1,
+        None,
+        0,
+        0,
+        NOW,
+        [EarnPart(2, TELECOM, points, 0)],
     )
     return state
 

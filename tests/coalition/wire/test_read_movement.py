@@ -96,7 +96,7 @@ def test_the_legs_of_a_mix_stand_in_the_order_of_the_request_and_hash_alike() ->
 @pytest.mark.parametrize(
     ("operation", "body", "target", "code", "words"),
     [
-        ("earn", EarnBody(CARD), "", Code.INVALID, "one of amount, items and points"),
+        ("earn", EarnBody(CARD), "", Code.INVALID, "one of amount, items, action and points"),
         ("earn", EarnBody(CARD[:-1] + "2", points=1), "", Code.INVALID, "card:"),
         ("burn", BurnBody(CARD), "", Code.INVALID, "points:"),
         ("transfer", TransferBody(CARD, CARD, 5), "", Code.INVALID, "to_card:"),

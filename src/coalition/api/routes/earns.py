@@ -1,12 +1,21 @@
 """Routes of earns: earn, and reverse an earn."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Response, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
-from litestar.params import Body, FromPath
+from litestar.params import Body, FromPath, QueryParameter
 
-from coalition.api.answers import EarnOut, ReversalOut, answered, earn_out, reversed_answer
+from coalition.api import posting
+from coalition.api.answers import (
+    EarnOut,
+    ReversalOut,
+    answered,
+    earn_out,
+    preview_out,
+    reversed_answer,
+)
 from coalition.api.openapi.responses import REPLAYED_HEADER, KeyedOperation, moves
 from coalition.api.posting import ask
 from coalition.edge.admission import ApiRequest
@@ -26,6 +35,10 @@ _PURCHASE = Example(
         "reference": "receipt-4711",
     },
 )
+_PREVIEW = (
+    "true: what the earn would come to, rule by rule. Nothing is written, no Idempotency-Key is "
+    "needed, and the answer is 200 with earn_id null."
+)
 _RETURN = Example(
     summary="Part of the goods",
     value={"card": "9000000000000001", "reference": "receipt-4711", "amount": 2_500},
@@ -34,24 +47,32 @@ _RETURN = Example(
 
 @post(
     "/earns",
-    opt=_OPT,
+    opt=_OPT | {"previews": True},
     tags=["Earn"],
     summary="Earn points",
-    description="A purchase by amount or items, or points outright where the terms allow it. "
-    "What comes to 0 points is nothing_earned.",
+    description="A purchase by amount or items, an action, or points outright where the terms "
+    "allow it. Each rule that gives points makes a lot, and a rule that several pay for one for "
+    "each of them. What comes to 0 points is nothing_earned.",
     responses=moves(
         Code.UNKNOWN_CARD,
         Code.CARD_NOT_ACTIVE,
         Code.NOTHING_EARNED,
         Code.LIMIT_REACHED,
         Code.MERCHANT_SUSPENDED,
-    ),
+    )
+    | {200: ResponseSpec(EarnOut, generate_examples=False, description="A preview")},
     response_headers=[REPLAYED_HEADER],
     operation_class=KeyedOperation,
 )
 async def post_earn(
-    request: ApiRequest, data: Annotated[EarnBody, Body(examples=[_PURCHASE])]
+    request: ApiRequest,
+    data: Annotated[EarnBody, Body(examples=[_PURCHASE])],
+    # As the admission reads it: a preview needs no key.
+    preview: Annotated[Literal["true", "false"], QueryParameter(description=_PREVIEW)] = "false",
 ) -> Response[EarnOut]:
+    if preview == "true":
+        foreseen = await posting.preview(request, data)
+        return Response(preview_out(foreseen, request.services.book), status_code=200)
     done = await ask(request, "earn", data)
     assert isinstance(done.answer, EarnAnswer)
     return answered(earn_out(done.answer, request.services.book), done)

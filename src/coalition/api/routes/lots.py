@@ -27,7 +27,7 @@ async def get_lot(request: ApiRequest, lot_id: FromPath[str]) -> views.LotViewOu
         view = await read.lot_view(connection, member_id, lot_no)
     if view is None or not (caller.is_house or view.origin_id == caller.merchant_id):
         raise not_found(ids.LOT)
-    return views.lot_view_out(member_id, lot_no, view, services.book)
+    return views.lot_view_out(member_id, lot_no, view, caller, services.book)
 
 
 ROUTES = [get_lot]
