@@ -202,7 +202,7 @@ RULES = (
         """,
     ),
     Rule(
-        "no earn is reversed beyond its points",
+        "no earn is reversed beyond its points, nor any of its lots",
         """
         select format('earn %s of member %s: %s of %s points reversed', r.target_no, r.member_id,
                       r.points, l.points)

@@ -29,9 +29,9 @@ def whole_of(amount: int | None, items: Sequence[Item]) -> int:
     return amount if amount is not None else sum(item.amount for item in items)
 
 
-def check_parts(whole: int, tax: int, delivery: int, with_points: int) -> None:
-    """Raise ValueError, with a message for the caller, where the parts are more than the whole."""
-    if (parts := tax + delivery + with_points) > whole:
+def check_parts(parts: int, whole: int) -> None:
+    """Raise ValueError, with a message for the caller, where a purchase's parts exceed it."""
+    if parts > whole:
         raise ValueError(
             f"tax, delivery and paid_with_points come to {parts} minor units, more than the amount "
             f"that they are parts of, {whole}"

@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from coalition.earning.facts import Facts
-from coalition.earning.purchase import POINTS_MAX, Purchase, whole_of
+from coalition.earning.purchase import POINTS_MAX, Purchase, check_parts, whole_of
 from coalition.earning.rates import check_purchase, points_for
 from coalition.earning.reckoning import Reckoning, Rules, reckon
 from coalition.earning.rules.together import PURCHASE
@@ -43,6 +43,8 @@ def against_terms(request: Request, command: Earn, book: Book) -> Refused | None
             command.items,
             counts_pieces=any(rule.counts_pieces for rule in terms.rules),
         )
+        if parts := command.tax + command.delivery + command.paid_with_points:
+            check_parts(parts, whole_of(command.amount, command.items))
     except ValueError as error:
         return Refused(Code.INVALID, str(error))
     return None if command.action is None else _unknown_action(command.action, terms)

@@ -1,13 +1,17 @@
-"""Every kind of rule: its name in a merchant's file, its keys, and who reads them."""
+"""Every kind of rule: its name in a merchant's file, its keys, and who reads it."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from coalition.earning.rules import rate
+from coalition.earning.rules import fixed, items, multiplier, quantity, rate
+from coalition.earning.rules.fixed import FixedRule
+from coalition.earning.rules.items import ItemsRule
+from coalition.earning.rules.multiplier import MultiplierRule
+from coalition.earning.rules.quantity import QuantityRule
 from coalition.earning.rules.rate import RateRule
 from coalition.toml.document import Section
 
-EarnRule = RateRule
+EarnRule = RateRule | QuantityRule | ItemsRule | FixedRule | MultiplierRule
 
 
 class Kind(NamedTuple):
@@ -19,4 +23,8 @@ class Kind(NamedTuple):
 
 KINDS = {
     "rate": Kind(rate.KEYS, rate.read),
+    "quantity": Kind(quantity.KEYS, quantity.read),
+    "items": Kind(items.KEYS, items.read),
+    "fixed": Kind(fixed.KEYS, fixed.read),
+    "multiplier": Kind(multiplier.KEYS, multiplier.read),
 }

@@ -1,0 +1,106 @@
+"""A preview is decided by what decides the earn: whatever is asked, the two say the same."""
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+from sqlalchemy import text
+from tests.world import World, merchant
+
+from coalition import database
+from coalition.earning.conditions import Hours, When
+from coalition.earning.purchase import CHANNELS, Item
+from coalition.earning.rules.fixed import FixedRule
+from coalition.earning.rules.items import ItemsRule
+from coalition.earning.rules.multiplier import MultiplierRule
+from coalition.earning.rules.quantity import QuantityRule
+from coalition.earning.rules.rate import RateRule
+from coalition.ledger.commands import Done, Earn
+
+HALVES = (("telecom", Decimal("0.5")), ("retail", Decimal("0.5")))
+RULES = (
+    RateRule(name="data", points=Decimal("0.3"), per=7, when=When(category=("data",))),
+    QuantityRule(name="pieces", points=Decimal(1), paid_by=HALVES, per_earn=3),
+    ItemsRule(name="tins", points={"s1": 4}, group="best", when=When(channel=("web", "sms"))),
+    FixedRule(name="survey", lots="reward", points=9, when=When(action=("survey",))),
+    FixedRule(name="evening", points=5, group="best", when=When(hours=Hours(1_080, 120))),
+    RateRule(name="net", points=Decimal(1), per=100, net_of=("tax", "points"), paid_by=HALVES),
+    MultiplierRule(name="double", factor=Decimal(2), paid_by=(("fuel", Decimal(1)),)),
+)
+MERCHANTS = [
+    replace(merchant("telecom"), rules=RULES),
+    replace(merchant("retail"), rules=RULES, rates=(), points_per_earn_max=40),
+    replace(merchant("fuel"), suspended=True),
+]
+items = st.builds(
+    Item,
+    st.integers(0, 3_000),
+    st.sampled_from(["data", None]),
+    st.sampled_from(["s1", None]),
+    st.integers(1, 3),
+)
+earns: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    amount=st.none() | st.integers(0, 9_000),
+    items=st.lists(items, max_size=3).map(tuple),
+    action=st.sampled_from([None, "survey", "unknown"]),
+    channel=st.sampled_from([None, *CHANNELS]),
+    tax=st.integers(0, 50),
+    paid_with_points=st.integers(0, 50),
+)
+
+
+async def _world(url: str) -> World:
+    world = World(database.create_engine(url))
+    await world.sync(MERCHANTS)
+    await world.enrol("ann")
+    world.now += timedelta(days=2)
+    return world
+
+
+async def _postings(world: World) -> int:
+    async with world.engine.connect() as connection:
+        return int(await connection.scalar(text("select count(*) from posting")) or 0)
+
+
+def test_a_preview_says_what_the_same_earn_is_then_answered(database_url: str) -> None:
+    with asyncio.Runner() as runner:
+        world = runner.run(_world(database_url))
+
+        @settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+        @given(earns, st.sampled_from(["telecom", "retail", "fuel"]), st.integers(0, 47))
+        def compare(said: dict[str, Any], at: str, hours_ago: int) -> None:
+            runner.run(_compare(world, said, at, timedelta(hours=hours_ago)))
+
+        compare()
+        assert runner.run(_postings(world)) > 10
+        assert runner.run(world.breaches()) == []
+        runner.run(world.engine.dispose())
+
+
+async def _compare(world: World, said: dict[str, Any], at: str, ago: timedelta) -> None:
+    command = Earn(world.people["ann"].card, world.now - ago, **said)
+    request = world.request(command, at)
+    before = await _postings(world)
+    seen = await world.ledger.preview(replace(request, request_id=None))
+    assert await _postings(world) == before
+    posted = (await world.ledger.post([request]))[0]
+    if isinstance(posted, Done):
+        assert isinstance(seen, Done)
+        assert (seen.answer, seen.reckoning) == (posted.answer, posted.reckoning)
+        assert sum(lot.points for lot in _lots(posted)) == _reckoned(posted)
+    else:
+        assert seen == posted
+
+
+def _lots(done: Done) -> Any:
+    return getattr(done.answer, "lots", ())
+
+
+def _reckoned(done: Done) -> int:
+    assert done.reckoning is not None
+    return done.reckoning.points
