@@ -1,15 +1,18 @@
 """Earns by rules: a lot for each rule and each who pays, and returns that find all of them."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.world import World, done, merchant
+from tests.world import Balance, World, done, merchant
 
 from coalition.earning.rules.rate import RateRule
+from coalition.earning.validity import Validity
 from coalition.ledger import commands as ask
 from coalition.ledger.commands import Done, EarnAnswer, ReversalAnswer
+from coalition.terms.prices import Price
 
 HALVES = (("telecom", Decimal("0.5")), ("retail", Decimal("0.5")))
 DOUBLE = RateRule(name="double", points=Decimal(2), per=100, paid_by=HALVES)
@@ -117,6 +120,51 @@ async def test_parts_of_a_return_owe_what_the_whole_would(world: World) -> None:
     second = await returned(world, earn)
     assert (second.points, second.owed) == (270, 90)
     assert await world.breaches() == []
+
+
+@pytest.mark.parametrize("first", [None, 1, 100, 299])
+async def test_what_lapsed_of_each_lot_is_gone_and_what_was_spent_is_owed(
+    engine: AsyncEngine, first: int | None
+) -> None:
+    world = World(engine)
+    telecom = replace(merchant("telecom"), rules=(DOUBLE,), validity=Validity(days=10))
+    await world.sync([telecom, merchant("retail"), merchant("fuel")])
+    await world.enrol("ann")
+    earn = await earned(world, 10_000)
+    done(await world.burn("ann", "fuel", 130, world.take("mix", mix={"retail": 90, "telecom": 40})))
+    world.pass_days(11)
+    parts = [await returned(world, earn, first)] if first else []
+    parts.append(await returned(world, earn))
+    assert sum(part.owed for part in parts) == 130
+    assert await world.balance("ann") == Balance(0, 0, 130)
+    assert await world.breaches() == []
+    # 40 are owed to telecom, 90 to retail.
+    done(await world.earn("ann", "retail", 100))
+    assert await world.balance("ann") == Balance(10, 0, 40)
+
+
+async def test_who_pays_for_a_bonus_settles_for_its_own_points(engine: AsyncEngine) -> None:
+    world = World(engine)
+    price = Price("", None, date(2025, 1, 1), burn_price=Decimal("0.01"))
+    terms = [
+        replace(merchant(code), prices=(replace(price, origin=code),))
+        for code in ("telecom", "retail", "fuel")
+    ]
+    await world.sync([replace(terms[0], rules=(DOUBLE,)), *terms[1:]])
+    await world.enrol("ann")
+    await earned(world, 10_000)
+    done(await world.burn("ann", "fuel", 300))
+    label = await world.close_early()
+    result = await world.result(label)
+    nets = {position.party: position.net for position in result.positions}
+    assert nets == {"telecom": -200, "retail": -100, "fuel": 300, "house": 0}
+    assert await world.breaches() == []
+
+
+async def test_an_action_that_the_terms_do_not_know_is_invalid(world: World) -> None:
+    command = ask.Earn(world.people["ann"].card, world.now, amount=900, action="survey")
+    outcome = await world.post(command, "telecom")
+    assert getattr(outcome, "detail", "") == "action: telecom's terms define no actions yet"
 
 
 async def test_a_payer_that_is_suspended_pays_for_nothing_and_the_rest_is_earned(

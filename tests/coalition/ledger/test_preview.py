@@ -33,7 +33,7 @@ RULES = (
 )
 MERCHANTS = [
     replace(merchant("telecom"), rules=RULES),
-    replace(merchant("retail"), rules=RULES, rates=(), points_per_earn_max=40),
+    replace(merchant("retail"), rules=RULES, rates=(), points_per_earn_max=200),
     replace(merchant("fuel"), suspended=True),
 ]
 items = st.builds(
@@ -43,15 +43,23 @@ items = st.builds(
     st.sampled_from(["s1", None]),
     st.integers(1, 3),
 )
-earns: st.SearchStrategy[dict[str, Any]] = st.builds(
-    dict,
-    amount=st.none() | st.integers(0, 9_000),
-    items=st.lists(items, max_size=3).map(tuple),
-    action=st.sampled_from([None, "survey", "unknown"]),
-    channel=st.sampled_from([None, *CHANNELS]),
-    tax=st.integers(0, 50),
-    paid_with_points=st.integers(0, 50),
-)
+
+merchants = st.sampled_from(["telecom", "telecom", "retail", "fuel"])
+
+
+@st.composite
+def earns(draw: st.DrawFn) -> dict[str, Any]:
+    """What a till says; now and then it is wrong."""
+    lines = tuple(draw(st.lists(items, max_size=3)))
+    amount = sum(line.amount for line in lines) + draw(st.integers(-1, 9_000))
+    return {
+        "amount": draw(st.sampled_from([None, max(amount, 0)])),
+        "items": lines,
+        "action": draw(st.sampled_from([None, None, "survey", "survey", "unknown"])),
+        "channel": draw(st.sampled_from([None, *CHANNELS])),
+        "tax": draw(st.integers(0, max(amount, 0) // 2)) if lines else 0,
+        "paid_with_points": draw(st.sampled_from([0, 0, 50])),
+    }
 
 
 async def _world(url: str) -> World:
@@ -72,7 +80,9 @@ def test_a_preview_says_what_the_same_earn_is_then_answered(database_url: str) -
         world = runner.run(_world(database_url))
 
         @settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
-        @given(earns, st.sampled_from(["telecom", "retail", "fuel"]), st.integers(0, 47))
+        @given(
+            earns(), st.sampled_from(["telecom", "telecom", "retail", "fuel"]), st.integers(0, 47)
+        )
         def compare(said: dict[str, Any], at: str, hours_ago: int) -> None:
             runner.run(_compare(world, said, at, timedelta(hours=hours_ago)))
 

@@ -8,6 +8,7 @@ import pytest
 
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
+from coalition.terms.dating import favours_members
 from coalition.terms.folder import MerchantFilesError, check_folder, read_folder
 from coalition.terms.prices import Price
 
@@ -443,3 +444,25 @@ def test_a_file_with_a_date_goes_with_the_file_without(
     write(tmp_path, **{name: RETAIL.partition("[[prices]]")[0] + content})
     found = [one for one in mistakes_in(tmp_path) if one.startswith(f"{name}.toml")]
     assert any(mistake in one for one in found), found
+
+
+def test_who_pays_for_a_rule_is_a_merchant_of_the_folder(tmp_path: Path) -> None:
+    rule = (
+        '[[earn]]\nname = "bonus"\nkind = "fixed"\npoints = 5\n'
+        'paid_by = { telecom = "0.5", retial = "0.5" }\n'
+    )
+    write(tmp_path, telecom=TELECOM + rule)
+    line = (TELECOM + rule).count("\n")
+    assert mistakes_in(tmp_path) == [
+        f'telecom.toml:{line}: earn[0].paid_by.retial: "retial" is not a merchant of this folder; '
+        'did you mean "retail"?'
+    ]
+
+
+def test_a_changed_rule_changes_the_terms_and_favours_nobody_for_certain(tmp_path: Path) -> None:
+    rule = '[[earn]]\nname = "bonus"\nkind = "fixed"\npoints = 5\n'
+    write(tmp_path, telecom=TELECOM)
+    before = next(one for one in read_folder(tmp_path)[1] if one.code == "telecom")
+    write(tmp_path, telecom=TELECOM + rule)
+    after = next(one for one in read_folder(tmp_path)[1] if one.code == "telecom")
+    assert not favours_members(before, after)

@@ -7,8 +7,10 @@ from decimal import Decimal
 import pytest
 
 from coalition.terms.prices import Price
+from coalition.terms.reading import read_terms
 from coalition.terms.stored import from_stored, to_stored
 from coalition.terms.terms import Terms
+from coalition.toml.document import parse_document
 
 # A row as it was written before a price said whose it is, whole.
 ROW = """{"code": "telecom", "name": "Telecom", "currency": "CNY", "time_zone": "Asia/Shanghai",
@@ -63,3 +65,33 @@ def test_terms_with_anothers_price_are_not_written() -> None:
     other = Price("retail", None, date(2017, 1, 1))
     with pytest.raises(AssertionError, match="telecom states in prices what is not its own"):
         to_stored(Terms("telecom", "T", "CNY", "UTC", date(2017, 1, 1), prices=(other,)))
+
+
+def test_rules_of_earning_come_back_as_they_were() -> None:
+    document = """
+name = "Telecom"
+currency = "CNY"
+time_zone = "Asia/Shanghai"
+joined_on = 2017-01-01
+prices = [{ effective_from = 2017-01-01, burn_price = "0.010" }]
+[[earn]]
+name = "data"
+kind = "rate"
+points = "1.5"
+per = "1.00"
+paid_by = { telecom = "0.25", retail = "0.75" }
+net_of = ["tax"]
+when = { weekdays = ["sat"], hours = "18:00-02:00", from = 2026-12-01, minimum = "30.00" }
+[[earn]]
+name = "tins"
+kind = "items"
+points = { "tin-900" = 108 }
+[[earn]]
+name = "double"
+kind = "multiplier"
+factor = 2
+of = ["data"]
+"""
+    terms = read_terms("telecom", parse_document("telecom.toml", document.encode()))
+    assert len(terms.rules) == 3
+    assert from_stored(to_stored(terms)) == terms
