@@ -26,7 +26,7 @@ class Hours(msgspec.Struct, frozen=True):
         return f"{_clock(self.start)}-{_clock(self.end)}"
 
 
-class When(msgspec.Struct, frozen=True):
+class Conditions(msgspec.Struct, frozen=True):
     """Conditions; what is empty or None asks nothing.
 
     category and sku choose the items that the rule looks at, all others the purchase. weekdays

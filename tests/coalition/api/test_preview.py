@@ -7,7 +7,7 @@ import pytest
 from tests.coalition.api.conftest import HOUSE, MERCHANT_SCOPES, START, TERMS, Till, World, terms
 from tests.coalition.api.test_codes import assert_problem
 
-from coalition.earning.conditions import When
+from coalition.earning.conditions import Conditions
 from coalition.earning.rules.rate import RateRule
 from coalition.errors import Code
 from coalition.members.card import make_card
@@ -19,7 +19,7 @@ RULES = (
         points=Decimal(2),
         per=100,
         paid_by=(("telecom", Decimal("0.5")), ("ruled", Decimal("0.5"))),
-        when=When(category=("data",)),
+        when=Conditions(category=("data",)),
     ),
 )
 PURCHASE = {"amount": 12_000, "items": [{"category": "data", "amount": 8_050}]}

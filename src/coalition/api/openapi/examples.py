@@ -59,6 +59,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
                 "remaining": 700,
                 "earned_at": _AT,
                 "expires_on": "2028-03-31",
+                "rule": None,
             }
         ],
         "movements": [
@@ -106,7 +107,17 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "card": _CARD,
         "merchant": "telecom",
         "points": 1_200,
-        "lots": [{"lot_id": _LOT, "kind": "purchase", "points": 1_200, "expires_on": "2028-03-31"}],
+        "lots": [
+            {
+                "lot_id": _LOT,
+                "kind": "purchase",
+                "points": 1_200,
+                "expires_on": "2028-03-31",
+                "active_from": None,
+                "origin": "telecom",
+                "rule": "purchase",
+            }
+        ],
         **_MOVED,
     },
     "BurnOut": {
@@ -181,6 +192,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "earned_at": _AT,
         "expires_on": "2028-03-31",
         "earn_id": _EARN,
+        "rule": "purchase",
         "window": "2026-03",
         "legs": [
             {

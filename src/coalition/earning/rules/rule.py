@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from coalition.earning.conditions import When
+from coalition.earning.conditions import Conditions
 from coalition.earning.facts import Facts
 from coalition.earning.purchase import Part, Purchase
 
@@ -37,7 +37,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     choose: Choose = "best"
     paid_by: tuple[tuple[str, Decimal], ...] = ()
     net_of: tuple[Part, ...] = ()
-    when: When = When()
+    when: Conditions = Conditions()
     per_earn: int | None = None
 
     def grant(self, purchase: Purchase, facts: Facts, so_far: Mapping[str, int]) -> Ratio:

@@ -3,7 +3,7 @@
 import re
 from datetime import date
 
-from coalition.earning.conditions import WEEKDAYS, Hours, When
+from coalition.earning.conditions import WEEKDAYS, Conditions, Hours
 from coalition.earning.purchase import CHANNELS
 from coalition.toml.document import (
     Section,
@@ -22,7 +22,7 @@ _KEYS = (
 )
 
 
-def read_when(section: Section, currency: str | None, begin: date) -> When:
+def read_when(section: Section, currency: str | None, begin: date) -> Conditions:
     """Conditions that some day from `begin` on can meet; else the mistake is noted."""
     check_keys(section, _KEYS)
     minimum = read_money(section, "minimum", currency)
@@ -30,7 +30,7 @@ def read_when(section: Section, currency: str | None, begin: date) -> When:
         section.note("minimum", "every purchase comes to 0 at least; leave it out")
     channels = _known(section, "channel", CHANNELS)
     weekdays = _known(section, "weekdays", WEEKDAYS)
-    when = When(
+    when = Conditions(
         category=read_texts(section, "category"),
         sku=read_texts(section, "sku"),
         channel=tuple(one for one in CHANNELS if one in channels),

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from tests.world import World, merchant
 
 from coalition import database
-from coalition.earning.conditions import Hours, When
+from coalition.earning.conditions import Conditions, Hours
 from coalition.earning.purchase import CHANNELS, Item
 from coalition.earning.rules.fixed import FixedRule
 from coalition.earning.rules.items import ItemsRule
@@ -23,11 +23,11 @@ from coalition.ledger.commands import Done, Earn
 
 HALVES = (("telecom", Decimal("0.5")), ("retail", Decimal("0.5")))
 RULES = (
-    RateRule(name="data", points=Decimal("0.3"), per=7, when=When(category=("data",))),
+    RateRule(name="data", points=Decimal("0.3"), per=7, when=Conditions(category=("data",))),
     QuantityRule(name="pieces", points=Decimal(1), paid_by=HALVES, per_earn=3),
-    ItemsRule(name="tins", points={"s1": 4}, group="best", when=When(channel=("web", "sms"))),
-    FixedRule(name="survey", lots="reward", points=9, when=When(action=("survey",))),
-    FixedRule(name="evening", points=5, group="best", when=When(hours=Hours(1_080, 120))),
+    ItemsRule(name="tins", points={"s1": 4}, group="best", when=Conditions(channel=("web", "sms"))),
+    FixedRule(name="survey", lots="reward", points=9, when=Conditions(action=("survey",))),
+    FixedRule(name="evening", points=5, group="best", when=Conditions(hours=Hours(1_080, 120))),
     RateRule(name="net", points=Decimal(1), per=100, net_of=("tax", "points"), paid_by=HALVES),
     MultiplierRule(name="double", factor=Decimal(2), paid_by=(("fuel", Decimal(1)),)),
 )
