@@ -127,6 +127,12 @@ async def test_any_other_query_is_no_preview_and_needs_a_key(ruled: Till, query:
     assert_problem(answer, Code.IDEMPOTENCY_KEY_MISSING)
 
 
+@pytest.mark.parametrize("path", ["/v1/burns", "/v1/transfers", "/v1/earns/ern_1/reverse"])
+async def test_nothing_but_an_earn_is_previewed(ruled: Till, path: str) -> None:
+    answer = await ruled.post(f"{path}?preview=true", {}, key=None)
+    assert_problem(answer, Code.IDEMPOTENCY_KEY_MISSING)
+
+
 async def test_preview_is_true_or_false(ruled: Till) -> None:
     body = {"card": await ruled.enrol(), "amount": 900}
     assert_problem(await ruled.post("/v1/earns?preview=1", body), Code.INVALID)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from coalition.batches.cells import COLUMNS
 from coalition.batches.lines import ROW_BYTES_MAX, Line, LineReader
 from coalition.batches.posting import lanes_of
 from coalition.batches.quick import QuickReader
@@ -348,3 +349,26 @@ def test_a_reversal_or_a_key_that_stands_twice_puts_all_rows_in_one_lane() -> No
     assert lanes_of([*rows, reversal]) == [list(range(11))]
     assert lanes_of([*rows, read(99, "3")]) == [list(range(11))]
     assert lanes_of([]) == []
+
+
+def test_a_csv_row_says_of_an_earn_all_that_a_body_does() -> None:
+    cells = {"op": "earn", "key": "k", "card": CARD, "amount": "900", "action": "survey"}
+    cells |= {"channel": "web", "region": "north", "store": "s-1"}
+    cells |= {"tax": "90", "delivery": "5", "paid_with_points": "7"}
+    found = read_csv_row(cells, ASKER)
+    assert isinstance(found, Request)
+    body = json.dumps({**cells, "amount": 900, "tax": 90, "delivery": 5, "paid_with_points": 7})
+    assert found == read_json_row(body.encode(), ASKER)
+    assert found.command == Earn(
+        int(CARD),
+        NOW,
+        amount=900,
+        action="survey",
+        channel="web",
+        region="north",
+        store="s-1",
+        tax=90,
+        delivery=5,
+        paid_with_points=7,
+    )
+    assert set(cells) <= set(COLUMNS)
