@@ -12,9 +12,9 @@ from coalition.database import OWNER
 from coalition.postgres.server import SUPERUSER
 
 
-def owner_url(url: str) -> str:
-    """The address of the same database, for its owner."""
-    return make_url(url).set(username=OWNER).render_as_string(hide_password=False)
+def superuser_url(url: str) -> str:
+    """The address of the same database, for the server's superuser."""
+    return make_url(url).set(username=SUPERUSER).render_as_string(hide_password=False)
 
 
 def owner(engine: AsyncEngine) -> AsyncEngine:

@@ -82,7 +82,7 @@ async def test_rights_that_were_taken_or_given_by_hand_are_put_right_by_a_change
     engine: AsyncEngine,
 ) -> None:
     """And not by each command: to give rights has every server plan its statements anew."""
-    url = engine.url.set(username=database.OWNER).render_as_string(hide_password=False)
+    url = owner(engine).url.render_as_string(hide_password=False)
     told = text("select has_table_privilege('coalition_app', 'posting', 'delete')")
     async with owner(engine).begin() as connection:
         await connection.execute(text("grant delete on posting to coalition_app"))

@@ -6,6 +6,7 @@
 -- column that the program changes is added to its table's line. tests/coalition/test_grants.py holds
 -- that every table is named here, and what it comes to.
 
+alter default privileges in schema public grant select, insert on tables to coalition_app;
 grant usage on schema public to coalition_app;
 grant usage on all sequences in schema public to coalition_app;
 revoke all on all tables in schema public from coalition_app;
