@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition import database
 from coalition.postgres import accounts
 from coalition.postgres import server as embedded
+from coalition.postgres.programs import Account
 from coalition.settings import Settings, read_settings
 
 OPTIONS = {"fsync": "off", "shared_buffers": "16MB"}
@@ -113,7 +114,7 @@ def _make_as_before(folder: Path) -> None:
     (server.data_folder / "pg_ident.conf").write_text("")
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
-        accounts.hand_over(folder / "postgres", accounts.Account(nobody.pw_uid, nobody.pw_gid))
+        accounts.hand_over(folder / "postgres", Account(nobody.pw_uid, nobody.pw_gid))
 
 
 def test_a_data_folder_that_trusted_everybody_is_closed_by_its_next_start(

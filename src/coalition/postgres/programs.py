@@ -108,7 +108,9 @@ def _site_folder() -> Path:
     # find_spec of a top-level package does not run it.
     found = importlib.util.find_spec(MODULE)
     if found is None or found.origin is None:
-        raise EmbeddedError(f"{PACKAGE} is not installed; `pip install {PACKAGE}` or DATABASE_URL")
+        raise EmbeddedError(
+            f"{PACKAGE} is not installed: install coalition[embedded], or set DATABASE_URL"
+        )
     site = Path(found.origin).resolve().parent.parent
     if not (site / INSTALLED / "bin" / "postgres").exists():
         raise EmbeddedError(f"{PACKAGE} holds no PostgreSQL 18 for this machine; set DATABASE_URL")
