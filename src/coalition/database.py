@@ -160,15 +160,15 @@ async def set_up(server: EmbeddedServer, name: str) -> str:
 
     Answers the application's url. A database of before, which its superuser owned, goes over.
     """
-    outside = _one_off(embedded.url(server, "postgres"), isolation_level="AUTOCOMMIT")
+    outside = _one_off(embedded.url(server, "postgres"))
     inside = _one_off(embedded.url(server, name))
     try:
-        async with outside.connect() as connection:
+        async with outside.begin() as connection:
             # Roles are the whole server's: one process makes them, whichever its database.
             await connection.execute(
-                text("select pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK}
+                text("select pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK}
             )
-            await _create_missing(connection, name)
+            await _create_missing(connection, outside, name)
             async with inside.begin() as within:
                 await (await raw(within)).execute(_ROLES.read_text(encoding="utf-8"))
     finally:
@@ -177,21 +177,22 @@ async def set_up(server: EmbeddedServer, name: str) -> str:
     return embedded.url(server, name, APPLICATION)
 
 
-async def _create_missing(connection: AsyncConnection, name: str) -> None:
+async def _create_missing(connection: AsyncConnection, outside: AsyncEngine, name: str) -> None:
     known = text("select exists (select from pg_database where datname = :name)")
     if not await connection.scalar(known, {"name": name}):
-        await connection.execute(text(f'create database "{name}"'))
+        alone = outside.execution_options(isolation_level="AUTOCOMMIT")
+        async with alone.connect() as maker:
+            await maker.execute(text(f'create database "{name}"'))
     # Only the superuser comes to this one, to make others; nothing is kept in it.
-    if await connection.scalar(
-        text("select has_database_privilege('public', 'postgres', 'connect')")
-    ):
+    is_open = text("select has_database_privilege('public', 'postgres', 'connect')")
+    if await connection.scalar(is_open):
         await connection.execute(text("revoke connect on database postgres from public"))
 
 
-def _one_off(url: str, **options: str) -> AsyncEngine:
+def _one_off(url: str) -> AsyncEngine:
     """For one connection, without a limit on how long a statement takes."""
     address, encryption = connecting(url)
-    return create_async_engine(address, poolclass=NullPool, connect_args=encryption, **options)
+    return create_async_engine(address, poolclass=NullPool, connect_args=encryption)
 
 
 def _upgrade(connection: Connection) -> None:
