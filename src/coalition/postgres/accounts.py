@@ -52,14 +52,12 @@ def account_for(folder: Path) -> Account | None:
                 "run as that user or root, or give a folder of your own in COALITION_DATA"
             )
         return None
+    if owner is not None and owner.st_uid != 0 and not _is_to_change_hands(folder, owner.st_uid):
+        return Account(owner.st_uid, owner.st_gid)
     own = account_of_servers()
-    if owner is None or owner.st_uid == 0:
-        return own
-    if _was_given_to_nobody(folder, owner.st_uid) and not _runs(place.resolve() / "data"):
-        assert own is not None
+    if owner is not None and own is not None:
         hand_over(place.resolve(), own)
-        return own
-    return Account(owner.st_uid, owner.st_gid)
+    return own
 
 
 @contextmanager
@@ -84,21 +82,26 @@ def making(folder: Path, account: Account | None) -> Iterator[Account | None]:
 
 
 def hand_over(folder: Path, account: Account) -> None:
-    """Give a folder and all that is in it to the account; the folder itself comes last."""
+    """Give a folder and all that is in it to the account.
+
+    It is root's until the end, so that whoever it belonged to changes nothing underneath, and so
+    that one that was left half way is known.
+    """
+    os.chown(folder, 0, 0)
+    folder.chmod(0o700)
     for inside, folders, files in os.walk(folder):
         for name in (*folders, *files):
             os.chown(Path(inside, name), account.uid, account.gid, follow_symlinks=False)
     os.chown(folder, account.uid, account.gid)
 
 
-def _was_given_to_nobody(folder: Path, uid: int) -> bool:
-    """By root; a folder that nobody made for itself stays nobody's."""
-    return folder.stat().st_uid == 0 and _is_known(pwd.getpwnam, "nobody") and uid == _nobody()
-
-
-def _runs(data_folder: Path) -> bool:
+def _is_to_change_hands(folder: Path, uid: int) -> bool:
+    """Whether root gave it to nobody, and it is at rest; what nobody made for itself stays so."""
+    if folder.stat().st_uid != 0 or not _is_known(pwd.getpwnam, "nobody") or uid != _nobody():
+        return False
+    data_folder = (folder / "postgres").resolve() / "data"
     recorded = programs.recorded_postmaster(data_folder)
-    return recorded is not None and programs.is_postmaster(recorded[0], data_folder)
+    return recorded is None or not programs.is_postmaster(recorded[0], data_folder)
 
 
 def _nobody() -> int:

@@ -32,9 +32,12 @@ def write(data_folder: Path) -> bool:
     }
     for path, content in stale.items():
         making = path.with_name(f"{path.name}.making")
-        with os.fdopen(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        making.unlink(missing_ok=True)
+        # Anew, and never through a link: the folder is the server's, and we may be root.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(making, flags, 0o600), "w") as file:
             file.write(content)
-        os.chown(making, owner.st_uid, owner.st_gid)
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         making.replace(path)
     return bool(stale)
 

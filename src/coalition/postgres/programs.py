@@ -219,7 +219,8 @@ def disown_dead_postmaster(data_folder: Path) -> None:
     if not lines or not lines[0].strip().isdigit():
         path.unlink()
         return
-    path.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "w") as file:
+        file.write("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
 
 
 def last_lines(log: Path, lines_max: int = 15) -> str:
