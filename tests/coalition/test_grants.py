@@ -14,7 +14,9 @@ TABLES = """
 select relname from pg_class
 where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')
 """
-NEVER = ("delete", "truncate", "references", "trigger", "maintain")
+NEVER = ("truncate", "references", "trigger", "maintain")
+# Tables of what is needed for a while only, and is no history.
+PASSING: set[str] = set()
 # Which columns no update may touch, by the triggers: all of them where none is named.
 GUARDED = """
 select c.relname, a.attname, has_column_privilege('coalition_app', c.oid, a.attnum, 'update') as may
@@ -46,7 +48,7 @@ async def test_nobody_but_the_owner_deletes_truncates_or_disables_a_trigger(
 ) -> None:
     async with engine.connect() as connection:
         for name in await _tables(engine):
-            for right in NEVER:
+            for right in NEVER if name in PASSING else ("delete", *NEVER):
                 may = text(
                     "select has_table_privilege('coalition_app', cast(:name as text), :right)"
                 )
