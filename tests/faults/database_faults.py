@@ -24,6 +24,7 @@ from tests.faults.fault import (
     tally,
 )
 from tests.faults.tills import Tills
+from tests.owner import owner
 
 _COMMIT = b"commit"
 _CHUNK_BYTES = 1 << 16
@@ -130,6 +131,7 @@ async def idle_cut(place: Place) -> Seen:
 # The numbers of a sequence are used up whatever becomes of the transaction that asked.
 _REFUSING = (
     "create sequence refusal",
+    "grant usage, select on sequence refusal to coalition_app",
     """
     create function refuse_now_and_then() returns trigger language plpgsql as $$
     declare number bigint := nextval('refusal');
@@ -152,7 +154,7 @@ async def to_be_repeated(place: Place) -> Seen:
         coalition(place) as (engine, key),
         application(place.database_url, key, place.folder) as client,
     ):
-        await _run(engine, _REFUSING)
+        await _run(owner(engine), _REFUSING)
         tills = Tills([client], MEMBERS)
         await tills.work(TILLS, 20)
         times = await crowd.value(engine, "select last_value / 3 from refusal")
