@@ -149,10 +149,15 @@ async def open_database(settings: Settings) -> AsyncIterator[str]:
 
 
 def owner_url(settings: Settings, url: str) -> str:
-    """Who migrates what open_database() opened: its owner; where none is named, as `url` says."""
-    if settings.database_url is None:
-        return make_url(url).set(username=OWNER).render_as_string(hide_password=False)
-    return settings.owner_url or url
+    """The owner's way to the database of `url`; where no owner is named, as `url` says."""
+    if settings.database_url is not None and settings.owner_url is None:
+        return url
+    if settings.owner_url is None:
+        owners = make_url(url).set(username=OWNER)
+    else:
+        # One owner for all databases of its server.
+        owners = make_url(settings.owner_url).set(database=make_url(url).database)
+    return owners.render_as_string(hide_password=False)
 
 
 async def set_up(server: EmbeddedServer, name: str) -> str:

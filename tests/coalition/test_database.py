@@ -239,6 +239,15 @@ async def test_a_given_url_is_taken_as_it_is() -> None:
         assert url == "postgresql+asyncpg://me@db/points"
 
 
+def test_the_owner_goes_to_the_database_that_is_asked_for() -> None:
+    given = {"DATABASE_URL": "postgres://app:a@db/points", "COALITION_PEPPER": "p" * 32}
+    asked = "postgresql+asyncpg://app:a@db/trial"
+    assert database.owner_url(read_settings(given), asked) == asked
+    given |= {"COALITION_OWNER_URL": "postgres://owner:o@db/points?sslmode=require"}
+    told = database.owner_url(read_settings(given), asked)
+    assert told == "postgresql+asyncpg://owner:o@db/trial?sslmode=require"
+
+
 async def test_a_burn_may_take_more_lots_than_a_smallint_counts(engine: AsyncEngine) -> None:
     """A member of ten years may hold tens of thousands of small lots, and one expiry takes all."""
     async with engine.connect() as connection:
