@@ -16,6 +16,7 @@ from coalition.clearing.service import close_due
 from coalition.ledger.beginning import HAS_BEGUN
 from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
 from coalition.ledger.post import Ledger
+from coalition.privacy.store import erase_silent
 from coalition.terms.book import HOUSE_ID
 
 log = structlog.get_logger()
@@ -78,9 +79,13 @@ async def _lapse(
 
 
 def schedule(
-    ledger: Ledger, *, close_every_s: int = 60, lapse_every_s: int = 60
+    ledger: Ledger,
+    retention_days: int = 0,
+    *,
+    close_every_s: int = 60,
+    lapse_every_s: int = 60,
 ) -> AsyncIOScheduler:
-    """A scheduler, not started yet, that wakes the three jobs. It must run in the ledger's loop."""
+    """A scheduler, not started yet, that wakes the jobs. It must run in the ledger's loop."""
     scheduler = AsyncIOScheduler(
         timezone=UTC,
         # A wake-up that comes late or twice still happens, once.
@@ -89,12 +94,16 @@ def schedule(
     first = datetime.now(UTC)
     for job, every_s in ((_close, close_every_s), (_expire, lapse_every_s), (_void, lapse_every_s)):
         scheduler.add_job(job, "interval", args=[ledger], seconds=every_s, next_run_time=first)
+    if retention_days:
+        scheduler.add_job(
+            _erase, "interval", args=[ledger, retention_days], days=1, next_run_time=first
+        )
     return scheduler
 
 
-async def run_jobs(ledger: Ledger) -> None:
-    """Wake the jobs until cancelled."""
-    scheduler = schedule(ledger)
+async def run_jobs(ledger: Ledger, retention_days: int = 0) -> None:
+    """Wake the jobs until cancelled. retention_days 0: nobody is erased by them."""
+    scheduler = schedule(ledger, retention_days)
     scheduler.start()
     try:
         await asyncio.Event().wait()
@@ -136,3 +145,9 @@ async def _void(ledger: Ledger) -> None:
     points = await void_stale(ledger, datetime.now(UTC))
     if points:
         log.info("holds_voided", points=points)
+
+
+async def _erase(ledger: Ledger, retention_days: int) -> None:
+    count = await erase_silent(ledger.engine, datetime.now(UTC), retention_days)
+    if count:
+        log.info("persons_erased", members=count)

@@ -27,6 +27,8 @@ from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
 from coalition.postgres.foreign import dangers, settings_far_off
 from coalition.postgres.watch import watched
+from coalition.privacy.store import seal_rest
+from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
@@ -47,6 +49,7 @@ async def migrate_database() -> None:
     settings = read_settings(os.environ)
     async with open_database(settings) as url:
         await migrate(owner_url(settings, url))
+        await _seal_rest(url, settings)
     click.echo("The schema is at the newest version.")
 
 
@@ -114,8 +117,18 @@ def _ready_database(settings: Settings) -> Iterator[str]:
         yield url
 
 
+async def _seal_rest(url: str, settings: Settings) -> None:
+    """Seal the personal data that an older version left open, which takes keys that SQL has not."""
+    engine = create_engine(url, pool_size=1)
+    count = await seal_rest(engine, Keyring(settings.pepper, settings.personal_keys))
+    await engine.dispose()
+    if count:
+        log.info("personal data sealed", members=count)
+
+
 async def _prepare(url: str, settings: Settings) -> None:
     await migrate(owner_url(settings, url))
+    await _seal_rest(url, settings)
     engine = create_engine(url, pool_size=2)
     house, terms = read_folder(settings.merchants_folder)
     async with engine.begin() as connection:
@@ -197,12 +210,12 @@ async def jobs_forever() -> None:
     Any number may run at once: what is due is decided in the database.
     """
     logs.configure()
-    async with opened() as (engine, _):
+    async with opened() as (engine, settings):
         async with engine.connect() as connection:
             await check_synced(connection)
         ledger = Ledger(engine)
         await ledger.start()
-        await run_jobs(ledger)
+        await run_jobs(ledger, settings.retention_days)
 
 
 @click.command("verify", epilog=example("coalition verify"))

@@ -4,6 +4,7 @@ It runs on a database that is made for it and gone afterwards; what stays is the
 Each step is a room of its own: data, people, replay, statements, figures, report, picture.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from coalition.demo.report import print_end, print_tally, print_verdict, print_w
 from coalition.demo.statements import write_statements
 from coalition.importing.importer import importing
 from coalition.postgres import server as embedded
+from coalition.sealing.encryption import Keyring
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
 from coalition.terms.terms import HouseTerms, Terms
@@ -95,7 +97,8 @@ async def _replay(engine: AsyncEngine, coalition: Coalition, made: Year, console
     async with engine.begin() as connection:
         await sync(connection, house, coalition.merchants, begins_at)
         await ensure_first_window(connection, house)
-    async with importing(engine) as importer:
+    # The demo's database is gone at its end, and with it whatever only these keys open.
+    async with importing(engine, Keyring(secrets.token_bytes(32))) as importer:
         people = await enrol(importer, made.households, begins_at)
         with _step(console, "Replaying the year", len(made.events)) as advance:
             return await replay(

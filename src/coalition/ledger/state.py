@@ -19,7 +19,11 @@ from settlement.window import Window
 
 
 class Account(msgspec.Struct, gc=False):
-    """A member's balance. expires_next_on: no open lot expires before it (None: none expires)."""
+    """A member's balance. expires_next_on: no open lot expires before it (None: none expires).
+
+    spent_points were spent on the house's date spent_on, by the postings numbered above
+    spent_after_no; what that is for stands in limits.py.
+    """
 
     member_id: int
     available: int
@@ -27,6 +31,9 @@ class Account(msgspec.Struct, gc=False):
     owed: int
     last_no: int
     expires_next_on: date | None
+    spent_on: date | None = None
+    spent_points: int = 0
+    spent_after_no: int = 0
 
 
 class Lot(msgspec.Struct, gc=False):
@@ -201,6 +208,7 @@ def _expiry_order(lot: Lot) -> tuple[date, datetime, int]:
 class Card(msgspec.Struct, frozen=True):
     member_id: int
     status: str
+    issued_at: datetime
 
 
 class Seen(msgspec.Struct, frozen=True):

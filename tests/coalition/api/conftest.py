@@ -50,7 +50,7 @@ SETTINGS = Settings(
     wait_s_max=10,
     requests_per_second_max=0,
 )
-MERCHANT_SCOPES = ("earn", "burn", "members", "statements")
+MERCHANT_SCOPES = ("earn", "burn", "transfer", "members", "statements")
 BASE = "http://coalition.test"
 _numbers = itertools.count(1)
 
@@ -139,6 +139,13 @@ class World:
 
     def till(self, code: str) -> Till:
         return Till(self.client, self.keys[code])
+
+    async def old_card(self, days: int) -> str:
+        """A card that telecom issued so many days ago."""
+        self.clock.pass_(days=-days)
+        card = await self.till("telecom").enrol()
+        self.clock.pass_(days=days)
+        return card
 
     async def key(self, code: str, *scopes: str) -> str:
         async with self.engine.begin() as connection:
