@@ -6,9 +6,11 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 PEPPER_CHARACTERS_MIN = 32
+# As PostgreSQL's own programs spell them, from no encryption to a server that proves who it is.
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # Of a key for personal data; its version is one byte of what it sealed.
 SECRET_CHARACTERS_MIN = 32
 VERSION_MAX = 255
@@ -22,6 +24,7 @@ class SettingsError(Exception):
 class Settings:
     """database_url None: the embedded server in data_folder. requests_per_second_max is per key.
 
+    owner_url is the address that migrations go by; None: the same as everything else.
     personal_keys: secrets by version that what names a person is sealed with, beside the one that
     is made of the pepper. retention_days: so long after a member's last movement it is kept who
     they are; 0: for good.
@@ -36,6 +39,7 @@ class Settings:
     queue_max: int
     wait_s_max: int
     requests_per_second_max: int
+    owner_url: str | None = None
     personal_keys: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     retention_days: int = 0
 
@@ -53,7 +57,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             return default
         return int(value)
 
-    database_url = _database_url(environment.get("DATABASE_URL", "").strip(), mistakes.append)
+    database_url = _database_url("DATABASE_URL", environment, mistakes.append)
+    owner_url = _database_url("COALITION_OWNER_URL", environment, mistakes.append)
+    if owner_url is not None and not environment.get("DATABASE_URL", "").strip():
+        mistakes.append(
+            "COALITION_OWNER_URL is set and DATABASE_URL is not; right are both, or neither for "
+            "the embedded server, whose owner is known"
+        )
     given = environment.get("COALITION_PEPPER", "").strip()
     if given and len(given) < PEPPER_CHARACTERS_MIN:
         mistakes.append(
@@ -85,6 +95,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         queue_max=queue_max,
         wait_s_max=wait_s_max,
         requests_per_second_max=rate_max,
+        owner_url=owner_url,
         personal_keys=personal_keys,
         retention_days=retention_days,
     )
@@ -110,14 +121,17 @@ def _personal_keys(given: str, mistake: Callable[[str], None]) -> dict[int, byte
     return keys
 
 
-def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
+def _database_url(
+    name: str, environment: Mapping[str, str], mistake: Callable[[str], None]
+) -> str | None:
+    given = environment.get(name, "").strip()
     if not given:
         return None
     scheme, separator, rest = given.partition("://")
     right = "right is postgresql://user:password@host:5432/database"
     if scheme not in ("postgres", "postgresql", "postgresql+asyncpg") or not separator:
         # Never the whole value: it holds a password.
-        mistake(f"DATABASE_URL begins with {scheme[:20]!r}; {right}")
+        mistake(f"{name} begins with {scheme[:20]!r}; {right}")
         return None
     try:
         parts = urlsplit(f"postgresql://{rest}")
@@ -125,8 +139,16 @@ def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
     except ValueError:
         complete = False
     if not complete:
-        mistake(f"DATABASE_URL names no database, or a port that is none; {right}")
+        mistake(f"{name} names no database, or a port that is none; {right}")
         return None
+    query = parse_qs(parts.query, keep_blank_values=True)
+    for mode in query.get("sslmode", []):
+        if mode not in SSL_MODES:
+            mistake(f"{name} has sslmode={mode[:20]!r}; right is one of {', '.join(SSL_MODES)}")
+    for part in ("sslrootcert", "sslcert", "sslkey"):
+        for file in query.get(part, []):
+            if not (os.access(file, os.R_OK) or (part, file) == ("sslrootcert", "system")):
+                mistake(f"{name}: {part} is {file!r}, which cannot be read; right is a PEM file")
     return f"postgresql+asyncpg://{rest}"
 
 

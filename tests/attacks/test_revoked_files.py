@@ -22,6 +22,7 @@ from tests.coalition.api.test_batches import (
     spooled,
 )
 from tests.coalition.api.test_codes import assert_problem
+from tests.owner import owner
 
 from coalition.batches import posting
 from coalition.errors import Code
@@ -97,7 +98,7 @@ async def test_a_file_whose_key_lost_its_scope_ends(
     world: World, after_three_groups: Any, tmp_path: Path
 ) -> None:
     async def narrow() -> None:
-        async with world.engine.begin() as connection:
+        async with owner(world.engine).begin() as connection:
             await connection.execute(text("update api_key set scopes = '{burn}'"))
 
     after_three_groups(narrow)

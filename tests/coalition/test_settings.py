@@ -87,3 +87,32 @@ def test_a_data_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(SettingsError, match="COALITION_DATA"):
         read_settings({"COALITION_DATA": str(tmp_path / "file" / "data")})
+
+
+def test_an_address_may_say_how_it_is_encrypted(tmp_path: Path) -> None:
+    authority = tmp_path / "authority.pem"
+    authority.touch()
+    tls = f"sslmode=verify-full&sslrootcert={authority}"
+    given = {"DATABASE_URL": f"postgres://me@db/points?{tls}", "COALITION_PEPPER": PEPPER}
+    assert read_settings(given).database_url == f"postgresql+asyncpg://me@db/points?{tls}"
+
+
+def test_mistakes_in_how_it_is_encrypted_are_told_without_the_password() -> None:
+    url = "postgres://me:secret@db/points?sslmode=verify-all&sslrootcert=/nowhere.pem"
+    with pytest.raises(SettingsError) as raised:
+        read_settings({"DATABASE_URL": url, "COALITION_PEPPER": PEPPER})
+    assert str(raised.value).splitlines() == [
+        "DATABASE_URL has sslmode='verify-all'; right is one of disable, allow, prefer, require, "
+        "verify-ca, verify-full",
+        "DATABASE_URL: sslrootcert is '/nowhere.pem', which cannot be read; right is a PEM file",
+    ]
+
+
+def test_the_owners_address_is_its_own_and_stands_beside_the_applications() -> None:
+    own = {"COALITION_OWNER_URL": "postgres://owner@db/points", "COALITION_PEPPER": PEPPER}
+    assert (
+        read_settings(own | {"DATABASE_URL": "postgres://app@db/points"}).owner_url
+        == "postgresql+asyncpg://owner@db/points"
+    )
+    with pytest.raises(SettingsError, match="COALITION_OWNER_URL is set and DATABASE_URL is not"):
+        read_settings(own)

@@ -30,11 +30,11 @@ from coalition.commands.shared import (
     runs,
     told,
 )
-from coalition.database import create_engine, migrate, open_database
+from coalition.database import create_engine, migrate, open_database, owner_url
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
-from coalition.postgres.foreign import settings_far_off
+from coalition.postgres.foreign import dangers, settings_far_off
 from coalition.postgres.watch import watched
 from coalition.privacy.store import seal_rest
 from coalition.settings import Settings, read_settings
@@ -50,10 +50,13 @@ JOBS_PAUSE_S = 5
 @click.command("migrate", epilog=example("DATABASE_URL=postgresql://... coalition migrate"))
 @runs
 async def migrate_database() -> None:
-    """Bring the database's schema to the newest version. Safe to run twice, or twice at once."""
+    """Bring the database's schema to the newest version. Safe to run twice, or twice at once.
+
+    Goes by COALITION_OWNER_URL where that is set, else by DATABASE_URL.
+    """
     settings = read_settings(os.environ)
     async with open_database(settings) as url:
-        await migrate(url)
+        await migrate(owner_url(settings, url))
         await _seal_rest(url, settings)
     click.echo("The schema is at the newest version.")
 
@@ -81,6 +84,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
         # The serving processes read the same environment; they join the database that is open.
         os.environ["DATABASE_URL"] = url
         os.environ["COALITION_PEPPER"] = settings.pepper.decode()
+        # What they are never to be is the owner.
+        os.environ.pop("COALITION_OWNER_URL", None)
         if asked_to_end.is_set():
             return
         # Once more, as preparing took its time and another server may have been faster.
@@ -130,7 +135,7 @@ async def _seal_rest(url: str, settings: Settings) -> None:
 
 
 async def _prepare(url: str, settings: Settings) -> None:
-    await migrate(url)
+    await migrate(owner_url(settings, url))
     await _seal_rest(url, settings)
     engine = create_engine(url, pool_size=2)
     house, terms = read_folder(settings.merchants_folder)
@@ -150,6 +155,8 @@ async def _check(url: str) -> None:
                     "the database's settings are made for less: see docs/operations.md",
                     setting=one.setting, found=one.found, wanted=one.wanted,
                 )  # fmt: skip
+            for danger in await dangers(connection, url):
+                log.warning("the database is not safe: see docs/security.md", danger=danger)
     finally:
         await engine.dispose()
 

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from coalition.database import create_engine, is_current, migrate, open_database
+from coalition.database import create_engine, is_current, migrate, open_database, owner_url
 from coalition.errors import CoalitionError
 from coalition.postgres.server import EmbeddedError
 from coalition.sealing.encryption import Keyring
@@ -117,7 +117,7 @@ async def opened() -> AsyncIterator[tuple[AsyncEngine, Settings]]:
     settings = read_settings(os.environ)
     async with open_database(settings) as url:
         if settings.database_url is None:
-            await migrate(url)
+            await migrate(owner_url(settings, url))
         engine = create_engine(url, pool_size=4)
         try:
             if settings.database_url is not None:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.clearing.service import ensure_first_window, list_windows, read_result
-from coalition.database import create_engine, migrate
+from coalition.database import DATABASE, OWNER, create_engine, migrate, set_up
 from coalition.demo.data import GROCER, YEAR_ENDS_AT, load, year
 from coalition.demo.events import Year
 from coalition.demo.figures import figures_of
@@ -57,8 +57,8 @@ async def run(folder_out: Path, merchants_folder: Path, *, console: Console) -> 
     with console.status("Reading a year of shopping"):
         made = year(load())
     with embedded.scratch() as server:
-        url = embedded.url(server, "postgres")
-        await migrate(url)
+        url = await set_up(server, DATABASE)
+        await migrate(embedded.url(server, DATABASE, OWNER))
         engine = create_engine(url)
         try:
             breaches = await show(engine, coalition, made, folder_out, console=console)

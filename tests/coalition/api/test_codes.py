@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tests.coalition.api.conftest import HOUSE, TERMS, Serve, World, terms
+from tests.owner import owner
 
 from coalition.edge.problems import STATUS
 from coalition.errors import Code
@@ -266,7 +267,7 @@ async def test_no_connection_left_is_busy_and_says_when_to_come_again(
 async def test_a_mistake_of_ours_is_internal_and_tells_nothing_of_itself(world: World) -> None:
     telecom = world.till("telecom")
     card = await telecom.enrol()
-    async with world.engine.begin() as connection:
+    async with owner(world.engine).begin() as connection:
         await connection.execute(text("alter table card rename to card_gone"))
     answer = await telecom.get(f"/v1/cards/{card}")
     assert_problem(answer, Code.INTERNAL)

@@ -14,6 +14,7 @@ import openpyxl
 import pytest
 from click.testing import CliRunner
 from tests.coalition.commands.terminal import ALLIANCE, Type, typing
+from tests.owner import superuser_url
 
 from coalition.cli import main
 
@@ -28,7 +29,7 @@ def _open_window(terminal: Type) -> str:
 
 def _execute(database_url: str, statement: str) -> None:
     async def run() -> None:
-        connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+        connection = await asyncpg.connect(superuser_url(database_url).replace("+asyncpg", ""))
         try:
             await connection.execute("set session_replication_role = replica")
             await connection.execute(statement)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, TELECOM, asked, burn, card, earn, key
+from tests.owner import owner
 
 from coalition import database
 from coalition.clearing.service import close_due
@@ -242,7 +243,7 @@ async def test_a_close_waits_for_a_posting_in_flight_and_counts_it(
     await crowd.found(engine, members=1)
     ledger = Ledger(engine)
     await ledger.start()
-    async with engine.begin() as other:
+    async with owner(engine).begin() as other:
         # The posting has its window by now and cannot write yet.
         await other.execute(text("lock table posting in share mode"))
         posting = asyncio.create_task(ledger.post([asked(earn(1, 5))]))
