@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.postgres import server as embedded
@@ -105,6 +106,6 @@ def database_url(server_url: str) -> Iterator[str]:
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Connections to the test's own database."""
-    engine = database.create_engine(database_url)
+    engine = database.create_engine(database_url, SEAL_KEY)
     yield engine
     await engine.dispose()

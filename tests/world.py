@@ -19,6 +19,7 @@ from coalition.jobs import expire_due, void_stale
 from coalition.ledger import commands as ask
 from coalition.ledger.post import Ledger
 from coalition.members.store import Enrolment, enrol
+from coalition.sealing.digests import seal_key
 from coalition.terms.book import HOUSE_ID
 from coalition.terms.store import sync
 from coalition.terms.terms import HouseTerms, Terms
@@ -26,6 +27,8 @@ from coalition.verify import verify
 from settlement.obligation import Result
 
 ZONE = ZoneInfo("Asia/Shanghai")
+# Of every engine in tests that make one by themselves.
+SEAL_KEY = seal_key(b"a pepper that no database knows of")
 HOUSE = HouseTerms(
     name="The house",
     currency="CNY",

@@ -28,10 +28,15 @@ STATEMENT_TIMEOUT_S = 600
 POOL_TIMEOUT_S = 5
 # Any constant: whoever migrates this database waits for the same number.
 MIGRATION_LOCK = 7_305_411_904_127_001
+# The execution option under which an engine carries the key of digests.
+SEAL_KEY = "seal_key"
 
 
-def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """Connections for one process; url reads postgresql+asyncpg://..."""
+def create_engine(url: str, seal_key: bytes, *, pool_size: int = 10) -> AsyncEngine:
+    """Connections for one process; url reads postgresql+asyncpg://...
+
+    seal_key (sealing/digests.py): what is written by them is sealed with it.
+    """
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -40,6 +45,7 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_pre_ping=True,
         # What a statement was about is nobody's business but its database's, least of all a log's.
         hide_parameters=True,
+        execution_options={SEAL_KEY: seal_key},
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "command_timeout": STATEMENT_TIMEOUT_S,

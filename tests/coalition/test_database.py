@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.settings import Settings, read_settings
@@ -173,7 +174,7 @@ async def test_a_connection_that_was_killed_is_replaced(
 ) -> None:
     async with engine.connect() as connection:
         killed = await connection.scalar(text("select pg_backend_pid()"))
-    outside = database.create_engine(server_url)
+    outside = database.create_engine(server_url, SEAL_KEY)
     async with outside.connect() as connection:
         # Waits, up to the milliseconds given, until the session is gone.
         gone = text("select pg_terminate_backend(:pid, 60000)")
@@ -204,7 +205,7 @@ async def test_without_a_url_two_programs_share_one_embedded_database(
         async with database.open_database(embedded_settings) as same_url:
             assert same_url == url
             await database.migrate(same_url)
-        engine = database.create_engine(url)
+        engine = database.create_engine(url, SEAL_KEY)
         async with engine.connect() as connection:
             assert await database.is_current(connection)
         await engine.dispose()

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, START, TELECOM, asked, burn, earn
+from tests.world import SEAL_KEY
 
 from coalition import database, jobs
 from coalition.clearing.service import close_due
@@ -27,7 +28,7 @@ DAY_AFTER = START + timedelta(days=11)
 async def schedulers(engine: AsyncEngine, database_url: str) -> AsyncIterator[list[Ledger]]:
     """Two processes with the same jobs to do, and twelve members with points that lapse."""
     await crowd.found(engine, members=12, validity=TEN_DAYS)
-    other = database.create_engine(database_url)
+    other = database.create_engine(database_url, SEAL_KEY)
     ledgers = [Ledger(engine), Ledger(other)]
     for ledger in ledgers:
         await ledger.start()

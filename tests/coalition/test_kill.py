@@ -20,6 +20,7 @@ from tests.coalition import crowd
 from coalition import database
 from coalition.app import create_app
 from coalition.keys import store as key_store
+from coalition.sealing.digests import seal_key
 from coalition.settings import read_settings
 
 PEPPER = "0123456789abcdef0123456789abcdef"
@@ -196,7 +197,7 @@ async def test_killing_the_database_sessions_is_answered_busy_at_worst(
     key = await _key(engine)
     environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
     app = create_app(read_settings(environment), engine)
-    outside = database.create_engine(database_url)
+    outside = database.create_engine(database_url, seal_key(PEPPER.encode()))
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # narrower scopes, same calls
     headers = {"Authorization": f"Bearer {key}"}
     async with (

@@ -27,6 +27,7 @@ from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
 from coalition.postgres.foreign import settings_far_off
 from coalition.postgres.watch import watched
+from coalition.sealing.digests import seal_key
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
@@ -101,7 +102,7 @@ def _ready_database(settings: Settings) -> Iterator[str]:
             stack.callback(lambda: runner.run(opening.aclose()))
             url = runner.run(opening.enter_async_context(open_database(settings)))
             if settings.database_url is not None:
-                runner.run(_check(url))
+                runner.run(_check(url, settings))
             else:
                 runner.run(_prepare(url, settings))
                 stack.enter_context(watched(settings.data_folder))
@@ -110,7 +111,7 @@ def _ready_database(settings: Settings) -> Iterator[str]:
 
 async def _prepare(url: str, settings: Settings) -> None:
     await migrate(url)
-    engine = create_engine(url, pool_size=2)
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=2)
     house, terms = read_folder(settings.merchants_folder)
     async with engine.begin() as connection:
         await sync(connection, house, terms, datetime.now(UTC))
@@ -118,8 +119,8 @@ async def _prepare(url: str, settings: Settings) -> None:
     await engine.dispose()
 
 
-async def _check(url: str) -> None:
-    engine = create_engine(url, pool_size=1)
+async def _check(url: str, settings: Settings) -> None:
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=1)
     try:
         async with engine.connect() as connection:
             await check_synced(connection)

@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from coalition.database import create_engine, is_current, migrate, open_database
 from coalition.errors import CoalitionError
 from coalition.postgres.server import EmbeddedError
+from coalition.sealing.digests import seal_key
 from coalition.settings import Settings, SettingsError, read_settings
 from coalition.terms.book import HOUSE_ID
 from settlement.rule import CalendarError
@@ -116,7 +117,7 @@ async def opened() -> AsyncIterator[tuple[AsyncEngine, Settings]]:
     async with open_database(settings) as url:
         if settings.database_url is None:
             await migrate(url)
-        engine = create_engine(url, pool_size=4)
+        engine = create_engine(url, seal_key(settings.pepper), pool_size=4)
         try:
             if settings.database_url is not None:
                 async with engine.connect() as connection:

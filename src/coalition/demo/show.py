@@ -4,6 +4,7 @@ It runs on a database that is made for it and gone afterwards; what stays is the
 Each step is a room of its own: data, people, replay, statements, figures, report, picture.
 """
 
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from coalition.demo.report import print_end, print_tally, print_verdict, print_w
 from coalition.demo.statements import write_statements
 from coalition.importing.importer import importing
 from coalition.postgres import server as embedded
+from coalition.sealing.digests import seal_key
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
 from coalition.terms.terms import HouseTerms, Terms
@@ -57,7 +59,8 @@ async def run(folder_out: Path, merchants_folder: Path, *, console: Console) -> 
     with embedded.scratch() as server:
         url = embedded.url(server, "postgres")
         await migrate(url)
-        engine = create_engine(url)
+        # Of a database that nobody keeps.
+        engine = create_engine(url, seal_key(secrets.token_bytes(32)))
         try:
             breaches = await show(engine, coalition, made, folder_out, console=console)
         finally:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import asyncpg
 from sqlalchemy.engine import make_url
 from tests.coalition.ledger.asked import terms
-from tests.world import World, noon
+from tests.world import SEAL_KEY, World, noon
 
 from coalition import database
 
@@ -30,7 +30,9 @@ class Databases:
         return self._runner.run(work)
 
     async def prepare(self) -> None:
-        engine = database.create_engine(self._template.render_as_string(hide_password=False))
+        engine = database.create_engine(
+            self._template.render_as_string(hide_password=False), SEAL_KEY
+        )
         world = World(engine)
         world.now = START
         await world.sync(list(terms().values()))

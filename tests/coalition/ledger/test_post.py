@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, asked, burn, earn, key
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_due, close_window
@@ -40,7 +41,7 @@ async def ledger(engine: AsyncEngine) -> Ledger:
 @pytest.fixture
 async def outside(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Somebody else's connections to the same database."""
-    outside = database.create_engine(database_url)
+    outside = database.create_engine(database_url, SEAL_KEY)
     yield outside
     await outside.dispose()
 
