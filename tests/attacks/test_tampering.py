@@ -27,7 +27,7 @@ from coalition.ledger.commands import (
 from coalition.ledger.post import Ledger
 from coalition.terms.book import HOUSE_ID
 from coalition.verify import RULES, verify
-from coalition.verify.check import MOVEMENTS
+from coalition.verify.check import AGREED, MOVEMENTS, WINDOWS
 from coalition.verify.sides import SIDES
 
 FEBRUARY = datetime(2017, 2, 10, tzinfo=UTC)
@@ -355,6 +355,65 @@ TABLE = (
         ),
     ),
     Tampering(
+        "a window's label",
+        WINDOWS,
+        ("update settlement_window set label = '2016-12' where window_id = 1",),
+    ),
+    Tampering(
+        "a window's closed_at",
+        WINDOWS,
+        (
+            "update settlement_window set closed_at = closed_at + interval '1 s' where window_id = 1",
+        ),
+    ),
+    Tampering(
+        "a party's name on statements",
+        WINDOWS,
+        (f"update position set party_name = 'Nobody' where party_id = {TELECOM}",),
+    ),
+    Tampering(
+        "a window's results, with all that depends on them",
+        WINDOWS,
+        (
+            "update position set instructed = 0, closing = opening + net where window_id = 1",
+            "update window_terms set terms_no = 1 where merchant_id = 0",
+        ),
+    ),
+    Tampering(
+        "a window's terms",
+        WINDOWS,
+        (f"update window_terms set terms_no = 99 where merchant_id = {TELECOM}",),
+    ),
+    Tampering(
+        "a window's digest taken away, and its format set back to that of the time before digests",
+        WINDOWS,
+        (
+            "update settlement_window set digest = null, statement_format = 2 where window_id = 1",
+            f"update position set party_name = 'Nobody' where party_id = {TELECOM}",
+        ),
+    ),
+    Tampering(
+        "a new price that reaches back",
+        AGREED,
+        (
+            "insert into price (origin_id, effective_from, burn_price, recorded_at)"
+            f" values ({TELECOM}, '2017-02-01', 9, '2017-01-01')",
+        ),
+    ),
+    Tampering(
+        "a price in force",
+        AGREED,
+        (f"update price set burn_price = 9 where origin_id = {TELECOM}",),
+    ),
+    Tampering(
+        "terms in force",
+        AGREED,
+        (
+            "update terms set terms = jsonb_set(terms, '{points_per_burn_max}', '1')"
+            f" where merchant_id = {TELECOM}",
+        ),
+    ),
+    Tampering(
         "a movement deleted in the middle, with all that it wrote",
         MOVEMENTS,
         (
@@ -418,4 +477,6 @@ async def test_whatever_the_owner_of_the_database_changes_is_named(
 
 def test_every_rule_of_what_belongs_together_names_some_tampering() -> None:
     assert {rule.says for rule in SIDES} - {done.rule for done in TABLE} == set()
-    assert {done.rule for done in TABLE} - {rule.says for rule in RULES} == {MOVEMENTS}
+    assert {done.rule for done in TABLE} - {rule.says for rule in RULES} == {
+        AGREED, MOVEMENTS, WINDOWS,
+    }  # fmt: skip

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.clearing.seal import false_windows
 from coalition.clearing.service import differs
 from coalition.database import raw
 from coalition.ledger.proof import false_digests
+from coalition.sealing.history import PRICES, TERMS, false_rows
 from coalition.sealing.key import key_of
 from coalition.verify.rules import RULES
 from coalition.verify.sides import SIDES
@@ -16,6 +18,8 @@ from coalition.verify.sides import SIDES
 BREACHES_MAX = 100
 
 MOVEMENTS = "every movement is what was posted, after the one before it"
+AGREED = "every price, and all terms, are what was recorded, after what was before it"
+WINDOWS = "every closed window is what it was closed with, after the one before it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,12 @@ async def verify(
     on_rule(MOVEMENTS)
     false = false_digests(await raw(connection), key_of(connection), on_movements)
     breaches += await _first(MOVEMENTS, false)
+    on_rule(AGREED)
+    for history in (PRICES, TERMS):
+        false_ones = await false_rows(connection, history, key_of(connection))
+        breaches += [Breach(AGREED, row) for row in false_ones[:BREACHES_MAX]]
+    on_rule(WINDOWS)
+    breaches += await _first(WINDOWS, false_windows(connection, key_of(connection)))
     labels = await connection.scalars(
         text("select label from settlement_window where netted_at is not null order by window_id")
     )
