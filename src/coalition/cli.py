@@ -6,14 +6,15 @@ from coalition.commands.batch import post_file
 from coalition.commands.importing import import_history
 from coalition.commands.keys import keys
 from coalition.commands.merchants import merchants
+from coalition.commands.sealing import seal
 from coalition.commands.serving import (
     demo_year,
     jobs_forever,
     migrate_database,
     serve,
-    verify_ledger,
 )
 from coalition.commands.shared import example
+from coalition.commands.verifying import verify_ledger
 from coalition.commands.windows import statement, windows
 
 
@@ -44,6 +45,7 @@ for command in (
     statement,
     post_file,
     import_history,
+    seal,
     verify_ledger,
 ):
     main.add_command(command)

@@ -17,7 +17,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """database_url None: the embedded server in data_folder. requests_per_second_max is per key."""
+    """database_url None: the embedded server in data_folder. requests_per_second_max is per key.
+
+    anchors_folder: where the sums of digests are noted, out of the reach of the database's owner.
+    """
 
     database_url: str | None
     data_folder: Path
@@ -28,6 +31,7 @@ class Settings:
     queue_max: int
     wait_s_max: int
     requests_per_second_max: int
+    anchors_folder: Path
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -57,6 +61,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         )
     data_folder = Path(environment.get("COALITION_DATA", "").strip() or ".coalition").absolute()
     merchants = environment.get("COALITION_MERCHANTS", "").strip() or "configs/merchants/alliance"
+    anchors = environment.get("COALITION_ANCHORS", "").strip()
     port = number("COALITION_PORT", 8000, 1, 65_535)
     queue_max = number("COALITION_QUEUE_MAX", 10_000, 1, 1_000_000)
     wait_s_max = number("COALITION_WAIT_S_MAX", 5, 1, 300)
@@ -73,6 +78,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         queue_max=queue_max,
         wait_s_max=wait_s_max,
         requests_per_second_max=rate_max,
+        anchors_folder=Path(anchors).absolute() if anchors else data_folder / "anchors",
     )
 
 

@@ -347,6 +347,11 @@ TABLE = (
         ("update posting set digest = null where member_id = 1 and posting_no = 8",),
     ),
     Tampering(
+        "a mark of a transaction that never was",
+        WITHOUT,
+        ("update posting set mark = mark + 1000000 where member_id = 1 and posting_no = 13",),
+    ),
+    Tampering(
         "all digests of a member taken away",
         WITHOUT,
         (
@@ -362,9 +367,7 @@ TABLE = (
     Tampering(
         "a window's closed_at",
         WINDOWS,
-        (
-            "update settlement_window set closed_at = closed_at + interval '1 s' where window_id = 1",
-        ),
+        ("update settlement_window set closed_at = closed_at + interval '1 s'",),
     ),
     Tampering(
         "a party's name on statements",

@@ -14,13 +14,11 @@ from pathlib import Path
 
 import click
 import structlog
-from rich.progress import Progress
-from sqlalchemy import text
 
 from coalition import logs
 from coalition.clearing.service import ensure_first_window
 from coalition.commands.listening import free_address
-from coalition.commands.shared import check_synced, console, example, fail, opened, runs, told
+from coalition.commands.shared import check_synced, console, example, opened, runs, told
 from coalition.database import create_engine, migrate, open_database
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
@@ -31,7 +29,6 @@ from coalition.sealing.digests import seal_key
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
-from coalition.verify import RULES, verify
 
 log = structlog.get_logger()
 
@@ -190,38 +187,12 @@ async def jobs_forever() -> None:
     Any number may run at once: what is due is decided in the database.
     """
     logs.configure()
-    async with opened() as (engine, _):
+    async with opened() as (engine, settings):
         async with engine.connect() as connection:
             await check_synced(connection)
         ledger = Ledger(engine)
         await ledger.start()
-        await run_jobs(ledger)
-
-
-@click.command("verify", epilog=example("coalition verify"))
-@runs
-async def verify_ledger() -> None:
-    """Check every invariant of the ledger; name each row that breaks one and leave with 1."""
-    async with opened() as (engine, _), engine.connect() as connection:
-        # One snapshot for all rules: what is posted meanwhile belongs to the next run.
-        await connection.execution_options(isolation_level="REPEATABLE READ")
-        closed = await connection.scalar(
-            text("select count(*) from settlement_window where netted_at is not null")
-        )
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("Checking", total=len(RULES) + (closed or 0))
-
-            def tell(says: str) -> None:
-                progress.update(task, advance=1, description=says[:60])
-
-            breaches = await verify(connection, on_rule=tell)
-    for breach in breaches:
-        click.echo(f"{breach.row}\n    breaks the rule: {breach.rule}")
-    if breaches:
-        fail(
-            "1 row breaks a rule." if len(breaches) == 1 else f"{len(breaches)} rows break a rule."
-        )
-    click.echo(f"All {len(RULES)} rules hold, and {closed} closed windows are unchanged.")
+        await run_jobs(ledger, settings.anchors_folder)
 
 
 @click.command("demo", epilog=example("coalition demo", "coalition demo --out /tmp/year"))

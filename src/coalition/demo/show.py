@@ -32,7 +32,7 @@ from coalition.sealing.digests import seal_key
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
 from coalition.terms.terms import HouseTerms, Terms
-from coalition.verify import RULES, verify
+from coalition.verify import SAID, verify
 from settlement.documents import FORMATS
 from settlement.obligation import Result
 from settlement.window import midnight
@@ -85,7 +85,7 @@ async def show(
         figures = {label: figures_of(result) for label, result in results.items()}
         print_windows(console, figures, coalition.house.currency)
         await _write(connection, coalition, results, folder_out, console)
-        with _step(console, "Checking every rule of the ledger", len(RULES) + len(results)) as tell:
+        with _step(console, "Checking every rule of the ledger", len(SAID) + len(results)) as tell:
             breaches = await verify(connection, on_rule=lambda rule: tell("", 1))
     print_verdict(console, breaches)
     print_end(console, folder_out, list(results)[-1], GROCER)

@@ -15,11 +15,10 @@ from coalition.sealing.key import key_of
 from coalition.verify.rules import RULES
 from coalition.verify.sides import SIDES
 
-BREACHES_MAX = 100
-
 MOVEMENTS = "every movement is what was posted, after the one before it"
 AGREED = "every price, and all terms, are what was recorded, after what was before it"
 WINDOWS = "every closed window is what it was closed with, after the one before it"
+BREACHES_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)

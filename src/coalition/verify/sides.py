@@ -154,6 +154,13 @@ SIDES = (
         from posting
         where digest is null and recorded_at >= (select begins_at from sealing)
         union all
+        select format('posting %s of member %s: no transaction had the mark %s', posting_no,
+                      member_id, mark)
+        from posting
+        where digest is not null and (mark is null or mark >= (
+            select cast(cast(pg_snapshot_xmax(pg_current_snapshot()) as text) as bigint)
+                   + mark_offset from sealing))
+        union all
         select format('posting %s of member %s, of which there is a digest, is not there',
                       e.posting_no, e.member_id)
         from earlier_digest e left join posting p using (member_id, posting_no)

@@ -1,0 +1,57 @@
+"""coalition seal: digests for what was there before digests were, and marks after a restore."""
+
+import click
+from rich.progress import Progress
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from coalition.clearing.seal import seal_earlier_windows
+from coalition.commands.shared import console, example, opened, runs
+from coalition.ledger.late import seal_movements, unsealed_movements
+from coalition.sealing.anchors import last_until
+from coalition.sealing.history import PRICES, TERMS, seal_history
+from coalition.sealing.key import key_of
+
+# A database that was restored from a dump counts its transactions from the beginning; marks go on
+# behind every mark that was given and every anchor. Elsewhere this changes nothing.
+_GO_ON = """
+update sealing set mark_offset = mark_offset + behind.by
+from (select 1 + greatest(
+          cast(:anchored as bigint),
+          (select max(mark) from posting), (select max(mark) from earlier_digest)) - mark_now()
+      as by) behind
+where behind.by > 1
+"""
+
+
+@click.command(epilog=example("coalition seal"))
+@runs
+async def seal() -> None:
+    """Give digests to movements, windows, prices and terms of the time before digests.
+
+    To be run once after the migration that brought them, and after a database was restored from a
+    dump, before the tills are let in. It may be broken off and goes on; a second run does nothing.
+    """
+    async with opened() as (engine, settings):
+        anchored = last_until(settings.anchors_folder)
+        async with engine.begin() as connection:
+            moved = await connection.execute(text(_GO_ON), {"anchored": anchored})
+        movements = await _movements(engine)
+        async with engine.begin() as connection:
+            key = key_of(connection)
+            rows = [await seal_history(connection, one, key) for one in (PRICES, TERMS)]
+            windows = await seal_earlier_windows(connection, key)
+    if moved.rowcount:
+        click.echo("Marks go on behind the last one: this database was restored from a dump.")
+    click.echo(
+        f"Sealed {movements:,} movements, {len(windows)} windows, {rows[0]} prices and {rows[1]} "
+        "rows of terms."
+    )
+
+
+async def _movements(engine: AsyncEngine) -> int:
+    async with engine.connect() as connection:
+        waiting = await unsealed_movements(connection)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Sealing movements", total=waiting)
+        return await seal_movements(engine, on_progress=lambda done: progress.advance(task, done))
