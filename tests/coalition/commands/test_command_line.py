@@ -262,3 +262,11 @@ def test_verify_leaves_with_1_and_names_the_row_that_is_wrong(
     told = terminal("verify", leaves_with=1)
     assert "breaks the rule" in told.stdout
     assert "2026-04" in told.stdout or "2026-02" in told.stdout
+
+
+def test_verify_says_what_no_anchor_counts_and_a_seal_finds_nothing_to_do(
+    terminal: Type,
+) -> None:
+    assert "There is no anchor in" in terminal("verify").stdout
+    sealed = "Sealed 0 movements, 0 windows, 0 prices and 0 rows of terms."
+    assert terminal("seal").stdout.strip() == sealed
