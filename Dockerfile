@@ -2,8 +2,9 @@ FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
-# Files of rows wait in /data until they are posted; the API works on through a new image.
-RUN useradd --system --uid 10001 --no-create-home coalition && install -d -o coalition /data
+# Files of rows wait in /data until they are posted, and /anchors is where anchors go; the API works on
+# through a new image.
+RUN useradd --system --uid 10001 --no-create-home coalition && install -d -o coalition /data /anchors
 
 # The packages change less often than the program, so they come first.
 COPY requirements-runtime.lock ./
