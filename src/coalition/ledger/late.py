@@ -1,6 +1,6 @@
 """Giving digests to movements that were posted before digests were: `coalition seal`.
 
-Block by block of members, each in a database transaction of its own, so that it may be broken off
+MemberRows by block of members, each in a database transaction of its own, so that it may be broken off
 and goes on; who is sealed stays as it is. A member's chain begins with its first posting.
 """
 
@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.database import raw
-from coalition.ledger.proof import Block, read_block
+from coalition.ledger.proof import MemberRows, read_block
 from coalition.sealing.digests import movement_digest
 from coalition.sealing.key import key_of
 
@@ -84,7 +84,7 @@ async def _seal_block(driver: asyncpg.Connection, key: bytes, after: int, last: 
 
 
 def _digests(
-    block: Block, key: bytes, begins_at: datetime
+    block: MemberRows, key: bytes, begins_at: datetime
 ) -> tuple[list[tuple[int, int, bytes]], dict[int, bytes]]:
     """The rows of earlier_digest that are missing, and each such member's last digest."""
     rows: list[tuple[int, int, bytes]] = []

@@ -48,7 +48,7 @@ _ACCOUNTS = f"select member_id, digest from account {_BLOCK}"
 _Of = tuple[int, int]
 
 
-class Stored(NamedTuple):
+class StoredPosting(NamedTuple):
     """A posting with what it wrote. digest: written with it; earlier: by `coalition seal`."""
 
     posting: Posting
@@ -63,14 +63,14 @@ class Stored(NamedTuple):
         return content_of(self.posting, self.lots, self.burns, self.legs)
 
 
-class Block(NamedTuple):
+class MemberRows(NamedTuple):
     """Consecutive members: the digest of each account, and every posting in order."""
 
     accounts: dict[int, bytes | None]
-    postings: list[Stored]
+    postings: list[StoredPosting]
 
 
-async def blocks(driver: asyncpg.Connection) -> AsyncIterator[Block]:
+async def blocks(driver: asyncpg.Connection) -> AsyncIterator[MemberRows]:
     """The whole ledger, member by member."""
     after = -1
     while after < _MEMBER_MAX:
@@ -80,7 +80,7 @@ async def blocks(driver: asyncpg.Connection) -> AsyncIterator[Block]:
         after = last
 
 
-async def read_block(driver: asyncpg.Connection, after: int, last: int) -> Block:
+async def read_block(driver: asyncpg.Connection, after: int, last: int) -> MemberRows:
     """The members after `after`, up to `last`."""
     lots: dict[_Of, list[Lot]] = defaultdict(list)
     burns: dict[_Of, BurnRow] = {}
@@ -97,9 +97,11 @@ async def read_block(driver: asyncpg.Connection, after: int, last: int) -> Block
         of = (posting.member_id, posting.posting_no)
         about = (posting.member_id, posting.target_no or 0) if posting.kind == "capture" else None
         made = [burns[one] for one in (about, of) if one in burns]
-        postings.append(Stored(posting, digest, earlier, lots.get(of, []), made, legs.get(of, [])))
+        postings.append(
+            StoredPosting(posting, digest, earlier, lots.get(of, []), made, legs.get(of, []))
+        )
     accounts = {row[0]: row[1] for row in await driver.fetch(_ACCOUNTS, after, last)}
-    return Block(accounts, postings)
+    return MemberRows(accounts, postings)
 
 
 async def false_digests(
@@ -113,7 +115,7 @@ async def false_digests(
         on_progress(len(block.postings))
 
 
-def _in_block(block: Block, key: bytes) -> Iterator[str]:
+def _in_block(block: MemberRows, key: bytes) -> Iterator[str]:
     latest: dict[int, bytes] = {}
     sealed_later: set[int] = set()
     for stored in block.postings:
