@@ -18,10 +18,12 @@ from tests.faults.tills import Tills
 from coalition import database
 from coalition.app import create_app
 from coalition.keys import store as key_store
+from coalition.sealing.digests import seal_key
 from coalition.settings import read_settings
 from coalition.verify import verify
 
 PEPPER = "0123456789abcdef0123456789abcdef"
+SEAL_KEY = seal_key(PEPPER.encode())
 MEMBERS = 8
 TILLS = 16
 _SESSIONS = """
@@ -69,7 +71,7 @@ class Fault:
 @asynccontextmanager
 async def coalition(place: Place, members: int = MEMBERS) -> AsyncIterator[tuple[AsyncEngine, str]]:
     """Two merchants and some members in the place's database, looked at from outside; a key."""
-    engine = database.create_engine(place.database_url)
+    engine = database.create_engine(place.database_url, SEAL_KEY)
     await crowd.found(engine, members=members)
     try:
         yield engine, await key_of(engine)
@@ -103,7 +105,7 @@ async def application(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application of its own, in this process, on this database."""
     told = read_settings({"DATABASE_URL": url.replace("+asyncpg", ""), "COALITION_PEPPER": PEPPER})
-    engine = database.create_engine(url, pool_size=pool_size)
+    engine = database.create_engine(url, SEAL_KEY, pool_size=pool_size)
     app = create_app(replace(told, data_folder=folder, **settings), engine, clock=clock)
     transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {key}"}

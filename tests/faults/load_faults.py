@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import httpx
 from sqlalchemy import text
 from tests.coalition import crowd
-from tests.faults.fault import (
+from tests.faults.fault import SEAL_KEY, (
     MEMBERS,
     TILLS,
     Fault,
@@ -129,7 +129,7 @@ async def posting_during_close(place: Place) -> Seen:
 
 async def _close_open(place: Place) -> None:
     """Close whatever window is open now, before its end, as from another process."""
-    engine = database.create_engine(place.database_url, pool_size=3)
+    engine = database.create_engine(place.database_url, SEAL_KEY, pool_size=3)
     async with engine.connect() as connection:
         label = await connection.scalar(
             text("select label from settlement_window where status = 'open'")

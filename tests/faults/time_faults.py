@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from tests.coalition import crowd
-from tests.faults.fault import (
+from tests.faults.fault import SEAL_KEY, (
     MEMBERS,
     TILLS,
     Fault,
@@ -51,7 +51,7 @@ async def _schedulers(place: Place, schedulers: int, months: list[datetime]) -> 
     ):
         tills = Tills([client], MEMBERS)
         await tills.work(TILLS, 5)
-        engines = [database.create_engine(place.database_url) for _ in range(schedulers)]
+        engines = [database.create_engine(place.database_url, SEAL_KEY) for _ in range(schedulers)]
         closed: list[str] = []
         for now in months:
             each = await asyncio.gather(*(close_due(one, now) for one in engines))

@@ -1,6 +1,6 @@
 """Giving digests to movements that were posted before digests were: `coalition seal`.
 
-MemberRows by block of members, each in a database transaction of its own, so that it may be broken off
+Block by block of members, each in a database transaction of its own, so that it may be broken off
 and goes on; who is sealed stays as it is. A member's chain begins with its first posting.
 """
 
