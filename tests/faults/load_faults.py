@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import httpx
 from sqlalchemy import text
 from tests.coalition import crowd
-from tests.faults.fault import SEAL_KEY, (
+from tests.faults.fault import (
     MEMBERS,
+    SEAL_KEY,
     TILLS,
     Fault,
     Place,

@@ -4,8 +4,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from tests.coalition import crowd
-from tests.faults.fault import SEAL_KEY, (
+from tests.faults.fault import (
     MEMBERS,
+    SEAL_KEY,
     TILLS,
     Fault,
     Place,
