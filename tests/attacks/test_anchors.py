@@ -13,7 +13,7 @@ from tests.coalition.crowd import START, TELECOM, asked, earn
 
 from coalition.clearing.service import close_due
 from coalition.ledger.post import Ledger
-from coalition.sealing.anchors import AnchorError, write_anchor
+from coalition.sealing.anchors import AnchorError, move_marks_on, write_anchor
 from coalition.sealing.digests import seal_key
 from coalition.sealing.key import key_of
 from coalition.verify.anchored import Anchored, compare
@@ -213,3 +213,22 @@ async def test_a_database_that_counts_from_before_the_last_anchor_is_not_anchore
     await crowd.change(place.engine, "update sealing set mark_offset = 0")
     with pytest.raises(AnchorError, match="run coalition seal"):
         await place.anchor_once()
+
+
+async def test_marks_go_on_behind_all_that_were_given_where_a_dump_was_restored(
+    place: Place,
+) -> None:
+    # The server that the dump was of had given many more numbers than this one.
+    await crowd.change(place.engine, "update sealing set mark_offset = 1000000")
+    await place.earn(3, 10)
+    await place.anchor()
+    await crowd.change(place.engine, "update sealing set mark_offset = 0")
+    async with place.engine.begin() as connection:
+        assert await move_marks_on(connection, place.folder)
+    async with place.engine.begin() as connection:
+        assert not await move_marks_on(connection, place.folder)
+    await place.earn(3, 10)
+    await place.anchor()
+    found = await place.compared()
+    assert (found.false, found.unprotected) == ([], 0)
+    await crowd.assert_sound(place.engine)

@@ -3,14 +3,19 @@ nothing vouches for them. What is older is said to be unsealed until `coalition 
 is older can be.
 """
 
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, START, TELECOM, asked, card, earn
 
+from coalition import database
 from coalition.clearing.seal import seal_earlier_windows, unsealed_windows
 from coalition.clearing.service import close_due
-from coalition.ledger.commands import Burn
+from coalition.earning.validity import Validity
+from coalition.ledger.commands import Burn, ReverseBurn
 from coalition.ledger.late import seal_movements, unsealed_movements
 from coalition.ledger.post import Ledger
 from coalition.sealing.history import PRICES, TERMS, seal_history
@@ -19,27 +24,53 @@ from coalition.verify import verify
 from coalition.verify.check import MOVEMENTS, WINDOWS
 
 LATER = START.replace(month=2)
-# Everything as it was when the migration came that brought digests.
-OLDER = (
-    "update posting set digest = null, mark = null",
-    "update account set digest = null",
-    "update settlement_window set digest = null, statement_format = 2 where netted_at is not null",
-    "update price set digest = null",
-    "update terms set digest = null",
-    "update sealing set begins_at = now()",
-)
+# Everything as it was before the migration that brought digests.
+BEFORE = """
+set local session_replication_role = replica;
+update settlement_window set statement_format = 2 where netted_at is not null;
+update leg set good_until = null where points < 0;
+drop function mark_now, mark_settled;
+drop table sealing, earlier_digest;
+alter table posting drop column digest, drop column mark;
+alter table account drop column digest;
+drop trigger window_digest on settlement_window;
+drop function window_digest_stays;
+alter table settlement_window drop column digest;
+drop trigger price_stays on price;
+drop trigger price_is_history on price;
+alter table price drop column digest;
+create trigger price_is_history before update or delete or truncate on price
+    for each statement execute function refuse_change();
+drop trigger terms_stay on terms;
+drop trigger terms_are_history on terms;
+alter table terms drop column digest;
+create trigger terms_are_history before update or delete or truncate on terms
+    for each statement execute function refuse_change();
+set local session_replication_role = origin;
+"""
+MIGRATION = Path(database.__file__).parent / "migrations/versions/0018_digests.sql"
 
 
 @pytest.fixture
 async def older(engine: AsyncEngine) -> Ledger:
-    """A closed window and an open one, from before digests: three movements of two members."""
-    await crowd.found(engine, members=3)
+    """A closed window and an open one from before digests, migrated: six movements of three
+    members. Member 3's points lapsed while they were away, and came back with time to live."""
+    await crowd.found(engine, members=3, validity=Validity(days=40))
     ledger = Ledger(engine)
     await ledger.start()
     await ledger.post([asked(earn(1, 100)), asked(earn(2, 100))])
     await close_due(engine, LATER)
     await ledger.post([asked(Burn(card(1), 30, LATER), RETAIL, now=LATER)])
-    await crowd.change(engine, *OLDER)
+    await ledger.post([asked(earn(3, 50)), asked(Burn(card(3), 30, START), RETAIL)])
+    gone = START + timedelta(days=50)
+    await ledger.post([asked(ReverseBurn(3, 3), RETAIL, now=gone)])
+    assert await crowd.value(engine, "select count(*) from lot where first_expires_on < expires_on")
+    async with engine.begin() as connection:
+        driver = await database.raw(connection)
+        await driver.execute(BEFORE)
+        await driver.execute(MIGRATION.read_text(encoding="utf-8"))
+    # What connections know of the tables' columns is gone with them.
+    await engine.dispose()
     return ledger
 
 
@@ -63,14 +94,14 @@ async def _seal(engine: AsyncEngine) -> tuple[int, int, int]:
 
 async def test_what_is_older_than_digests_breaks_no_rule_and_is_counted(older: Ledger) -> None:
     assert await _rules(older.engine) == set()
-    assert await _unsealed(older.engine) == (3, 1)
+    assert await _unsealed(older.engine) == (7, 1)
 
 
 async def test_a_seal_gives_all_of_it_digests_and_a_second_one_does_nothing(
     older: Ledger,
 ) -> None:
     movements, rows, windows = await _seal(older.engine)
-    assert (movements, windows) == (3, 1)
+    assert (movements, windows) == (7, 1)
     assert rows > 0
     assert await _unsealed(older.engine) == (0, 0)
     assert await _rules(older.engine) == set()
@@ -87,7 +118,7 @@ async def test_a_chain_goes_on_whether_the_earlier_part_was_sealed_before_or_is_
     await close_due(older.engine, START.replace(month=3))
     assert await _rules(older.engine) == set()
     if not is_sealed_first:
-        assert await _seal(older.engine) == (3, 5, 1)
+        assert await _seal(older.engine) == (7, 5, 1)
     assert await _unsealed(older.engine) == (0, 0)
     assert await _rules(older.engine) == set()
 

@@ -2,26 +2,14 @@
 
 import click
 from rich.progress import Progress
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.clearing.seal import seal_earlier_windows
 from coalition.commands.shared import console, example, opened, runs
 from coalition.ledger.late import seal_movements, unsealed_movements
-from coalition.sealing.anchors import last_until
+from coalition.sealing.anchors import move_marks_on
 from coalition.sealing.history import PRICES, TERMS, seal_history
 from coalition.sealing.key import key_of
-
-# A database that was restored from a dump counts its transactions from the beginning; marks go on
-# behind every mark that was given and every anchor. Elsewhere this changes nothing.
-_GO_ON = """
-update sealing set mark_offset = mark_offset + behind.by
-from (select 1 + greatest(
-          cast(:anchored as bigint),
-          (select max(mark) from posting), (select max(mark) from earlier_digest)) - mark_now()
-      as by) behind
-where behind.by > 1
-"""
 
 
 @click.command(epilog=example("coalition seal"))
@@ -33,15 +21,14 @@ async def seal() -> None:
     dump, before the tills are let in. It may be broken off and goes on; a second run does nothing.
     """
     async with opened() as (engine, settings):
-        anchored = last_until(settings.anchors_folder)
         async with engine.begin() as connection:
-            moved = await connection.execute(text(_GO_ON), {"anchored": anchored})
+            is_restored = await move_marks_on(connection, settings.anchors_folder)
         movements = await _movements(engine)
         async with engine.begin() as connection:
             key = key_of(connection)
             rows = [await seal_history(connection, one, key) for one in (PRICES, TERMS)]
             windows = await seal_earlier_windows(connection, key)
-    if moved.rowcount:
+    if is_restored:
         click.echo("Marks go on behind the last one: this database was restored from a dump.")
     click.echo(
         f"Sealed {movements:,} movements, {len(windows)} windows, {rows[0]} prices and {rows[1]} "

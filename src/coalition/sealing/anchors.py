@@ -34,6 +34,13 @@ from (select digest from posting where mark >= :since and mark < :until
       union all
       select digest from earlier_digest where mark >= :since and mark < :until) d
 """
+_MOVE_ON = """
+update sealing set mark_offset = mark_offset + behind.by
+from (select 1 + greatest(
+          cast(:anchored as bigint), (select max(mark) from posting),
+          (select max(mark) from earlier_digest)) - mark_now() as by) behind
+where behind.by > 1
+"""
 _LAST_WINDOW = """
 select label, digest from settlement_window where digest is not null
 order by window_id desc limit 1
@@ -132,9 +139,15 @@ async def _anchor(connection: AsyncConnection, before: Anchor, now: datetime) ->
     return None if anchor == same else anchor
 
 
-def last_until(folder: Path) -> int:
-    """The mark up to which the folder's last line counts; 0: there is none."""
-    return max((anchor.until for anchor in _last_two(folder)), default=0)
+async def move_marks_on(connection: AsyncConnection, folder: Path) -> bool:
+    """Have marks go on behind all that were given and anchored; whether that changed anything.
+
+    It does where the database was restored from a dump, and counts transactions from the beginning.
+    """
+    lines = await asyncio.to_thread(_last_two, folder)
+    anchored = max((anchor.until for anchor in lines), default=0)
+    moved = await connection.execute(text(_MOVE_ON), {"anchored": anchored})
+    return bool(moved.rowcount)
 
 
 def _last_two(folder: Path) -> list[Anchor]:
