@@ -16,7 +16,7 @@ from coalition.ledger.post import Ledger
 from coalition.sealing.anchors import AnchorError, move_marks_on, write_anchor
 from coalition.sealing.digests import seal_key
 from coalition.sealing.key import key_of
-from coalition.verify.anchored import Anchored, compare
+from coalition.verify.anchored import Anchored, compare, read_anchors
 
 # Member 2's second earn, posting 3 with lot 4, and all that names it.
 TAKEN_AWAY = (
@@ -57,8 +57,9 @@ class Place:
         assert await self.anchor_once()
 
     async def compared(self) -> Anchored:
+        anchors = read_anchors(self.folder, key_of(self.engine))
         async with self.engine.connect() as connection:
-            return await compare(connection, self.folder, key_of(connection))
+            return await compare(connection, anchors)
 
     def lines(self) -> list[str]:
         (path,) = self.folder.iterdir()
@@ -213,6 +214,21 @@ async def test_a_database_that_counts_from_before_the_last_anchor_is_not_anchore
     await crowd.change(place.engine, "update sealing set mark_offset = 0")
     with pytest.raises(AnchorError, match="run coalition seal"):
         await place.anchor_once()
+    assert "has not come to" in (await place.compared()).false[0]
+
+
+async def test_what_is_posted_and_anchored_while_verify_runs_is_no_false_alarm(
+    place: Place,
+) -> None:
+    await place.anchor()
+    anchors = read_anchors(place.folder, key_of(place.engine))
+    async with place.engine.connect() as connection:
+        await connection.execution_options(isolation_level="REPEATABLE READ")
+        await connection.execute(text("select count(*) from posting"))
+        await place.earn(3, 10)
+        await place.anchor()
+        found = await compare(connection, anchors)
+    assert (found.false, found.unprotected) == ([], 0)
 
 
 async def test_marks_go_on_behind_all_that_were_given_where_a_dump_was_restored(

@@ -1,5 +1,7 @@
 """coalition verify: whether all is as it was posted, closed and anchored."""
 
+import asyncio
+
 import click
 from rich.progress import Progress
 from sqlalchemy import text
@@ -12,7 +14,7 @@ from coalition.sealing.history import PRICES, TERMS, unsealed_rows
 from coalition.sealing.key import key_of
 from coalition.settings import Settings
 from coalition.verify import RULES, SAID, Breach, verify
-from coalition.verify.anchored import Anchored, compare
+from coalition.verify.anchored import Anchored, Anchors, compare, read_anchors
 
 _COUNTS = """
 select (select count(*) from settlement_window where netted_at is not null),
@@ -28,12 +30,14 @@ async def verify_ledger() -> None:
 
     Names each row that breaks a rule, and leaves with 1 where there is one.
     """
-    async with opened() as (engine, settings), engine.connect() as connection:
-        # One snapshot for all rules: what is posted meanwhile belongs to the next run.
-        await connection.execution_options(isolation_level="REPEATABLE READ")
-        breaches, anchored = await _verified(connection, settings)
-        closed, _ = (await connection.execute(text(_COUNTS))).one()
-        unsealed = await _unsealed(connection)
+    async with opened() as (engine, settings):
+        anchors = await asyncio.to_thread(read_anchors, settings.anchors_folder, key_of(engine))
+        async with engine.connect() as connection:
+            # One snapshot for all rules: what is posted meanwhile belongs to the next run.
+            await connection.execution_options(isolation_level="REPEATABLE READ")
+            breaches, anchored = await _verified(connection, anchors)
+            closed, _ = (await connection.execute(text(_COUNTS))).one()
+            unsealed = await _unsealed(connection)
     for breach in breaches:
         click.echo(f"{breach.row}\n    breaks the rule: {breach.rule}")
     if unsealed:
@@ -46,9 +50,7 @@ async def verify_ledger() -> None:
     click.echo(f"All {len(RULES)} rules hold, and {closed} closed windows are unchanged.")
 
 
-async def _verified(
-    connection: AsyncConnection, settings: Settings
-) -> tuple[list[Breach], Anchored]:
+async def _verified(connection: AsyncConnection, anchors: Anchors) -> tuple[list[Breach], Anchored]:
     closed, movements = (await connection.execute(text(_COUNTS))).one()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Checking", total=len(SAID) + 1 + closed)
@@ -62,7 +64,7 @@ async def _verified(
 
         breaches = await verify(connection, on_rule=tell, on_movements=count)
         tell(ANCHORS)
-        anchored = await compare(connection, settings.anchors_folder, key_of(connection))
+        anchored = await compare(connection, anchors)
     return breaches + [Breach(ANCHORS, row) for row in anchored.false], anchored
 
 

@@ -1,6 +1,5 @@
 """What the anchors outside the database counted, and what of it the database still holds."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +18,16 @@ from (select mark, digest from posting where digest is not null
       union all select mark, digest from earlier_digest) d
 group by 1
 """
+_SETTLED = "select mark_settled(), pg_is_in_recovery()"
 _WINDOWS = "select label, encode(digest, 'hex') from settlement_window where digest is not null"
 _DIGESTS = "select encode(digest, 'hex') from {table} where digest is not null"
+
+
+class Anchors(NamedTuple):
+    """The anchors that can be counted by, in order, and what is none."""
+
+    lines: list[Anchor]
+    false: list[str]
 
 
 class Anchored(NamedTuple):
@@ -34,9 +41,21 @@ class Anchored(NamedTuple):
     unprotected: int
 
 
-async def compare(connection: AsyncConnection, folder: Path, key: bytes) -> Anchored:
-    """Hold everything that the anchors in a folder counted against the database."""
-    anchors, false = await asyncio.to_thread(_read, folder, key)
+async def compare(connection: AsyncConnection, read: Anchors) -> Anchored:
+    """Hold everything that anchors counted against the database.
+
+    They were read before the connection's database transaction began, which sees all they count. A
+    replica may be behind them: those it has not come to are left out.
+    """
+    false = list(read.false)
+    settled, is_replica = (await connection.execute(text(_SETTLED))).one()
+    anchors = [one for one in read.lines if settled is not None and one.until <= settled]
+    if len(anchors) < len(read.lines) and not is_replica:
+        ahead = read.lines[len(anchors)]
+        false.append(
+            f"{_named(ahead)} counts up to a transaction that this database has not come to: it "
+            "was restored from before that, or it is another one"
+        )
     cuts = [anchor.until for anchor in anchors]
     between: dict[int, tuple[int, int]] = {}
     # Movements without a mark (width_bucket answers null) have no digest of their own time.
@@ -56,8 +75,8 @@ async def compare(connection: AsyncConnection, folder: Path, key: bytes) -> Anch
     return Anchored(false, before, between.get(len(cuts), (0, 0))[0])
 
 
-def _read(folder: Path, key: bytes) -> tuple[list[Anchor], list[str]]:
-    """The anchors that can be counted by, in order, and what is none."""
+def read_anchors(folder: Path, key: bytes) -> Anchors:
+    """The anchors in a folder. To be read before what they are compared with."""
     anchors: list[Anchor] = []
     false: list[str] = []
     before: Anchor | None = None
@@ -70,14 +89,18 @@ def _read(folder: Path, key: bytes) -> tuple[list[Anchor], list[str]]:
             # Nothing was posted in between; a window was closed.
             anchors[-1] = anchor
         before = anchor
-    return anchors, false
+    return Anchors(anchors, false)
 
 
 def _short(anchor: Anchor, counted: int, found: int) -> str:
-    at = f"the anchor of {anchor.at:%Y-%m-%d %H:%M:%S}Z"
+    at = _named(anchor)
     if counted == found:
         return f"{at} counted {counted} movements since the one before: they are not the same"
     return f"{at} counted {counted} movements since the one before: {found} are there"
+
+
+def _named(anchor: Anchor) -> str:
+    return f"the anchor of {anchor.at:%Y-%m-%d %H:%M:%S}Z"
 
 
 async def _vanished(connection: AsyncConnection, anchors: Sequence[Anchor]) -> list[str]:
@@ -86,7 +109,7 @@ async def _vanished(connection: AsyncConnection, anchors: Sequence[Anchor]) -> l
     there = {(label, digest) for label, digest in rows}
     known = {(one.window, one.window_digest): one for one in anchors if one.window}
     false = [
-        f"window {label} had the digest {digest} by the anchor of {one.at:%Y-%m-%d %H:%M:%S}Z"
+        f"window {label} had the digest {digest} by {_named(one)}"
         for (label, digest), one in known.items()
         if (label, digest) not in there
     ]
