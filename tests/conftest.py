@@ -103,6 +103,12 @@ def database_url(server_url: str) -> Iterator[str]:
     _finish(_execute(server_url, f"drop database {name} with (force)"))
 
 
+@pytest.fixture(autouse=True)
+def _anchors_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anchors of processes that a test starts lie apart: one database's are not another's."""
+    monkeypatch.setenv("COALITION_ANCHORS", str(tmp_path / "anchors"))
+
+
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Connections to the test's own database."""

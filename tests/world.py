@@ -27,8 +27,9 @@ from coalition.verify import verify
 from settlement.obligation import Result
 
 ZONE = ZoneInfo("Asia/Shanghai")
-# Of every engine in tests that make one by themselves.
-SEAL_KEY = seal_key(b"a pepper that no database knows of")
+# The pepper of every process that a test starts, and the key of digests in every engine of a test.
+PEPPER = "0123456789abcdef0123456789abcdef"
+SEAL_KEY = seal_key(PEPPER.encode())
 HOUSE = HouseTerms(
     name="The house",
     currency="CNY",

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
+from tests.world import PEPPER
 
 from coalition import database
 from coalition.app import create_app
@@ -23,7 +24,6 @@ from coalition.keys import store as key_store
 from coalition.sealing.digests import seal_key
 from coalition.settings import read_settings
 
-PEPPER = "0123456789abcdef0123456789abcdef"
 MEMBERS = 8
 CLIENTS = 32
 SESSIONS = """

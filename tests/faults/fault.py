@@ -14,16 +14,14 @@ from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.faults.tills import Tills
+from tests.world import PEPPER, SEAL_KEY
 
 from coalition import database
 from coalition.app import create_app
 from coalition.keys import store as key_store
-from coalition.sealing.digests import seal_key
 from coalition.settings import read_settings
 from coalition.verify import verify
 
-PEPPER = "0123456789abcdef0123456789abcdef"
-SEAL_KEY = seal_key(PEPPER.encode())
 MEMBERS = 8
 TILLS = 16
 _SESSIONS = """

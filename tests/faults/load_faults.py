@@ -9,7 +9,6 @@ from sqlalchemy import text
 from tests.coalition import crowd
 from tests.faults.fault import (
     MEMBERS,
-    SEAL_KEY,
     TILLS,
     Fault,
     Place,
@@ -20,6 +19,7 @@ from tests.faults.fault import (
     tally,
 )
 from tests.faults.tills import REPLAYED, Ask, Tills
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_window

@@ -15,8 +15,9 @@ from pathlib import Path
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
-from tests.faults.fault import MEMBERS, PEPPER, TILLS, Fault, Place, Seen, coalition, enough, tally
+from tests.faults.fault import MEMBERS, TILLS, Fault, Place, Seen, coalition, enough, tally
 from tests.faults.tills import Tills
+from tests.world import PEPPER
 
 ROWS = 4_000
 

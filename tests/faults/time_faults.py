@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from tests.coalition import crowd
 from tests.faults.fault import (
     MEMBERS,
-    SEAL_KEY,
     TILLS,
     Fault,
     Place,
@@ -17,6 +16,7 @@ from tests.faults.fault import (
     tally,
 )
 from tests.faults.tills import Ask, Tills
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_due

@@ -84,8 +84,8 @@ async def _unsealed(connection: AsyncConnection) -> str:
 def _protected(anchored: Anchored, settings: Settings) -> str:
     if anchored.last is None:
         return (
-            f"There is no anchor in {settings.anchors_folder}: a member's last movements could be "
-            "taken away unseen. coalition jobs writes one each minute."
+            f"No anchor in {settings.anchors_folder} counts in this database: a member's last "
+            "movements could be taken away unseen. coalition jobs writes one each minute."
         )
     at = f"{anchored.last.at:%Y-%m-%d %H:%M:%S}Z"
     return (

@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
+from tests.world import PEPPER
 
 from coalition.cli import main
 from coalition.commands.listening import free_address
@@ -26,7 +27,6 @@ from coalition.postgres import programs
 from coalition.postgres import server as embedded
 from coalition.postgres.sizing import LOOKED_AT
 
-PEPPER = "0123456789abcdef0123456789abcdef"
 ALLIANCE = Path("configs/merchants/alliance").absolute()
 
 
