@@ -20,6 +20,7 @@ from coalition.ledger import commands as ask
 from coalition.ledger.post import Ledger
 from coalition.members.store import Enrolment, enrol
 from coalition.sealing.digests import seal_key
+from coalition.sealing.encryption import Keyring
 from coalition.terms.book import HOUSE_ID
 from coalition.terms.store import sync
 from coalition.terms.terms import HouseTerms, Terms
@@ -38,6 +39,7 @@ HOUSE = HouseTerms(
     window_rule="FREQ=MONTHLY;BYMONTHDAY=1",
 )
 FIRST_DAY = date(2026, 1, 1)
+RING = Keyring(b"a pepper of thirty-two bytes, yes")
 
 
 def merchant(code: str) -> Terms:
@@ -120,7 +122,9 @@ class World:
 
     async def enrol(self, name: str) -> Person:
         async with self.engine.begin() as connection:
-            new = await enrol(connection, Enrolment(external_ref=name), HOUSE_ID, self.now)
+            new = await enrol(
+                connection, Enrolment(external_ref=name), HOUSE_ID, self.now, ring=RING
+            )
         self.people[name] = Person(new.member_id, new.card)
         return self.people[name]
 

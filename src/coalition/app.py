@@ -23,6 +23,7 @@ from coalition.api.routes import (
     lots,
     members,
     operations,
+    persons,
     settlement,
     transfers,
 )
@@ -32,14 +33,17 @@ from coalition.database import create_engine
 from coalition.edge.access import Access
 from coalition.edge.admission import ApiRequest, admit
 from coalition.edge.meters import Meters
+from coalition.edge.pins import Pins
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError
 from coalition.failures import in_a_line
+from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.parent import leave_with_parent
 from coalition.sealing.digests import seal_key
+from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, read_settings
 from coalition.wire.syntax import BODY_BYTES_MAX
 
@@ -66,14 +70,20 @@ def create_app(
     """
     ledger = Ledger(engine)
     group_commit = GroupCommit(ledger, queue_max=settings.queue_max, wait_s_max=settings.wait_s_max)
+    meters = Meters(group_commit)
+    guessing = GuessCount(engine, clock, meters.count_unknown_cards)
+    access = Access(engine, settings.pepper, settings.requests_per_second_max)
     services = Services(
         engine=engine,
         ledger=ledger,
         group_commit=group_commit,
-        access=Access(engine, settings.pepper, settings.requests_per_second_max),
-        meters=Meters(group_commit),
-        batches=BatchService(ledger, settings.data_folder, clock),
+        access=access,
+        meters=meters,
+        pins=Pins(engine, settings.pepper),
+        batches=BatchService(ledger, settings.data_folder, clock, access.allowance, guessing.note),
         clock=clock,
+        guessing=guessing,
+        ring=Keyring(settings.pepper, settings.personal_keys),
     )
     app = Litestar(
         route_handlers=[_version_1(), *operations.ROUTES],
@@ -94,7 +104,7 @@ def create_app(
 
 
 def _version_1() -> Router:
-    modules = (members, earns, burns, transfers, lots, batches, settlement)
+    modules = (members, persons, earns, burns, transfers, lots, batches, settlement)
     return Router(
         path="/v1",
         route_handlers=[route for module in modules for route in module.ROUTES],
@@ -136,6 +146,7 @@ async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[No
     try:
         await services.ledger.start()
         await services.group_commit.start()
+        await services.guessing.start()
         await services.batches.start()
         refreshing = asyncio.create_task(_keep_book_fresh(services.ledger))
         log.info("api started", merchants=len(services.book.merchants))
@@ -148,6 +159,7 @@ async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[No
             await services.batches.stop()
             # What is queued is posted before the process leaves.
             await services.group_commit.stop()
+            await services.guessing.stop()
             log.info("api stopped")
     finally:
         if owns_engine:

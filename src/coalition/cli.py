@@ -6,6 +6,7 @@ from coalition.commands.batch import post_file
 from coalition.commands.importing import import_history
 from coalition.commands.keys import keys
 from coalition.commands.merchants import merchants
+from coalition.commands.privacy import privacy
 from coalition.commands.sealing import seal
 from coalition.commands.serving import (
     demo_year,
@@ -45,6 +46,7 @@ for command in (
     statement,
     post_file,
     import_history,
+    privacy,
     seal,
     verify_ledger,
 ):

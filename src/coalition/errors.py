@@ -15,6 +15,7 @@ class Code(StrEnum):
     UNKNOWN_CARD = "unknown_card"
     NOT_FOUND = "not_found"
     CARD_NOT_ACTIVE = "card_not_active"
+    PIN_REQUIRED = "pin_required"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"
     IDEMPOTENCY_IN_FLIGHT = "idempotency_in_flight"
     ALREADY_REVERSED = "already_reversed"

@@ -19,6 +19,7 @@ from coalition.failures import in_a_line
 from coalition.ledger.beginning import HAS_BEGUN
 from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
 from coalition.ledger.post import Ledger
+from coalition.privacy.store import erase_silent
 from coalition.sealing.anchors import AnchorError, write_anchor
 from coalition.sealing.key import key_of
 from coalition.terms.book import HOUSE_ID
@@ -85,7 +86,12 @@ async def _lapse(
 
 
 def schedule(
-    ledger: Ledger, anchors: Path, *, close_every_s: int = 60, lapse_every_s: int = 60
+    ledger: Ledger,
+    anchors: Path,
+    retention_days: int = 0,
+    *,
+    close_every_s: int = 60,
+    lapse_every_s: int = 60,
 ) -> AsyncIOScheduler:
     """A scheduler, not started yet, that wakes the jobs. It must run in the ledger's loop.
 
@@ -102,12 +108,16 @@ def schedule(
     scheduler.add_job(
         _anchor, "interval", args=[ledger, anchors], seconds=ANCHOR_EVERY_S, next_run_time=first
     )
+    if retention_days:
+        scheduler.add_job(
+            _erase, "interval", args=[ledger, retention_days], days=1, next_run_time=first
+        )
     return scheduler
 
 
-async def run_jobs(ledger: Ledger, anchors: Path) -> None:
-    """Wake the jobs until cancelled."""
-    scheduler = schedule(ledger, anchors)
+async def run_jobs(ledger: Ledger, anchors: Path, retention_days: int = 0) -> None:
+    """Wake the jobs until cancelled. retention_days 0: nobody is erased by them."""
+    scheduler = schedule(ledger, anchors, retention_days)
     scheduler.start()
     try:
         await asyncio.Event().wait()
@@ -158,3 +168,9 @@ async def _anchor(ledger: Ledger, folder: Path) -> None:
     except (AnchorError, OSError) as error:
         # Until it can be written, nothing new is protected: somebody has to look.
         log.error("anchor_not_written", folder=str(folder), reason=in_a_line(error))
+
+
+async def _erase(ledger: Ledger, retention_days: int) -> None:
+    count = await erase_silent(ledger.engine, datetime.now(UTC), retention_days)
+    if count:
+        log.info("persons_erased", members=count)

@@ -4,11 +4,14 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 PEPPER_CHARACTERS_MIN = 32
+# Of a key for personal data; its version is one byte of what it sealed.
+SECRET_CHARACTERS_MIN = 32
+VERSION_MAX = 255
 
 
 class SettingsError(Exception):
@@ -20,6 +23,9 @@ class Settings:
     """database_url None: the embedded server in data_folder. requests_per_second_max is per key.
 
     anchors_folder: where the sums of digests are noted, out of the reach of the database's owner.
+    personal_keys: secrets by version that what names a person is sealed with, beside the one that
+    is made of the pepper. retention_days: so long after a member's last movement it is kept who
+    they are; 0: for good.
     """
 
     database_url: str | None
@@ -32,6 +38,8 @@ class Settings:
     wait_s_max: int
     requests_per_second_max: int
     anchors_folder: Path
+    personal_keys: Mapping[int, bytes] = field(default_factory=dict, repr=False)
+    retention_days: int = 0
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -66,6 +74,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     queue_max = number("COALITION_QUEUE_MAX", 10_000, 1, 1_000_000)
     wait_s_max = number("COALITION_WAIT_S_MAX", 5, 1, 300)
     rate_max = number("COALITION_REQUESTS_PER_SECOND_MAX", 0, 0, 1_000_000)
+    retention_days = number("COALITION_RETENTION_DAYS", 0, 0, 36_500)
+    personal_keys = _personal_keys(environment.get("COALITION_PERSONAL_KEYS", ""), mistakes.append)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return Settings(
@@ -79,7 +89,29 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         wait_s_max=wait_s_max,
         requests_per_second_max=rate_max,
         anchors_folder=Path(anchors).absolute() if anchors else data_folder / "anchors",
+        personal_keys=personal_keys,
+        retention_days=retention_days,
     )
+
+
+def _personal_keys(given: str, mistake: Callable[[str], None]) -> dict[int, bytes]:
+    keys: dict[int, bytes] = {}
+    for part in filter(None, (part.strip() for part in given.split(","))):
+        version, separator, secret = part.partition(":")
+        is_version = version.isascii() and version.isdigit() and 1 <= int(version) <= VERSION_MAX
+        if not (separator and is_version and len(secret) >= SECRET_CHARACTERS_MIN):
+            # Never the value itself: it is a secret.
+            mistake(
+                "COALITION_PERSONAL_KEYS is not a list such as 1:SECRET,2:SECRET, where each "
+                f"version is 1 to {VERSION_MAX} and each secret {SECRET_CHARACTERS_MIN} characters "
+                "or more, such as `openssl rand -hex 32` prints"
+            )
+            return {}
+        if int(version) in keys:
+            mistake(f"COALITION_PERSONAL_KEYS names version {version} twice; a key has one version")
+            return {}
+        keys[int(version)] = secret.encode()
+    return keys
 
 
 def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:

@@ -56,6 +56,13 @@ _MONTHS = (
 )
 _MONTH_DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FEBRUARY = 2
+# Of each frequency that may pass over a period: what that is, how one is written, its first day.
+_PERIODS = {
+    "MONTHLY": ("month", "%Y-%m", "BYMONTHDAY=1"),
+    "YEARLY": ("year", "%Y", "BYYEARDAY=1"),
+}
+# After so many years leap years and days of the week come again as they were.
+_YEARS_ALIKE = 28
 
 
 class CalendarError(ValueError):
@@ -85,11 +92,15 @@ def wrong_with(rule: str, first_on: date = PAYMENT_RULE_COUNTS_FROM) -> str | No
 
 
 def _wrong_parts(names: list[str]) -> str | None:
+    seen: set[str] = set()
     for name in names:
+        if name.upper() in _PARTS and name not in _PARTS:
+            return f"{name} is written in capitals here, as {name.upper()}; so are its values"
         if name not in _PARTS:
             return f"{name or 'nothing'} is not a part that counts here; use {', '.join(_PARTS)}"
-        if names.count(name) > 1:
+        if name in seen:
             return f"{name} stands twice; write it once, its values with commas between"
+        seen.add(name)
     return None if "FREQ" in names else f"FREQ must be {_WRITTEN['FREQ'][1]}"
 
 
@@ -228,11 +239,43 @@ def left_out(rule: str, first_on: date = PAYMENT_RULE_COUNTS_FROM) -> str | None
     days = _month_days(parts, first_on)
     months = [month for month in _months(parts, first_on) if not _has_one(month, days)]
     if not months:
-        return None
+        return _empty_period(rule, parts, first_on)
     shown = _listed(_MONTHS[month - 1] for month in months)
     if months == [_FEBRUARY] and any(abs(day) == _MONTH_DAYS[1] + 1 for day in days):
         shown += " unless in a leap year"
     return f"it passes over {shown}; BYMONTHDAY=-1 is the last day of every month"
+
+
+def _empty_period(rule: str, parts: Mapping[str, str], first_on: date) -> str | None:
+    """Of a rule that goes by the calendar (a fifth Monday, a Friday the 13th), found by trying:
+    that it passes over a month, or a year; None: over none.
+    """
+    by_day = any(part in parts for part in ("BYDAY", "BYMONTHDAY", "BYYEARDAY"))
+    if parts["FREQ"] not in _PERIODS or not by_day or "BYWEEKNO" in parts:
+        return None
+    what, written, begins = _PERIODS[parts["FREQ"]]
+    start = datetime.combine(first_on, time.min).replace(day=1)
+    if what == "year":
+        start = start.replace(month=1)
+    until = start + relativedelta(years=min(_YEARS_ALIKE, date.max.year - start.year), days=-1)
+    named = rrulestr(rule, dtstart=start).replace(until=until)
+    has_day = {day.strftime(written) for day in named}
+    kept = ("FREQ", "INTERVAL", "BYMONTH") if what == "month" else ("FREQ", "INTERVAL")
+    every = ";".join([*(f"{part}={parts[part]}" for part in kept if part in parts), begins])
+    for day in rrulestr(every, dtstart=start).replace(until=until):
+        if day.strftime(written) not in has_day:
+            return f"it passes over some {what}s, such as {day:{written}}; {_last_of(parts, what)}"
+    return None
+
+
+def _last_of(parts: Mapping[str, str], what: str) -> str:
+    """What to write for the last day instead."""
+    if "BYSETPOS" in parts:
+        return "BYSETPOS=-1 is the last of its days"
+    if "BYDAY" in parts and "BYMONTHDAY" not in parts and "BYYEARDAY" not in parts:
+        weekday = parts["BYDAY"][-2:]
+        return f"BYDAY=-1{weekday} is the last {weekday} of each"
+    return f"name days that every {what} has"
 
 
 def _month_days(parts: Mapping[str, str], first_on: date) -> list[int]:

@@ -88,7 +88,8 @@ async def found(engine: AsyncEngine, *, members: int, validity: Validity = FOR_E
         await sync(connection, HOUSE, merchants, START)
         await ensure_first_window(connection, HOUSE)
         for member_id in range(1, members + 1):
-            values = {"member_id": member_id, "card": card(member_id), "at": START}
+            at = START.replace(day=FIRST_DAY.day, hour=0)
+            values = {"member_id": member_id, "card": card(member_id), "at": at}
             for statement in (
                 "insert into member (member_id, enrolled_by, enrolled_at)"
                 " values (:member_id, 2, :at)",

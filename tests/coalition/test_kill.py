@@ -139,7 +139,7 @@ async def _key(engine: AsyncEngine) -> str:
             connection,
             pepper=PEPPER.encode(),
             merchant="telecom",
-            scopes=["earn", "burn", "members"],
+            scopes=["earn", "burn", "transfer", "members"],
             live=False,
             label="till",
             now=datetime.now(UTC),

@@ -63,7 +63,8 @@ CASES = (
     Case(
         "an account's available points are what remains in its lots",
         (
-            "update account set available = available + 1 where member_id = 1",
+            "update account set available = available + 1, spent_points = spent_points - 1"
+            " where member_id = 1",
             "update posting set change = change + 1, available_after = available_after + 1"
             " where member_id = 1 and posting_no = 13",
         ),
@@ -80,9 +81,15 @@ CASES = (
         (
             "update posting set change = change + 1, available_after = available_after + 1"
             " where member_id = 1 and posting_no = 13",
+            "update account set spent_points = spent_points - 1 where member_id = 1",
         ),
         "member 1: 125 available, but its postings come to 126",
         also=(CHANGE,),
+    ),
+    Case(
+        "what an account counts as spent on a day is what its burns, holds and transfers took",
+        ("update account set spent_points = 0 where member_id = 1",),
+        "member 1: 0 counted as spent on 2017-02-10, but its postings took 135",
     ),
     Case(
         "every posting states the balance that the ones before it add up to",
@@ -126,6 +133,7 @@ CASES = (
             "update posting set change = change + 1, available_after = available_after + 1"
             " where member_id = 1 and posting_no = 6",
             "update posting set change = change - 1 where member_id = 1 and posting_no = 8",
+            "update account set spent_points = spent_points + 1 where member_id = 1",
         ),
         "posting 6 of member 1: change 101, but its lots and legs come to 100",
     ),

@@ -83,7 +83,7 @@ async def key_of(engine: AsyncEngine, merchant: str = "telecom") -> str:
             connection,
             pepper=PEPPER.encode(),
             merchant=merchant,
-            scopes=["earn", "burn", "members"],
+            scopes=["earn", "burn", "transfer", "members"],
             live=True,
             label="till",
             now=datetime.now(UTC),

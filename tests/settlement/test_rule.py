@@ -54,6 +54,8 @@ WRONG = [
     ("FREQ=DAILY;EXDATE=20170102", "EXDATE is not a part that counts here"),
     ("FREQ=DAILY;COUNT=3", "COUNT is not a part that counts here"),
     ("FREQ=HOURLY", "FREQ must be one of"),
+    ("freq=monthly;bymonthday=1", "freq is written in capitals here, as FREQ; so are its values"),
+    ("FREQ=DAILY;Interval=2", "Interval is written in capitals here, as INTERVAL"),
     ("INTERVAL=2", "FREQ must be one of"),
     ("", "one line"),
     ("every month", "one line"),
@@ -107,6 +109,13 @@ EVERY_SHORT_MONTH = "February, April, June, September and November"
         ("FREQ=MONTHLY;BYDAY=5FR", date(2017, 1, 1), "months with four FR only; BYDAY=-1FR"),
         ("FREQ=YEARLY;BYYEARDAY=366", date(2017, 1, 1), "years of 365 days"),
         ("FREQ=YEARLY;BYWEEKNO=53;BYDAY=MO", date(2017, 1, 1), "years of 52 weeks"),
+        ("FREQ=YEARLY;BYDAY=53MO", date(2017, 1, 1), "years, such as 2017; BYDAY=-1MO is the last"),
+        ("FREQ=YEARLY;BYDAY=-53MO,53TU", date(2018, 5, 9), "years, such as 2020"),
+        ("FREQ=MONTHLY;BYDAY=MO;BYSETPOS=5", date(2017, 1, 31), "2017-02; BYSETPOS=-1 is the last"),
+        ("FREQ=MONTHLY;BYDAY=MO;BYSETPOS=-5", date(2017, 1, 1), "months, such as 2017-02"),
+        ("FREQ=MONTHLY;INTERVAL=2;BYDAY=MO;BYSETPOS=5", date(2017, 1, 1), "such as 2017-03"),
+        ("FREQ=MONTHLY;BYMONTH=5;BYDAY=FR;BYMONTHDAY=13", date(2017, 1, 1), "such as 2017-05"),
+        ("FREQ=YEARLY;BYMONTH=5;BYDAY=FR;BYMONTHDAY=13", date(2017, 1, 1), "days that every year"),
     ],
 )
 def test_a_rule_that_passes_over_months_names_them(
@@ -123,6 +132,11 @@ def test_a_rule_that_passes_over_months_names_them(
         "FREQ=MONTHLY;BYMONTH=1,3;BYMONTHDAY=31",
         "FREQ=MONTHLY;INTERVAL=12;BYMONTHDAY=31",
         "FREQ=MONTHLY;BYDAY=5FR,-1FR",
+        "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=4",
+        "FREQ=MONTHLY;BYDAY=MO;BYSETPOS=5,-1",
+        "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=28,29;BYSETPOS=-1",
+        "FREQ=YEARLY;BYDAY=52MO",
+        "FREQ=YEARLY;BYDAY=53MO,-1MO",
     ],
 )
 def test_a_rule_that_comes_in_every_month_says_nothing(rule: str) -> None:

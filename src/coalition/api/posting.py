@@ -2,12 +2,25 @@
 
 import time
 
+from msgspec.structs import replace
+
 from coalition.edge.access import Caller
 from coalition.edge.admission import ApiRequest, check_rate
 from coalition.edge.services import Services
+from coalition.edge.unknown_cards import check_familiar, note_unknown
 from coalition.errors import CoalitionError
-from coalition.ledger.commands import Done, Refused, Request
-from coalition.wire.bodies import Body
+from coalition.ledger.commands import (
+    Burn,
+    Command,
+    Done,
+    Earn,
+    Refused,
+    Request,
+    ReverseBurnCalled,
+    ReverseEarnCalled,
+    Transfer,
+)
+from coalition.wire.bodies import Body, BurnBody, TransferBody
 from coalition.wire.read import Asker, Operation, read
 
 
@@ -22,7 +35,15 @@ async def ask(request: ApiRequest, operation: Operation, body: Body, target: str
     asked = read(operation, body, key, asker_of(caller, services), target)
     if isinstance(asked, Refused):
         raise CoalitionError(asked.code, asked.detail)
-    return await post(services, caller, operation, asked)
+    pin = body.pin if isinstance(body, BurnBody | TransferBody) else None
+    return await post(services, caller, operation, asked, pin)
+
+
+def _spender(asked: Request) -> int:
+    """The card whose points a burn or a transfer takes."""
+    command = asked.command
+    assert isinstance(command, Burn | Transfer), "only these are asked with a PIN"
+    return command.card if isinstance(command, Burn) else command.from_card
 
 
 def asker_of(caller: Caller, services: Services) -> Asker:
@@ -35,12 +56,26 @@ def asker_of(caller: Caller, services: Services) -> Asker:
     )
 
 
-async def post(services: Services, caller: Caller, operation: Operation, asked: Request) -> Done:
-    """Post a request and count what became of it. Raises whatever refuses it."""
+async def post(
+    services: Services,
+    caller: Caller,
+    operation: Operation,
+    asked: Request,
+    pin: str | None = None,
+) -> Done:
+    """Post a request and count what became of it. Raises whatever refuses it.
+
+    pin is what was sent with it; the ledger is told what was found of it.
+    """
     check_rate(caller)
     started_s = time.perf_counter()
     label = "failed"
     try:
+        if services.guessing.wait_s(caller.key_id):
+            await check_familiar(services, caller, *_cards_of(asked.command))
+        if pin is not None:
+            # After who may ask for the card: nobody else has a guess, nor the time that it takes.
+            asked = replace(asked, pin=await services.pins.check(_spender(asked), pin, asked))
         outcome = await services.group_commit.post(asked)
         if not isinstance(outcome, Done):
             raise CoalitionError(outcome.code, outcome.detail)
@@ -48,6 +83,16 @@ async def post(services: Services, caller: Caller, operation: Operation, asked: 
         return outcome
     except CoalitionError as error:
         label = error.code
+        note_unknown(services, caller, error)
         raise
     finally:
         services.meters.count_post(operation, label, time.perf_counter() - started_s)
+
+
+def _cards_of(command: Command) -> tuple[int, ...]:
+    match command:
+        case Transfer():
+            return command.from_card, command.to_card
+        case Earn() | Burn() | ReverseEarnCalled() | ReverseBurnCalled():
+            return (command.card,)
+    return ()

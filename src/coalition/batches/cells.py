@@ -20,6 +20,8 @@ COLUMNS = (
 )  # fmt: skip
 _COLUMNS_NEEDED = ("op", "key")
 _SEPARATORS = (",", ";", "\t")
+# Blank lines in front of a header; whoever sends millions of them is not waited for.
+HEADER_LINES_MAX = 100
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,29})")
 _INTEGER_COLUMNS = ("amount", "points", "hold_seconds")
 _UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|[^\0]\0[^\0]\0|\0[^\0]\0[^\0]")
@@ -56,8 +58,12 @@ def read_header(
 ) -> Header:
     """The names in a CSV file's first line: of these columns, none but these. Raises invalid."""
     lines: list[Line] = []
-    while not lines and not reader.at_end:
+    for _ in range(HEADER_LINES_MAX):
         lines = reader.take(1)
+        if lines or reader.at_end:
+            break
+    else:
+        raise _wrong_header(f"the first {HEADER_LINES_MAX} lines are blank; begin with the header")
     first = lines[0][1] if lines else b""
     if first is None:
         raise _wrong_header(f"it is longer than {ROW_BYTES_MAX} bytes")
@@ -71,11 +77,13 @@ def read_header(
         if name not in names:
             between = "commas, semicolons or tabs stand between columns"
             raise _wrong_header(f"it has no column {name}; {between}")
+    seen: set[str] = set()
     for name in names:
         if name not in columns:
             raise _wrong_header(f"{name[:50]!r} is no column; columns are {', '.join(columns)}")
-        if names.count(name) > 1:
+        if name in seen:
             raise _wrong_header(f"the column {name} stands twice")
+        seen.add(name)
     return Header(tuple(names), separator)
 
 

@@ -11,6 +11,8 @@ from typing import BinaryIO
 ROW_BYTES_MAX = 65_536
 # A line end is not part of the row.
 _PIECE_BYTES_MAX = ROW_BYTES_MAX + 2
+# Lines are taken together as long as they are short.
+_TAKE_BYTES_MAX = 4 * ROW_BYTES_MAX
 _BOM = b"\xef\xbb\xbf"
 
 # A line's number in the file, from 1, and its bytes; None: it is longer than a row may be.
@@ -33,9 +35,15 @@ class LineReader:
         return not self._is_inside_long_line
 
     def take(self, pieces_max: int) -> list[Line]:
-        """The next lines that are not blank; at most pieces_max times a row's length is read."""
+        """The next lines that are not blank: of pieces_max lines, or of fewer where they are long.
+
+        A line that is too long is taken in pieces of a row's length.
+        """
         lines: list[Line] = []
+        enough = self.offset + _TAKE_BYTES_MAX
         for _ in range(pieces_max):
+            if self.offset >= enough:
+                break
             piece = self._file.readline(_PIECE_BYTES_MAX)
             if not piece:
                 self.at_end = True

@@ -5,7 +5,7 @@ not, and when the file is read on from the last recorded group, the rows' own ke
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO
@@ -22,6 +22,19 @@ from coalition.ledger.post import Ledger
 GROUP_ROWS = 2_000
 LANES = 2
 
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why no further group of a file is posted: it has failed for this reason, or, without one, it
+    is put back and read on later, when it has rested.
+    """
+
+    reason: str | None = None
+    rest_s: float = 0.0
+
+
+# Asked before each group is posted; None: go on.
+Gate = Callable[[Group], Awaitable[Stop | None]]
 _Decided = tuple[Group, list[Outcome]]
 # Rows recorded so far, and how far the file is read, in bytes.
 OnProgress = Callable[[int, int], None]
@@ -29,42 +42,61 @@ OnProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch whose file is claimed, and where it is posted."""
+    """A batch whose file is claimed, where it is posted, and who is asked before each group.
+
+    rows_max: of a group; None: as many as are quick. on_outcomes is told what became of a group.
+    """
 
     batch: Batch
     file: BinaryIO
     ledger: Ledger
     clock: Callable[[], datetime]
+    gate: Gate
     on_progress: OnProgress = lambda rows, read_to_bytes: None
+    rows_max: int | None = None
+    on_outcomes: Callable[[list[Outcome]], None] = lambda outcomes: None
 
 
-async def post_batch(work: Work) -> None:
-    """Post the rest of a batch and mark it done. Raises what the database raised."""
+async def post_batch(work: Work) -> Stop | None:
+    """Post the rest of a batch and mark it done, or as much as its gate lets through.
+
+    Answers what stopped it; None: it is done. Raises what the database raised.
+    """
     reader = RowReader(work.batch, work.file, lambda: work.ledger.book, work.clock)
     read: asyncio.Queue[Group | None] = asyncio.Queue(1)
     decided: asyncio.Queue[_Decided | None] = asyncio.Queue(1)
     async with asyncio.TaskGroup() as stages:
-        stages.create_task(_read(reader, read))
-        stages.create_task(_post(work.ledger, read, decided))
+        reading = stages.create_task(_read(reader, work.rows_max, read))
         stages.create_task(_record(work, decided))
-    async with work.ledger.engine.begin() as connection:
-        await store.finish(connection, work.batch.batch_id, work.clock())
+        stop = await _post(work, read, decided)
+        reading.cancel()
+    if stop is None or stop.reason is not None:
+        reason = None if stop is None else stop.reason
+        async with work.ledger.engine.begin() as connection:
+            await store.finish(connection, work.batch.batch_id, work.clock(), reason)
+    return stop
 
 
-async def _read(reader: RowReader, read: asyncio.Queue[Group | None]) -> None:
-    while group := await reader.next_group(GROUP_ROWS):
+async def _read(reader: RowReader, rows_max: int | None, read: asyncio.Queue[Group | None]) -> None:
+    while group := await reader.next_group(min(GROUP_ROWS, rows_max or GROUP_ROWS)):
         await read.put(group)
     await read.put(None)
 
 
 async def _post(
-    ledger: Ledger,
+    work: Work,
     read: asyncio.Queue[Group | None],
     decided: asyncio.Queue[_Decided | None],
-) -> None:
-    while group := await read.get():
-        await decided.put((group, await post_rows(ledger, group.rows)))
+) -> Stop | None:
+    stop: Stop | None = None
+    while stop is None and (group := await read.get()):
+        stop = await work.gate(group)
+        if stop is None:
+            outcomes = await post_rows(work.ledger, group.rows)
+            work.on_outcomes(outcomes)
+            await decided.put((group, outcomes))
     await decided.put(None)
+    return stop
 
 
 async def _record(work: Work, decided: asyncio.Queue[_Decided | None]) -> None:

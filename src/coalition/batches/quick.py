@@ -12,11 +12,11 @@ import msgspec
 from msgspec import Meta
 
 from coalition.errors import CoalitionError
-from coalition.ledger.commands import Burn, Earn, Request
+from coalition.ledger.commands import CLOCK_DRIFT, Burn, Earn, Request
 from coalition.members.card import parse_card
 from coalition.wire.bodies import Amount, BurnBody, EarnBody, Points
 from coalition.wire.keys import canonical, digest, is_key, request_id
-from coalition.wire.movements import CLOCK_DRIFT, EARLIEST
+from coalition.wire.movements import EARLIEST
 from coalition.wire.read import Asker
 from coalition.wire.times import exact
 

@@ -1,10 +1,9 @@
 """A spooled file as groups of rows to post: lines read on, each turned into a request or a refusal.
 
-It takes turns with the tills: after each hundred rows the event loop is free. How a row is read is
-rows.py and quick.py; posting the groups is posting.py.
+It takes turns with the tills, by the clock (turns.py). How a row is read is rows.py and quick.py;
+posting the groups is posting.py.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,11 +21,14 @@ from coalition.batches.store import Batch
 from coalition.errors import Code
 from coalition.ledger.commands import Refused, Request
 from coalition.terms.book import Book
+from coalition.turns import Turn
 from coalition.wire.keys import is_key
 from coalition.wire.read import Asker
 
-# A millisecond or so of work between two looks at what else waits.
-TURN_LINES = 100
+# Lines read from the disk at once, and bytes of a group: rows may be long, and three groups are in
+# memory at a time.
+TAKE_LINES = 100
+GROUP_BYTES_MAX = 4 << 20
 # What the results keep of a refusal, so that wrong rows cost little more than right ones.
 DETAIL_CHARACTERS_MAX = 200
 
@@ -71,20 +73,26 @@ class RowReader:
         self._next_row = batch.row_count + 1
 
     async def next_group(self, rows_max: int) -> Group | None:
-        """The next rows, rows_max and a few; None at the end of the file."""
+        """The next rows, rows_max at most, fewer where they are long; None at the file's end."""
         lines = self._lines
         asker = Asker(self._batch.merchant_id, self._batch.scopes, self._book(), self._clock())
         quick = QuickReader(asker)
         rows: list[Request | Refused] = []
         keys: list[str | None] = []
+        turn, enough = Turn(), lines.offset + GROUP_BYTES_MAX
         # A group ends between two lines, so that a later start can read on from there.
-        while (len(rows) < rows_max and not lines.at_end) or not lines.is_between_lines:
-            for line in lines.take(TURN_LINES):
+        while not lines.is_between_lines or not (
+            lines.at_end or len(rows) >= rows_max or (rows and lines.offset >= enough)
+        ):
+            for line in lines.take(max(1, min(TAKE_LINES, rows_max - len(rows)))):
                 found = self._read(line, asker, quick)
                 if found is not None:
                     rows.append(found[0])
                     keys.append(found[1])
-            await asyncio.sleep(0)
+                if turn.is_over:
+                    await turn.give_way()
+            if turn.is_over:
+                await turn.give_way()
         if not rows:
             return None
         first_row = self._next_row

@@ -128,6 +128,10 @@ def _request(row: Row, asker: Asker) -> Request | Refused:
         case EarnRow():
             return read("earn", _as_body(row, EarnBody), row.key, asker)
         case BurnRow():
+            if row.pin is not None:
+                raise CoalitionError(
+                    Code.INVALID, "pin: a file holds no PIN; send what needs one as POST /v1/burns"
+                )
             return read("burn", _as_body(row, BurnBody), row.key, asker)
         case ReverseEarnRow():
             wanted = _named("earn_id", row.earn_id, row, ReverseEarnBody, ReverseEarnCalledBody)

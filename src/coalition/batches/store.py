@@ -15,20 +15,17 @@ Format = Literal["ndjson", "csv"]
 Status = Literal["running", "done", "failed"]
 
 _INSERT = text("""
-    insert into batch (batch_id, merchant_id, scopes, format, place, size_bytes, created_at)
-    values (:batch_id, :merchant_id, :scopes, :format, :place, :size_bytes, :now)
+    insert into batch (batch_id, merchant_id, scopes, format, place, size_bytes, created_at, key_id)
+    values (:batch_id, :merchant_id, :scopes, :format, :place, :size_bytes, :now, :key_id)
 """)
 _COLUMNS = """
     batch_id, merchant_id, scopes, format, size_bytes, status::text, row_count, posted, replayed,
-    refused, read_to_bytes, line_count, reason
+    refused, read_to_bytes, line_count, reason, key_id
 """
 _FIND = text(f"select {_COLUMNS} from batch where batch_id = :batch_id")
 _RUNNING = text(f"""
     select {_COLUMNS} from batch where status = 'running' and place = :place
     order by created_at, batch_id
-""")
-_COUNT_RUNNING = text("""
-    select count(*) from batch where status = 'running' and merchant_id = :merchant_id
 """)
 _RECORD = text("""
     with kept as (
@@ -37,7 +34,7 @@ _RECORD = text("""
     update batch set row_count = row_count + :posted + :replayed + :refused,
         posted = posted + :posted, replayed = replayed + :replayed, refused = refused + :refused,
         read_to_bytes = :read_to_bytes, line_count = :line_count
-    where batch_id = :batch_id and status = 'running' and row_count = :first_row - 1
+    where batch_id = :batch_id and row_count = :first_row - 1
 """)
 _FINISH = text("""
     update batch set status = cast(:status as batch_status), finished_at = :now, reason = :reason
@@ -51,7 +48,10 @@ _CHUNK = text("""
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A file and how far it is posted: row_count rows, read_to_bytes into it, line_count lines."""
+    """A file and how far it is posted: row_count rows, read_to_bytes into it, line_count lines.
+
+    key_id is the key it came with; None: the house sent it, or it is older than keys are kept.
+    """
 
     batch_id: UUID
     merchant_id: int
@@ -66,6 +66,7 @@ class Batch:
     read_to_bytes: int
     line_count: int
     reason: str | None
+    key_id: str | None = None
 
 
 async def insert(
@@ -77,6 +78,7 @@ async def insert(
     place: UUID,
     size_bytes: int,
     now: datetime,
+    key_id: str | None,
 ) -> None:
     """Record a file that is wholly in the spool of `place`; from here on it is to be posted."""
     values = {
@@ -87,6 +89,7 @@ async def insert(
         "place": place,
         "size_bytes": size_bytes,
         "now": now,
+        "key_id": key_id,
     }
     await connection.execute(_INSERT, values)
 
@@ -101,10 +104,6 @@ async def running(connection: AsyncConnection, place: UUID) -> list[Batch]:
     return [_batch(row) for row in await connection.execute(_RUNNING, {"place": place})]
 
 
-async def count_running(connection: AsyncConnection, merchant_id: int) -> int:
-    return int(await connection.scalar(_COUNT_RUNNING, {"merchant_id": merchant_id}) or 0)
-
-
 async def record(
     connection: AsyncConnection,
     batch_id: UUID,
@@ -114,7 +113,10 @@ async def record(
     read_to_bytes: int,
     line_count: int,
 ) -> None:
-    """Keep the results of the rows from first_row on, and how far the file is read after them."""
+    """Keep the results of the rows from first_row on, and how far the file is read after them.
+
+    Those of a batch that was cancelled meanwhile, too: what is posted is posted.
+    """
     values = {
         "batch_id": batch_id,
         "first_row": first_row,
@@ -132,7 +134,7 @@ async def record(
 async def finish(
     connection: AsyncConnection, batch_id: UUID, now: datetime, reason: str | None = None
 ) -> None:
-    """The end of a batch: done, or failed for a reason."""
+    """The end of a batch: done, or failed for a reason. One that is over stays as it is."""
     status = "done" if reason is None else "failed"
     values = {"batch_id": batch_id, "status": status, "now": now, "reason": reason}
     await connection.execute(_FINISH, values)

@@ -82,9 +82,7 @@ def _price_and_net(
 
 async def netted_window(connection: AsyncConnection, label: str) -> Window:
     """The window called so, with a stored result; CoalitionError not_found otherwise."""
-    window = await windows.window_called(connection, label)
-    if window is None:
-        raise unknown_window(label)
+    window = await named_window(connection, label)
     if window.netted_at is None:
         raise CoalitionError(
             Code.NOT_FOUND,
@@ -94,8 +92,14 @@ async def netted_window(connection: AsyncConnection, label: str) -> Window:
     return window
 
 
-def unknown_window(label: str) -> CoalitionError:
-    return CoalitionError(Code.NOT_FOUND, f"there is no window {label!r}; labels read like 2017-03")
+async def named_window(connection: AsyncConnection, label: str) -> Window:
+    """The window called so; CoalitionError not_found, with the open one's label, otherwise."""
+    window = await windows.window_called(connection, label)
+    if window is None:
+        labels = [one.label for one in await windows.list_windows(connection) if one.is_open]
+        example = f"the open one is {labels[0]}" if labels else "none is open yet"
+        raise CoalitionError(Code.NOT_FOUND, f"there is no window {label!r}; {example}")
+    return window
 
 
 async def differs(connection: AsyncConnection, label: str) -> list[str]:

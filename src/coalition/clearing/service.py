@@ -20,9 +20,9 @@ from coalition.clearing.price_sql import write_lines
 from coalition.clearing.rebuild import (
     compute,
     differs,
+    named_window,
     netted_window,
     rebuild,
-    unknown_window,
 )
 from coalition.clearing.seal import seal_window
 from coalition.clearing.statements import names_of
@@ -100,9 +100,7 @@ async def close_window(
     if dry_run:
         return await _dry_run(engine, label, now, prices, early=early)
     async with engine.connect() as connection:
-        window = await windows.window_called(connection, label)
-    if window is None:
-        raise unknown_window(label)
+        window = await named_window(connection, label)
     if window.is_open:
         _check_end(window, now, early=early)
         await _flip(engine, window, now)
@@ -207,9 +205,7 @@ async def _dry_run(
         connection = await plain.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
-        window = await windows.window_called(connection, label)
-        if window is None:
-            raise unknown_window(label)
+        window = await named_window(connection, label)
         if window.netted_at is not None and prices is None:
             return await lines.result_of(connection, window.window_id)
         if early and window.is_open and now < window.closes_at:

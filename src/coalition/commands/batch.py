@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.batches import store
+from coalition.batches.names import read_batch_id, spelt
 from coalition.batches.results import unpack
 from coalition.batches.service import BatchService
 from coalition.batches.spool import Intake
@@ -29,12 +30,16 @@ _COPY_BYTES = 1 << 20
     epilog=example(
         "coalition batch night.ndjson --merchant telecom",
         "coalition batch night.csv --merchant telecom --results night.results.ndjson",
+        "coalition batch --cancel bat_5f0c9e1b7d3a4c2f8e6d1a2b3c4d5e6f",
     ),
 )
 @click.argument(
-    "path", metavar="FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+    "path",
+    metavar="[FILE]",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    required=False,
 )
-@click.option("--merchant", "code", required=True, help="Whose rows they are: a merchant's code.")
+@click.option("--merchant", "code", help="Whose rows they are: a merchant's code.")
 @click.option(
     "--results",
     "results_path",
@@ -42,12 +47,47 @@ _COPY_BYTES = 1 << 20
     callback=in_a_folder,
     help="Where to write what became of each row, as NDJSON.",
 )
+@click.option("--cancel", "cancelled", metavar="ID", help="Stop this file instead, for good.")
 @runs
-async def post_file(path: Path, code: str, results_path: Path | None) -> None:
+async def post_file(
+    path: Path | None, code: str | None, results_path: Path | None, cancelled: str | None
+) -> None:
     """Post FILE, a row a line: .csv with a header, or .ndjson.
 
-    Sent again it replays what is posted already. Leaves with 1 where a row was refused.
+    Sent again it replays what is posted already. Leaves with 1 where a row was refused, or the file
+    was cancelled meanwhile.
     """
+    if cancelled is not None:
+        if path is not None or code is not None or results_path is not None:
+            raise click.UsageError("--cancel ID stands alone: it stops a file that was sent before")
+        await _cancel(cancelled)
+    elif path is None or code is None:
+        raise click.UsageError("FILE and --merchant are needed, or --cancel ID alone")
+    else:
+        await _post_file(path, code, results_path)
+
+
+async def _cancel(text: str) -> None:
+    batch_id = read_batch_id(text)
+    async with opened() as (engine, settings):
+        async with engine.connect() as connection:
+            found = None if batch_id is None else await store.find(connection, batch_id)
+        if found is None:
+            raise CoalitionError(Code.NOT_FOUND, f"there is no batch {text[:50]!r}")
+        ledger = Ledger(engine)
+        service = BatchService(ledger, settings.data_folder, lambda: datetime.now(UTC))
+        batch = await service.cancel(found.batch_id)
+    console.print(f"{text} is {batch.reason or batch.status}, {_counted(batch)}")
+
+
+def _counted(batch: Batch) -> str:
+    return (
+        f"{batch.row_count:,} rows: {batch.posted:,} posted, {batch.replayed:,} replayed, "
+        f"{batch.refused:,} refused."
+    )
+
+
+async def _post_file(path: Path, code: str, results_path: Path | None) -> None:
     format_ = _FORMATS.get(path.suffix.lower())
     if format_ is None:
         raise click.UsageError(f"{path.name} must end in {', '.join(_FORMATS)}")
@@ -59,12 +99,11 @@ async def post_file(path: Path, code: str, results_path: Path | None) -> None:
         batch = await _post(service, path, format_, merchant_id)
         if results_path is not None:
             await _write_results(engine, batch.batch_id, results_path)
-    console.print(
-        f"{batch.row_count:,} rows: {batch.posted:,} posted, {batch.replayed:,} replayed, "
-        f"{batch.refused:,} refused."
-    )
-    if batch.refused:
-        if results_path is None:
+    console.print(_counted(batch))
+    if batch.reason is not None:
+        click.echo(f"The rest of the file is not posted: {batch.reason}.", err=True)
+    if batch.refused or batch.reason is not None:
+        if results_path is None and batch.refused:
             click.echo("Which rows, and why: run it again with --results FILE.", err=True)
         sys.exit(1)
 
@@ -78,12 +117,13 @@ def _merchant(code: str, book: Book) -> int:
 
 async def _post(service: BatchService, path: Path, format_: Format, merchant_id: int) -> Batch:
     batch_id = uuid4()
+    click.echo(f"The file is {spelt(batch_id)}.", err=True)
     scopes = frozenset({"house"} if merchant_id == HOUSE_ID else {"earn", "burn"})
     with _bar() as bar, service.create(batch_id) as file:
         try:
             intake = Intake(file)
             _copy(path, intake, bar)
-            await service.admit(batch_id, file, intake, format_, merchant_id, scopes)
+            await service.admit(batch_id, file, intake, format_, merchant_id, scopes, None)
         except BaseException:
             service.drop(batch_id)
             raise

@@ -16,6 +16,7 @@ from coalition.importing import store
 from coalition.importing.importer import importing
 from coalition.importing.play import Play
 from coalition.importing.results import ResultFile
+from coalition.sealing.encryption import Keyring
 
 _FORMATS = {".csv": True, ".ndjson": False, ".jsonl": False}
 
@@ -48,11 +49,12 @@ async def import_history(path: Path, results_path: Path | None) -> None:
     if path.suffix.lower() not in _FORMATS:
         raise click.UsageError(f"{path.name} must end in {', '.join(_FORMATS)}")
     results_path = results_path or path.with_name(f"{path.name}.results.ndjson")
-    async with opened() as (engine, _):
+    async with opened() as (engine, settings):
         async with engine.connect() as connection:
             await check_synced(connection)
         with path.open("rb") as file:
-            progress = await _import(engine, path, file, results_path)
+            ring = Keyring(settings.pepper, settings.personal_keys)
+            progress = await _import(engine, ring, path, file, results_path)
     click.echo(
         f"{progress.posted + progress.replayed + progress.refused:,} rows: {progress.posted:,} "
         f"posted, {progress.replayed:,} replayed, {progress.refused:,} refused. "
@@ -63,11 +65,11 @@ async def import_history(path: Path, results_path: Path | None) -> None:
 
 
 async def _import(
-    engine: AsyncEngine, path: Path, file: BufferedReader, results_path: Path
+    engine: AsyncEngine, ring: Keyring, path: Path, file: BufferedReader, results_path: Path
 ) -> store.Progress:
     now = datetime.now(UTC)
     digest = hashlib.file_digest(file, "sha256").digest()
-    async with importing(engine) as importer:
+    async with importing(engine, ring) as importer:
         async with engine.begin() as connection:
             progress = await store.start(connection, digest, path.name, now)
         if progress.finished_at is not None:

@@ -7,7 +7,11 @@ from rich.table import Table
 
 from coalition.commands.shared import console, example, opened, runs
 from coalition.keys import store as key_store
+from coalition.keys.guessing import FREE_AN_HOUR, GuessAlert, list_alerts
 from coalition.keys.key import SCOPES, ParsedKey
+
+# Alerts that a list ends with.
+_ALERTS_SHOWN = 20
 
 
 @click.group(
@@ -51,9 +55,10 @@ async def create(merchant: str, scopes: str, label: str, is_test: bool) -> None:
 @keys.command("list", epilog=example("coalition keys list"))
 @runs
 async def list_keys() -> None:
-    """Show every key there ever was; never a secret."""
+    """Show every key there ever was, never a secret; and which asked for many unknown cards."""
     async with opened() as (engine, _), engine.begin() as connection:
         stored = await key_store.list_keys(connection)
+        alerts = await list_alerts(connection, _ALERTS_SHOWN)
     if not stored:
         click.echo("There are no keys yet: coalition keys create --help")
         return
@@ -67,6 +72,8 @@ async def list_keys() -> None:
         scopes = ", ".join(scope for scope in SCOPES if scope in key.scopes)
         table.add_row(key.merchant, key.key_id, scopes, key.label, made, revoked)
     console.print(table)
+    if alerts:
+        _show_alerts(alerts, datetime.now(UTC))
 
 
 @keys.command(epilog=example("coalition keys rotate telecom"))
@@ -89,6 +96,22 @@ async def revoke(key_id: str) -> None:
     async with opened() as (engine, _), engine.begin() as connection:
         key = await key_store.revoke(connection, key_id, datetime.now(UTC))
     click.echo(f"Key {key.key_id} of {key.merchant} is revoked.")
+
+
+def _show_alerts(alerts: list[GuessAlert], now: datetime) -> None:
+    click.echo(
+        f"\nKeys that asked for more than {FREE_AN_HOUR} cards an hour that there are none of, the "
+        "latest first:"
+    )
+    table = Table(box=None)
+    for head in ("Merchant", "Key id", "Cards", "From", "To", "Slowed"):
+        table.add_column(head, no_wrap=head == "Key id")
+    for one in alerts:
+        until = one.wait_until()
+        slowed = f"until {until:%H:%M:%S}" if until > now else "no longer"
+        times = (f"{at:%Y-%m-%d %H:%M}" for at in (one.since, one.last_at))
+        table.add_row(one.merchant, one.key_id, str(one.cards), *times, slowed)
+    console.print(table)
 
 
 def _show(key: ParsedKey) -> None:

@@ -25,7 +25,9 @@ from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
 from coalition.postgres.foreign import settings_far_off
 from coalition.postgres.watch import watched
+from coalition.privacy.store import seal_rest
 from coalition.sealing.digests import seal_key
+from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
@@ -39,8 +41,10 @@ JOBS_PAUSE_S = 5
 @runs
 async def migrate_database() -> None:
     """Bring the database's schema to the newest version. Safe to run twice, or twice at once."""
-    async with open_database(read_settings(os.environ)) as url:
+    settings = read_settings(os.environ)
+    async with open_database(settings) as url:
         await migrate(url)
+        await _seal_rest(url, settings)
     click.echo("The schema is at the newest version.")
 
 
@@ -106,8 +110,18 @@ def _ready_database(settings: Settings) -> Iterator[str]:
         yield url
 
 
+async def _seal_rest(url: str, settings: Settings) -> None:
+    """Seal the personal data that an older version left open, which takes keys that SQL has not."""
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=1)
+    count = await seal_rest(engine, Keyring(settings.pepper, settings.personal_keys))
+    await engine.dispose()
+    if count:
+        log.info("personal data sealed", members=count)
+
+
 async def _prepare(url: str, settings: Settings) -> None:
     await migrate(url)
+    await _seal_rest(url, settings)
     engine = create_engine(url, seal_key(settings.pepper), pool_size=2)
     house, terms = read_folder(settings.merchants_folder)
     async with engine.begin() as connection:
@@ -192,7 +206,7 @@ async def jobs_forever() -> None:
             await check_synced(connection)
         ledger = Ledger(engine)
         await ledger.start()
-        await run_jobs(ledger, settings.anchors_folder)
+        await run_jobs(ledger, settings.anchors_folder, settings.retention_days)
 
 
 @click.command("demo", epilog=example("coalition demo", "coalition demo --out /tmp/year"))

@@ -29,6 +29,7 @@ from coalition.demo.statements import write_statements
 from coalition.importing.importer import importing
 from coalition.postgres import server as embedded
 from coalition.sealing.digests import seal_key
+from coalition.sealing.encryption import Keyring
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
 from coalition.terms.terms import HouseTerms, Terms
@@ -98,7 +99,8 @@ async def _replay(engine: AsyncEngine, coalition: Coalition, made: Year, console
     async with engine.begin() as connection:
         await sync(connection, house, coalition.merchants, begins_at)
         await ensure_first_window(connection, house)
-    async with importing(engine) as importer:
+    # The demo's database is gone at its end, and with it whatever only these keys open.
+    async with importing(engine, Keyring(secrets.token_bytes(32))) as importer:
         people = await enrol(importer, made.households, begins_at)
         with _step(console, "Replaying the year", len(made.events)) as advance:
             return await replay(

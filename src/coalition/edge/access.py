@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.errors import CoalitionError, Code
 from coalition.keys import key as keys
 from coalition.keys import store as key_store
+from coalition.keys.allowance import Allowance
 from coalition.terms.book import HOUSE_ID
 
 KEY_CACHE_S = 2.0
@@ -29,13 +30,15 @@ _SCHEME = "bearer "
 class Caller:
     """A merchant (or the house, id 0) and what its key may do.
 
-    over_rate_s: seconds until the key may ask again; 0 while it asks slowly enough.
+    over_rate_s: seconds until the key may ask again; 0 while it asks slowly enough. key_id is the
+    key's public part.
     """
 
     merchant_id: int
     code: str
     scopes: frozenset[str]
     over_rate_s: int = 0
+    key_id: str = ""
 
     @property
     def is_house(self) -> bool:
@@ -43,14 +46,6 @@ class Caller:
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "house" in self.scopes
-
-
-@dataclass(slots=True)
-class _Bucket:
-    """Tokens left of one key, as of at_s."""
-
-    tokens: float
-    at_s: float
 
 
 class Access:
@@ -65,14 +60,13 @@ class Access:
     ) -> None:
         self._engine = engine
         self._pepper = pepper
-        self._rate_max = requests_per_second_max
+        self.allowance = Allowance(requests_per_second_max, monotonic_s)
         self._monotonic_s = monotonic_s
         self._found: dict[str, key_store.StoredKey | None] = {}
         # Keys that were compared since the last look-up of all, and were right.
         self._proved: dict[str, key_store.StoredKey] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}
         self._fresh_until_s = -math.inf
-        self._buckets: dict[str, _Bucket] = {}
 
     async def authenticate(self, authorization: str | None) -> Caller:
         """Whose key this is. Raises unauthenticated; why exactly is told to nobody."""
@@ -82,8 +76,10 @@ class Access:
         stored = self._proved.get(text) if self._is_fresh() else None
         if stored is None:
             stored = await self._prove(text)
-        over_rate_s = self._take_token(stored.key_id)
-        return Caller(stored.merchant_id, stored.merchant, stored.scopes, over_rate_s)
+        over_rate_s = self.allowance.take(stored.key_id)
+        return Caller(
+            stored.merchant_id, stored.merchant, stored.scopes, over_rate_s, stored.key_id
+        )
 
     async def _prove(self, text: str) -> key_store.StoredKey:
         parsed = keys.parse(text)
@@ -131,19 +127,6 @@ class Access:
         async with self._engine.connect() as connection:
             found = await key_store.find_all(connection, key_ids)
         self._found |= {key_id: found.get(key_id) for key_id in key_ids}
-
-    def _take_token(self, key_id: str) -> int:
-        """0, or the seconds until this key has a token again. A second's worth may come at once."""
-        if not self._rate_max:
-            return 0
-        now_s = self._monotonic_s()
-        bucket = self._buckets.setdefault(key_id, _Bucket(self._rate_max, now_s))
-        refilled = bucket.tokens + (now_s - bucket.at_s) * self._rate_max
-        bucket.tokens, bucket.at_s = min(float(self._rate_max), refilled), now_s
-        if bucket.tokens >= 1:
-            bucket.tokens -= 1
-            return 0
-        return max(1, math.ceil((1 - bucket.tokens) / self._rate_max))
 
 
 def _unauthenticated(detail: str) -> CoalitionError:

@@ -38,6 +38,12 @@ class Meters:
             ["code"],
             registry=self.registry,
         )
+        self._unknown_cards = Counter(
+            "coalition_unknown_cards",
+            "Cards asked for that there are none of, by the merchant whose key asked.",
+            ["merchant"],
+            registry=self.registry,
+        )
         for name, words, read in (
             ("queued", "Requests that wait to be taken into a group.", lambda: group_commit.queued),
             ("groups", "Groups that shared a commit so far.", lambda: group_commit.groups),
@@ -57,6 +63,9 @@ class Meters:
 
     def count_problem(self, code: str) -> None:
         self._problems.labels(code).inc()
+
+    def count_unknown_cards(self, merchant: str, cards: int) -> None:
+        self._unknown_cards.labels(merchant).inc(cards)
 
     def render(self) -> bytes:
         """Everything counted, in Prometheus' text format."""

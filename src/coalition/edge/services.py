@@ -1,4 +1,4 @@
-"""What the handlers work with: the database, the ledger, keys, meters, batches and the clock."""
+"""What the handlers work with: database, ledger, keys, PINs, meters, batches, clock, guesses."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,9 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.batches.service import BatchService
 from coalition.edge.access import Access
 from coalition.edge.meters import Meters
+from coalition.edge.pins import Pins
+from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.logs import Sparing
+from coalition.sealing.encryption import Keyring
 from coalition.terms.book import Book
 
 
@@ -23,9 +26,12 @@ class Services:
     ledger: Ledger
     group_commit: GroupCommit
     access: Access
+    pins: Pins
     meters: Meters
     batches: BatchService
     clock: Callable[[], datetime]
+    guessing: GuessCount
+    ring: Keyring
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property

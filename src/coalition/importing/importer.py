@@ -20,6 +20,7 @@ from coalition.ledger.beginning import END_IMPORT, HAS_BEGUN, START_IMPORT
 from coalition.ledger.commands import Outcome, Refused, Request
 from coalition.ledger.post import Ledger
 from coalition.members.store import Enrolled
+from coalition.sealing.encryption import Keyring
 from coalition.wire.movements import EARLIEST
 from settlement.window import midnight
 
@@ -44,8 +45,10 @@ class _Next(NamedTuple):
 
 
 @asynccontextmanager
-async def importing(engine: AsyncEngine) -> AsyncIterator["Importer"]:
+async def importing(engine: AsyncEngine, ring: Keyring) -> AsyncIterator["Importer"]:
     """An importer of this coalition's history, alone with it until the end of the block.
+
+    ring seals what names the members.
 
     Raises CoalitionError: invalid where the coalition has begun, busy where another import runs,
     not_found where no merchants were synced.
@@ -61,7 +64,7 @@ async def importing(engine: AsyncEngine) -> AsyncIterator["Importer"]:
             await connection.commit()
             ledger = Ledger(engine, imports=True)
             await ledger.start()
-            yield Importer(ledger)
+            yield Importer(ledger, ring)
         finally:
             await connection.rollback()
             await connection.execute(text(END_IMPORT))
@@ -85,8 +88,9 @@ class Importer:
     each member's are posted in order.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, ring: Keyring) -> None:
         self.ledger = ledger
+        self._ring = ring
         self._done_until = EARLIEST
         window = ledger.book.windows[-1]
         self._passed_to = window.opens_at
@@ -99,7 +103,7 @@ class Importer:
     async def enrol(self, newcomers: Sequence[Newcomer]) -> list[Enrolled | Refused]:
         """Make members with the cards that they have already; in the order of the newcomers."""
         async with self.ledger.engine.begin() as connection:
-            return await enrol_all(connection, newcomers)
+            return await enrol_all(connection, newcomers, self._ring)
 
     async def pass_to(self, moment: datetime) -> int:
         """Let time pass: windows close, points lapse and holds end, each at its own moment.

@@ -17,13 +17,13 @@ from coalition.batches.rows import read_csv_row, read_json_row
 from coalition.errors import CoalitionError, Code
 from coalition.importing.members import Newcomer
 from coalition.ledger.commands import Refused, Request
-from coalition.members.store import Enrolment
+from coalition.members.personal import Enrolment
 from coalition.terms.book import POOL_ID, Book
 from coalition.wire import ids
 from coalition.wire.bodies import CardText, EnrolBody
 from coalition.wire.explain import in_words
 from coalition.wire.keys import request_id
-from coalition.wire.movements import EARLIEST, read_card
+from coalition.wire.movements import EARLIEST, read_card, read_phone
 from coalition.wire.read import Asker, refusal
 from coalition.wire.syntax import check_syntax
 from coalition.wire.times import exact
@@ -149,5 +149,5 @@ def _newcomer(fields: dict[str, Any], enrolled_by: int, now: datetime) -> Newcom
         read_card(row.card),
         enrolled_by,
         _time(row.enrolled_at, "enrolled_at", now),
-        Enrolment(row.external_ref, row.phone, row.birthday, row.locale),
+        Enrolment(row.external_ref, read_phone(row.phone), row.birthday, row.locale),
     )

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-SCOPES = ("earn", "burn", "members", "statements", "house")
+SCOPES = ("earn", "burn", "transfer", "members", "statements", "house")
 
 _DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 _ID_BYTES, _ID_LENGTH = 8, 12  # 62^12 > 2^64

@@ -5,11 +5,12 @@ from datetime import date, datetime, timedelta
 from coalition.errors import Code
 from coalition.ledger import journal
 from coalition.ledger.answer import burn_answer
-from coalition.ledger.checks import before_joining, short, suspended, window_about
+from coalition.ledger.checks import not_yet_earned, short, suspended, window_about, wrong_day
 from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Request
 from coalition.ledger.legs import put_back, write_legs
+from coalition.ledger.limits import above_limits, count_spent
 from coalition.ledger.state import BurnRow, Member, Posting, State
-from coalition.ledger.take import Short, give_back, take_lots
+from coalition.ledger.take import Short, Taken, give_back, take_lots
 from coalition.terms.book import Book
 from coalition.terms.terms import Terms
 
@@ -20,7 +21,7 @@ def against_terms(request: Request, command: Burn, book: Book) -> Refused | None
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant redeems points; use a merchant's key.")
     terms = book.terms_today(merchant, request.now)
-    return before_joining(command.occurred_at, merchant, book) or _hold_limit(command, terms)
+    return wrong_day(command.occurred_at, request, book) or _hold_limit(command, terms)
 
 
 def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
@@ -30,10 +31,13 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     """
     merchant = book.merchants[request.merchant_id]
     terms = book.terms_today(merchant, request.now)
-    refusal = _limits(command, terms) or suspended(merchant)
+    taken = _take(request, command, member, book)
+    if isinstance(taken, Refused):
+        return taken
+    most = above_limits(command.points, terms, request, member.account, state, book)
+    refusal = most or suspended(merchant)
     if refusal is not None:
         return refusal
-    taken = take_lots(member.lots_in_order(), command.points, command.take, request.merchant_id)
     if isinstance(taken, Short):
         return short(taken, book)
     on = book.business_date(request.merchant_id, command.occurred_at)
@@ -45,6 +49,7 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     account.available -= command.points
     if row.status == "held":
         account.held += command.points
+    count_spent(command.points, row.burn_no, request, account, state, book)
     member.tighten_expiry()
     posting = journal.write(
         "hold" if row.status == "held" else "burn",
@@ -59,6 +64,22 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
         reference=command.reference,
     )
     return Done(burn_answer(posting, row, state.window.label))
+
+
+def _take(request: Request, command: Burn, member: Member, book: Book) -> Taken | Short | Refused:
+    """The lots that the burn takes: none that was earned after its own time.
+
+    A burn of now may take whatever is there: a till whose clock is fast has dated its lot ahead.
+    """
+    lots, at = member.lots_in_order(), command.occurred_at
+    taken = take_lots(lots, command.points, command.take, request.merchant_id)
+    if at >= request.now or isinstance(taken, Short):
+        return taken
+    by_then = [lot for lot in lots if lot.earned_at <= at]
+    if len(by_then) == len(lots):
+        return taken
+    taken = take_lots(by_then, command.points, command.take, request.merchant_id)
+    return not_yet_earned(at, taken, book) if isinstance(taken, Short) else taken
 
 
 def _new_burn(
@@ -91,16 +112,6 @@ def _hold_limit(command: Burn, terms: Terms) -> Refused | None:
     return None
 
 
-def _limits(command: Burn, terms: Terms) -> Refused | None:
-    most = terms.points_per_burn_max
-    if most is not None and command.points > most:
-        return Refused(
-            Code.LIMIT_REACHED,
-            f"{command.points} points in one burn; {terms.code} allows {most}.",
-        )
-    return None
-
-
 def capture(
     request: Request, command: Capture, member: Member, row: BurnRow, state: State, book: Book
 ) -> Outcome:
@@ -112,6 +123,10 @@ def capture(
         return Refused(
             Code.INVALID, f"points: {points} is more than the {row.points} points that are held."
         )
+    # By the house, for a merchant that was suspended after it handed the goods out, it is captured.
+    merchant = book.merchants.get(request.merchant_id)
+    if merchant is not None and (refusal := suspended(merchant)) is not None:
+        return refusal
     number = member.next_no()
     returned = row.points - points
     paid = 0

@@ -1,23 +1,70 @@
 """What several commands ask before they do anything, and the words of their refusals."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from coalition.errors import Code
-from coalition.ledger.commands import Refused
-from coalition.ledger.state import State
+from coalition.ledger.commands import CLOCK_DRIFT, Refused, Request
+from coalition.ledger.state import Card, State
 from coalition.ledger.take import Short
 from coalition.terms.book import Book, Merchant
+from coalition.terms.terms import suspended_words
+
+# Of today or yesterday, which every limit of whole days allows; most of what a till sends is, and
+# to know its day costs as much as all else here.
+_NEVER_LATE = timedelta(hours=12)
 
 
-def before_joining(at: datetime, merchant: Merchant, book: Book) -> Refused | None:
-    """A refusal of what happened before the merchant was a member of the coalition."""
-    if book.business_date(merchant.merchant_id, at) < merchant.terms.joined_on:
+def wrong_day(at: datetime, request: Request, book: Book) -> Refused | None:
+    """A refusal of a day that the asking merchant's terms do not allow, whosever card it is.
+
+    Not before it joined, and not longer ago than its terms of today say, on its own calendar. The
+    house has no till and no such terms.
+    """
+    merchant = book.merchants.get(request.merchant_id)
+    if merchant is None:
+        return None
+    code, joined_on = merchant.terms.code, merchant.terms.joined_on
+    on = book.business_date(merchant.merchant_id, at)
+    if on < joined_on:
         return Refused(
             Code.INVALID,
-            f"occurred_at: {at.isoformat()} is before {merchant.terms.code} joined on "
-            f"{merchant.terms.joined_on}.",
+            f"occurred_at: {at.isoformat()} is before {code} joined on {joined_on}.",
         )
-    return None
+    if request.now - at < _NEVER_LATE:
+        return None
+    today = book.business_date(merchant.merchant_id, request.now)
+    late_days, days_max = (today - on).days, merchant.on(today).lateness_days_max
+    if late_days <= days_max:
+        return None
+    return Refused(
+        Code.INVALID,
+        f"occurred_at: {at.isoformat()} is {late_days} days ago for {code}, whose terms take what "
+        f"is {days_max} days late at most: from {today - timedelta(days=days_max)} on.",
+    )
+
+
+def before_card(at: datetime, card: Card) -> Refused | None:
+    """A refusal of what happened before the card that it was asked with was issued.
+
+    It was issued by our clock, and a till's may be slow: a new member's first purchase must pass.
+    """
+    if at + CLOCK_DRIFT >= card.issued_at:
+        return None
+    return Refused(
+        Code.INVALID,
+        f"occurred_at: {at.isoformat()} is before the card was issued, at "
+        f"{card.issued_at.isoformat()}.",
+    )
+
+
+def not_yet_earned(at: datetime, missing: Short, book: Book) -> Refused:
+    """A refusal of a burn whose points are there now, and were not when it is said to have been."""
+    origin = "" if missing.origin_id is None else f" of {book.codes[missing.origin_id]}"
+    return Refused(
+        Code.INVALID,
+        f"occurred_at: {missing.asked} points{origin} were asked; of what is available now, "
+        f"{missing.there} were earned by {at.isoformat()}. Leave it out for a burn of now.",
+    )
 
 
 def before_movement(at: datetime | None, moved_at: datetime | None, what: str) -> Refused | None:
@@ -31,12 +78,9 @@ def before_movement(at: datetime | None, moved_at: datetime | None, what: str) -
 
 
 def suspended(merchant: Merchant) -> Refused | None:
-    """A refusal where the merchant may not earn or burn for now."""
+    """A refusal where the merchant may not earn, burn or capture for now."""
     if merchant.terms.suspended:
-        return Refused(
-            Code.MERCHANT_SUSPENDED,
-            f"{merchant.terms.code} is suspended: it may reverse, capture and void, nothing else.",
-        )
+        return Refused(Code.MERCHANT_SUSPENDED, suspended_words(merchant.terms.code))
     return None
 
 

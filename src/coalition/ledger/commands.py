@@ -4,7 +4,7 @@ Members, merchants, lots, earns and burns are named by the ledger's own integers
 them into opaque ids (wire/ids.py) and merchants' codes at the edge.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -14,6 +14,12 @@ from coalition.earning.purchase import Item
 from coalition.errors import Code
 
 BALANCE_MAX = 1_000_000_000_000_000
+# A till's clock and ours differ by no more than this.
+CLOCK_DRIFT = timedelta(minutes=5)
+
+# What was found of the PIN that came with a movement: absent where none came; unset where the
+# member has none; locked where it was wrong too often lately, and was not compared.
+PinCheck = Literal["absent", "right", "wrong", "locked", "unset"]
 
 
 class Take(msgspec.Struct, frozen=True, gc=False):
@@ -132,7 +138,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     merchant_id is the asker (0: the house). now is the ledger's clock: recorded_at, and what
     decides whether a lot has lapsed. request_id is None for the program's own jobs, which are
-    idempotent by nature; body_hash tells another body under the same key.
+    idempotent by nature; body_hash tells another body under the same key. pin: what was found of
+    the PIN that came with it.
     """
 
     command: Command
@@ -140,6 +147,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     now: datetime
     request_id: UUID | None = None
     body_hash: int = 0
+    pin: PinCheck = "absent"
 
 
 class NewLot(msgspec.Struct, frozen=True, gc=False):

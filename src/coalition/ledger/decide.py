@@ -7,6 +7,7 @@ then stands in earns.py, burns.py, reversals.py, transfers.py and lapses.py.
 
 from coalition.errors import Code
 from coalition.ledger import burns, earns, lapses, reversals, transfers
+from coalition.ledger.checks import before_card, wrong_day
 from coalition.ledger.commands import (
     Burn,
     Capture,
@@ -17,6 +18,7 @@ from coalition.ledger.commands import (
     Outcome,
     Refused,
     Request,
+    Reversal,
     ReversalCalled,
     ReverseBurn,
     ReverseBurnCalled,
@@ -25,6 +27,7 @@ from coalition.ledger.commands import (
     Transfer,
     Void,
 )
+from coalition.ledger.limits import without_pin
 from coalition.ledger.state import Member, Seen, State
 from coalition.terms.book import Book
 
@@ -43,12 +46,10 @@ def decide(request: Request, state: State, book: Book) -> Outcome:
             return _transfer(request, command, state, book)
         case Expire():
             return _expire(request, command, state, book)
-        case Capture() | Void() | ReverseBurn():
+        case Capture() | Void():
             return _on_burn(request, command, state, book)
-        case ReverseEarn():
-            return _on_earn(request, command, state, book)
-        case ReverseEarnCalled() | ReverseBurnCalled():
-            return _on_called(request, command, state, book)
+        case ReverseEarn() | ReverseBurn() | ReverseEarnCalled() | ReverseBurnCalled():
+            return _reversal(request, command, state, book)
 
 
 def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -> Outcome:
@@ -58,10 +59,19 @@ def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -
     member = _holder(command.card, state)
     if member is None:
         return unknown_card(command.card)
-    known = _known(request, state, command.card)
+    pinless = None
+    if isinstance(command, Burn):
+        pinless = without_pin(command.points, request, member.account, state, book)
+    known = _known(request, state, command.card, pinless=pinless)
     if known is not None:
         return known
     lapses.lapse(member, state, book, request.now)
+    # Of now is whatever names a card that is there, though our clock was set back since it was
+    # issued; but an import's now is what its row says.
+    if command.occurred_at < request.now or state.is_import:
+        early = before_card(command.occurred_at, state.cards[command.card])
+        if early is not None:
+            return early
     if isinstance(command, Earn):
         return _remember(request, state, earns.earn(request, command, member, state, book))
     return _remember(request, state, burns.burn(request, command, member, state, book))
@@ -72,6 +82,26 @@ def _against_terms(request: Request, command: Earn | Burn, book: Book) -> Refuse
     if isinstance(command, Earn):
         return earns.against_terms(request, command, book)
     return burns.against_terms(request, command, book)
+
+
+def _reversal(
+    request: Request, command: Reversal | ReversalCalled, state: State, book: Book
+) -> Outcome:
+    # Before a reference is looked at: it may name a second movement by now.
+    replay = _replay(request, state)
+    if replay is not None:
+        return replay
+    if command.occurred_at is not None:
+        refusal = wrong_day(command.occurred_at, request, book)
+        if refusal is not None:
+            return refusal
+    match command:
+        case ReverseEarn():
+            return _on_earn(request, command, state, book)
+        case ReverseBurn():
+            return _on_burn(request, command, state, book)
+        case ReverseEarnCalled() | ReverseBurnCalled():
+            return _on_called(request, command, state, book)
 
 
 def _on_burn(
@@ -113,10 +143,6 @@ def _on_earn(request: Request, command: ReverseEarn, state: State, book: Book) -
 
 
 def _on_called(request: Request, command: ReversalCalled, state: State, book: Book) -> Outcome:
-    # Before the reference is looked at: it may name a second movement by now.
-    replay = _replay(request, state)
-    if replay is not None:
-        return replay
     name = state.name_of(request, command)
     if name is None:
         return unknown_card(command.card)
@@ -146,7 +172,8 @@ def _transfer(request: Request, command: Transfer, state: State, book: Book) -> 
     giver, taker = _holder(command.from_card, state), _holder(command.to_card, state)
     if giver is None or taker is None:
         return unknown_card(command.from_card if giver is None else command.to_card)
-    known = _known(request, state, command.from_card, command.to_card)
+    pinless = without_pin(command.points, request, giver.account, state, book)
+    known = _known(request, state, command.from_card, command.to_card, pinless=pinless)
     if known is not None:
         return known
     if giver is taker:
@@ -180,14 +207,21 @@ def _replay(request: Request, state: State) -> Done | None:
     return None
 
 
-def _known(request: Request, state: State, *cards: int) -> Outcome | None:
-    """What is settled before the command is looked at: a replay, a dead card, a key used before."""
+def _known(
+    request: Request, state: State, *cards: int, pinless: Refused | None = None
+) -> Outcome | None:
+    """What is settled before the command is looked at: a replay, a dead card, a key used before.
+
+    pinless: the refusal where a PIN is missing, or wrong.
+    """
     replay = _replay(request, state)
     if replay is not None:
         return replay
     for number in cards:
         if state.cards[number].status != "active":
             return card_not_active(number, state.cards[number].status)
+    if pinless is not None:
+        return pinless
     return key_reused() if request.request_id in state.seen else None
 
 

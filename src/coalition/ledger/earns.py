@@ -6,7 +6,7 @@ from coalition.earning.validity import last_good_day
 from coalition.errors import Code
 from coalition.ledger import journal
 from coalition.ledger.answer import earn_answer
-from coalition.ledger.checks import before_joining, suspended, window_about
+from coalition.ledger.checks import suspended, window_about, wrong_day
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
 from coalition.ledger.legs import pay_debts
 from coalition.ledger.state import EarnRow, Lot, Member, Posting, State
@@ -19,9 +19,9 @@ def against_terms(request: Request, command: Earn, book: Book) -> Refused | None
     merchant = book.merchants.get(request.merchant_id)
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant issues points; use a merchant's key.")
-    early = before_joining(command.occurred_at, merchant, book)
-    if early is not None:
-        return early
+    refusal = wrong_day(command.occurred_at, request, book)
+    if refusal is not None:
+        return refusal
     terms = merchant.on(book.business_date(request.merchant_id, command.occurred_at))
     if command.points is not None and not terms.points_outright:
         return Refused(

@@ -69,8 +69,9 @@ async def load(
     state = State(Window(read[0], read[1], read[2], read[3], "open"))
     state.members = {row[0]: Member(Account(*row[:_ACCOUNT])) for row in read["accounts"] or ()}
     for row in read["found_cards"] or ():
-        state.cards[row[0]] = Card(row[1], row[2])
+        state.cards[row[0]] = Card(row[1], row[2], row[3])
     spenders = _add_lots(state, named, read["wholly"], read["lots"] or ())
+    await _add_the_rest(connection, state, requests)
     seen = [Posting(*row[:_POSTING]) for row in read["seen"] or ()]
     await _load_rare(connection, state, requests, spenders, seen, book)
     return state, read["synced_at"]
@@ -107,6 +108,29 @@ def _add_lots(
         if member_id not in wholly:
             member.loaded_until = _last_day(member.lots.values())
     return spenders
+
+
+async def _add_the_rest(
+    connection: asyncpg.Connection, state: State, requests: Iterable[Request]
+) -> None:
+    """Every open lot of members of whom a burn may not take all that came, some being earned after
+    its own time: what it takes in their place may be any other.
+    """
+    members: set[int] = set()
+    for request in requests:
+        command = request.command
+        if not isinstance(command, Burn) or command.occurred_at >= request.now:
+            continue
+        card = state.cards.get(command.card)
+        member = state.members.get(card.member_id) if card else None
+        lots = member.lots.values() if member else ()
+        if card and any(lot.earned_at > command.occurred_at for lot in lots):
+            members.add(card.member_id)
+    if members:
+        for lot in await rows.open_lots(connection, members):
+            state.members[lot.member_id].lots[lot.lot_no] = lot
+        for member_id in members:
+            state.members[member_id].loaded_until = None
 
 
 def _last_day(lots: Iterable[Lot]) -> date | None:

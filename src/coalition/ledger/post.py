@@ -26,6 +26,7 @@ from coalition.ledger.sealed import seal
 from coalition.sealing.key import key_of
 from coalition.terms.book import Book
 from coalition.terms.store import load_book
+from coalition.turns import Turn
 from settlement.service import WindowBusyError, flip_due
 from settlement.window import Calendar, Window
 
@@ -195,7 +196,13 @@ class Ledger:
         if state.window.window_id != open_known or synced_at != self._synced_at:
             raise _BookChangedError(synced_at)
         state.is_import = self._imports
-        outcomes = [decide(request, state, book) for request in requests]
+        outcomes: list[Outcome] = []
+        turn = Turn()
+        for request in requests:
+            outcomes.append(decide(request, state, book))
+            # A purchase of 500 items takes a hundred times as long as another.
+            if turn.is_over:
+                await turn.give_way()
         if state.new_postings and not (self._has_begun or self._imports):
             await _note_beginning(driver, state.window, max(request.now for request in requests))
         seal(state, self._seal_key)

@@ -21,6 +21,7 @@ _LOTS = f"""
 select {_LOT_COLUMNS} from lot
 where (member_id, lot_no) in (select * from unnest($1::bigint[], $2::int[]))
 """
+_OPEN_LOTS = f"select {_LOT_COLUMNS} from lot where member_id = any($1::bigint[]) and is_open"
 # A movement's lots are numbered after it and before its member's next one: found by their key,
 # however many lots the member has.
 _NEXT_MOVEMENT = """
@@ -117,6 +118,11 @@ _DEBTS = "select member_id, origin_id, points from debt where member_id = any($1
 async def lots_called(connection: asyncpg.Connection, wanted: Keys) -> list[Lot]:
     """The lots with these (member_id, lot_no), open or not."""
     return [Lot(*row) for row in await connection.fetch(_LOTS, *_columns(wanted))]
+
+
+async def open_lots(connection: asyncpg.Connection, members: Iterable[int]) -> list[Lot]:
+    """Every open lot of these members."""
+    return [Lot(*row) for row in await connection.fetch(_OPEN_LOTS, list(members))]
 
 
 async def lots_of_earns(

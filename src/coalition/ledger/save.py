@@ -68,7 +68,9 @@ _ACCOUNTS = _Write(
     "account",
     """
     update account set available = added.available, held = added.held, owed = added.owed,
-        last_no = added.last_no, expires_next_on = added.expires_next_on, digest = added.digest
+        last_no = added.last_no, expires_next_on = added.expires_next_on,
+        spent_on = added.spent_on, spent_points = added.spent_points,
+        spent_after_no = added.spent_after_no, digest = added.digest
     from {} where account.member_id = added.member_id
     """,
 )

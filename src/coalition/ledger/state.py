@@ -22,7 +22,9 @@ from settlement.window import Window
 class Account(msgspec.Struct, gc=False):
     """A member's balance. expires_next_on: no open lot expires before it (None: none expires).
 
-    digest is that of the member's latest posting; None: it has none yet, or was not sealed.
+    spent_points were spent on the house's date spent_on, by the postings numbered above
+    spent_after_no; what that is for stands in limits.py. digest is that of the member's latest
+    posting; None: it has none yet, or was not sealed.
     """
 
     member_id: int
@@ -31,6 +33,9 @@ class Account(msgspec.Struct, gc=False):
     owed: int
     last_no: int
     expires_next_on: date | None
+    spent_on: date | None = None
+    spent_points: int = 0
+    spent_after_no: int = 0
     digest: bytes | None = None
 
 
@@ -207,6 +212,7 @@ def _expiry_order(lot: Lot) -> tuple[date, datetime, int]:
 class Card(msgspec.Struct, frozen=True):
     member_id: int
     status: str
+    issued_at: datetime
 
 
 class Seen(msgspec.Struct, frozen=True):

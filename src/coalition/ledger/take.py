@@ -41,12 +41,18 @@ def _from_one(lots: Sequence[Lot], points: int, origin_id: int | None) -> Taken 
     return _first(fitting, points) or Short(origin_id, points, _there(fitting))
 
 
-def _from_mix(lots: Sequence[Lot], mix: Iterable[tuple[int, int]]) -> Taken | Short:
+def _from_mix(lots: Sequence[Lot], mix: Sequence[tuple[int, int]]) -> Taken | Short:
+    # Sorted out once: a mix may name a hundred origins, and a member have thousands of lots.
+    by_origin: dict[int, list[Lot]] = {origin_id: [] for origin_id, _ in mix}
+    for lot in lots:
+        if lot.origin_id in by_origin:
+            by_origin[lot.origin_id].append(lot)
     taken: Taken = []
     for origin_id, points in mix:
-        part = _from_one(lots, points, origin_id)
-        if isinstance(part, Short):
-            return part
+        fitting = by_origin[origin_id]
+        part = _first(fitting, points)
+        if part is None:
+            return Short(origin_id, points, _there(fitting))
         taken += part
     return taken
 

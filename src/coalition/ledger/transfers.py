@@ -6,6 +6,7 @@ from coalition.ledger.answer import transfer_answer
 from coalition.ledger.checks import short, suspended
 from coalition.ledger.commands import BALANCE_MAX, Done, Outcome, Refused, Request, Transfer
 from coalition.ledger.legs import post_burn
+from coalition.ledger.limits import above_limits, count_spent
 from coalition.ledger.state import Lot, Member, Posting, State
 from coalition.ledger.take import Short, Taken, take_lots
 from coalition.terms.book import Book
@@ -14,13 +15,21 @@ from coalition.terms.book import Book
 def transfer(
     request: Request, command: Transfer, giver: Member, taker: Member, state: State, book: Book
 ) -> Outcome:
-    """Move points; their origins and expiries go along, and merchants owe nothing for it."""
+    """Move points; their origins and expiries go along, and merchants owe nothing for it.
+
+    The limits of a burn are those of a gift: who may not take points out at once may not give them
+    away at once either.
+    """
     merchant = book.merchants.get(request.merchant_id)
+    terms = None if merchant is None else book.terms_today(merchant, request.now)
+    refusal = above_limits(command.points, terms, request, giver.account, state, book)
+    if refusal is not None:
+        return refusal
+    if taker.account.available + taker.account.held + command.points > BALANCE_MAX:
+        return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")
     if merchant is not None and (refusal := suspended(merchant)) is not None:
         return refusal
     taken = take_lots(giver.lots_in_order(), command.points, command.take, request.merchant_id)
-    if taker.account.available + taker.account.held + command.points > BALANCE_MAX:
-        return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")
     if isinstance(taken, Short):
         return short(taken, book)
     first_new = len(state.new_legs)
@@ -45,6 +54,7 @@ def _give(
         "transfer", number, request.merchant_id, taken, on, giver, state, card=command.from_card
     )
     giver.account.available -= command.points
+    count_spent(command.points, number, request, giver.account, state, book)
     giver.tighten_expiry()
     return journal.write(
         "transfer_out",

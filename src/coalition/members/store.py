@@ -1,36 +1,34 @@
-"""Members and cards in the database: enrol, replace, block, unblock.
+"""Members in the database: enrol one, find whose card it is. What becomes of cards is cards.py."""
 
-Whoever changes a card takes the account's row lock first, so that it is before or after every
-movement of that member's points and never in between. What a number looks like is card.py.
-"""
-
-import secrets
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.errors import CoalitionError, Code
-from coalition.members.card import make_card
+from coalition.members import cards
+from coalition.members.numbers import draw_member_id
+from coalition.members.personal import PHONE, REF, Enrolment, sealed
+from coalition.sealing.encryption import Keyring
 
-# A clash is one in 10^14 / cards issued; ten in a row is a broken random source.
+__all__ = ["Enrolled", "Enrolment", "enrol", "find_by", "find_member"]
+
+# A clash of two numbers is a theory; ten in a row are a broken random source.
 _DRAWS_MAX = 10
 
 _MEMBER = text("""
-    insert into member (enrolled_by, external_ref, phone, birthday, locale, enrolled_at, request_id,
-                        body_hash)
-    values (:enrolled_by, :external_ref, :phone, :birthday, :locale, :enrolled_at, :request_id,
-            :body_hash)
+    insert into member (member_id, enrolled_by, external_ref_sealed, external_ref_digest,
+                        phone_sealed, phone_digest, birthday_sealed, birth_month, locale,
+                        enrolled_at, request_id, body_hash)
+    values (:member_id, :enrolled_by, :external_ref_sealed, :external_ref_digest,
+            :phone_sealed, :phone_digest, :birthday_sealed, :birth_month, :locale,
+            :enrolled_at, :request_id, :body_hash)
     on conflict do nothing
     returning member_id
 """)
 _ACCOUNT = text("insert into account (member_id) values (:member_id)")
-_CARD = text("""
-    insert into card (card_number, member_id, issued_at) values (:card, :member_id, :issued_at)
-    on conflict (card_number) do nothing
-""")
 _ENROLLED = text("""
     select m.member_id, m.body_hash, c.card_number
     from member m join card c using (member_id)
@@ -40,25 +38,23 @@ _ENROLLED = text("""
 _OF_REF = text("""
     select m.member_id, c.card_number
     from member m join card c using (member_id)
-    where m.enrolled_by = :enrolled_by and m.external_ref = :external_ref and not m.repeats_ref
-      and c.status <> 'replaced'
+    where m.enrolled_by = :enrolled_by and m.external_ref_digest = any(:digests)
+      and not m.repeats_ref and c.status <> 'replaced'
 """)
-_LOCK = text("""
-    select from account
-    where member_id = (select member_id from card where card_number = :card) for update
+_BY_PHONE = text("""
+    select m.member_id, c.card_number from member m join card c using (member_id)
+    where m.phone_digest = any(:digests) and c.status <> 'replaced'
+      and (cast(:merchant_id as int) is null or m.enrolled_by = :merchant_id or exists (
+          select from posting p where p.member_id = m.member_id and p.merchant_id = :merchant_id))
+    limit 2
 """)
-_FIND = text("select member_id, status::text from card where card_number = :card")
-_STATUS = text("update card set status = cast(:status as card_status) where card_number = :card")
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What is known of a new member; all of it may be missing."""
-
-    external_ref: str | None = None
-    phone: str | None = None
-    birthday: date | None = None
-    locale: str | None = None
+_BY_REF = text("""
+    select m.member_id, c.card_number from member m join card c using (member_id)
+    where m.external_ref_digest = any(:digests) and c.status <> 'replaced'
+      and (cast(:merchant_id as int) is null or m.enrolled_by = :merchant_id)
+    limit 2
+""")
+_FIND = text("select member_id from card where card_number = :card")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,48 +73,56 @@ async def enrol(
     enrolled_by: int,
     now: datetime,
     *,
+    ring: Keyring | None = None,
     request_id: UUID | None = None,
     body_hash: int | None = None,
 ) -> Enrolled:
     """A new member with an account and a card; under the same request_id, the first one again.
 
     Where enrolled_by has enrolled a member under this external_ref before, that member and its card
-    in use; nothing of it is changed.
+    in use; nothing of it is changed. ring seals what names the person, and is needed for it.
     Raises CoalitionError, idempotency_key_reused, where that was asked with another body.
     """
-    member_id: int | None = await connection.scalar(
-        _MEMBER,
-        {
-            "enrolled_by": enrolled_by,
-            "external_ref": enrolment.external_ref,
-            "phone": enrolment.phone,
-            "birthday": enrolment.birthday,
-            "locale": enrolment.locale,
-            "enrolled_at": now,
-            "request_id": request_id,
-            "body_hash": body_hash,
-        },
-    )
-    if member_id is None:
+    ref = enrolment.external_ref
+    digests = [] if ref is None or ring is None else ring.digests(ref, REF)
+    if len(digests) > 1:
+        # While keys are changed, its reference may lie there under an older one.
+        before = await _enrolled_before(connection, digests, enrolled_by, request_id, body_hash)
+        if before is not None:
+            return before
+    values = {
+        "enrolled_by": enrolled_by,
+        "enrolled_at": now,
+        "request_id": request_id,
+        "body_hash": body_hash,
+    }
+    for _ in range(_DRAWS_MAX):
+        member_id = draw_member_id()
+        known = {"member_id": member_id, **asdict(sealed(enrolment, member_id, ring))}
+        if await connection.scalar(_MEMBER, known | values) is not None:
+            await connection.execute(_ACCOUNT, {"member_id": member_id})
+            return Enrolled(member_id, await cards.issue(connection, member_id, enrolled_by, now))
         # Whoever enrolled the same at the same moment has committed by now.
-        return await _enrolled_before(
-            connection, enrolment.external_ref, enrolled_by, request_id, body_hash
-        )
-    await connection.execute(_ACCOUNT, {"member_id": member_id})
-    return Enrolled(member_id, await _issue(connection, member_id, now))
+        before = await _enrolled_before(connection, digests, enrolled_by, request_id, body_hash)
+        if before is not None:
+            return before
+    raise AssertionError("no free member_id in ten draws")
 
 
 async def _enrolled_before(
     connection: AsyncConnection,
-    external_ref: str | None,
+    digests: list[bytes],
     enrolled_by: int,
     request_id: UUID | None,
     body_hash: int | None,
-) -> Enrolled:
+) -> Enrolled | None:
+    """The member of an earlier request, or of an earlier reference; None: the number was taken."""
     first = (await connection.execute(_ENROLLED, {"request_id": request_id})).one_or_none()
     if first is None:
-        named = {"enrolled_by": enrolled_by, "external_ref": external_ref}
-        known = (await connection.execute(_OF_REF, named)).one()
+        named = {"enrolled_by": enrolled_by, "digests": digests}
+        known = (await connection.execute(_OF_REF, named)).one_or_none()
+        if known is None:
+            return None
         return Enrolled(known.member_id, known.card_number, is_new=False)
     if first.body_hash != body_hash:
         raise CoalitionError(
@@ -128,52 +132,30 @@ async def _enrolled_before(
     return Enrolled(first.member_id, first.card_number, replayed=True)
 
 
-async def _issue(connection: AsyncConnection, member_id: int, now: datetime) -> int:
-    for _ in range(_DRAWS_MAX):
-        card = make_card(secrets.randbelow(10**14))
-        values = {"card": card, "member_id": member_id, "issued_at": now}
-        if (await connection.execute(_CARD, values)).rowcount:
-            return card
-    raise AssertionError("no free card number in ten draws")
+async def find_by(
+    connection: AsyncConnection,
+    ring: Keyring,
+    merchant_id: int | None,
+    *,
+    phone: str | None = None,
+    external_ref: str | None = None,
+) -> list[tuple[int, int]]:
+    """(member_id, card in use) of the members with this phone (E.164) or reference, two at most.
+
+    Only those whom this merchant enrolled or served, and by reference only those it enrolled; None:
+    the house, which sees all.
+    """
+    if phone is not None:
+        asked = {"digests": ring.digests(phone, PHONE), "merchant_id": merchant_id}
+        found = await connection.execute(_BY_PHONE, asked)
+    else:
+        assert external_ref is not None, "by one of the two"
+        asked = {"digests": ring.digests(external_ref, REF), "merchant_id": merchant_id}
+        found = await connection.execute(_BY_REF, asked)
+    return [(row.member_id, row.card_number) for row in found]
 
 
 async def find_member(connection: AsyncConnection, card: int) -> int | None:
     """Whose card this is or was; None where no card has that number."""
-    found = (await connection.execute(_FIND, {"card": card})).one_or_none()
-    return None if found is None else found.member_id
-
-
-async def replace(connection: AsyncConnection, card: int, now: datetime) -> int:
-    """A new number for a lost or broken card; the old one is dead, the points stay.
-
-    A blocked card may be replaced: that is how a lost one is. Raises unknown_card, card_not_active.
-    """
-    member_id = await _lock(connection, card)
-    await connection.execute(_STATUS, {"card": card, "status": "replaced"})
-    return await _issue(connection, member_id, now)
-
-
-async def set_blocked(connection: AsyncConnection, card: int, *, blocked: bool) -> str:
-    """Block or unblock a card, and answer its status. Doing it twice is doing it once.
-
-    Raises unknown_card, and card_not_active for a card that was replaced.
-    """
-    await _lock(connection, card)
-    status = "blocked" if blocked else "active"
-    await connection.execute(_STATUS, {"card": card, "status": status})
-    return status
-
-
-async def _lock(connection: AsyncConnection, card: int) -> int:
-    """Lock the account of the card's member, then look at the card. Raises as replace() says."""
-    await connection.execute(_LOCK, {"card": card})
-    # A second statement: one that waited for a lock still sees the card as it was before.
-    found = (await connection.execute(_FIND, {"card": card})).one_or_none()
-    if found is None:
-        raise CoalitionError(Code.UNKNOWN_CARD, f"no card has the number {card}")
-    if found.status == "replaced":
-        raise CoalitionError(
-            Code.CARD_NOT_ACTIVE, f"card {card} was replaced; use the one that replaced it"
-        )
-    member_id: int = found.member_id
+    member_id: int | None = await connection.scalar(_FIND, {"card": card})
     return member_id

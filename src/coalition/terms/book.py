@@ -4,7 +4,7 @@ It is what the pure middle reads instead of the database. Loading it is store.py
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -61,7 +61,10 @@ class Merchant:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """codes maps every party's id, the house and the pool included, to its code."""
+    """codes maps every party's id, the house and the pool included, to its code.
+
+    asks_pins: whether any terms ask for a member's PIN, today or on another day.
+    """
 
     house: HouseTerms
     house_zone: ZoneInfo
@@ -69,6 +72,14 @@ class Book:
     ids: dict[str, int]
     codes: dict[int, str]
     windows: tuple[Window, ...]
+    asks_pins: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        above = [self.house.pin_above_points]
+        for merchant in self.merchants.values():
+            above.append(merchant.terms.pin_above_points)
+            above += [one.terms.pin_above_points for one in merchant.dated]
+        object.__setattr__(self, "asks_pins", any(points is not None for points in above))
 
     def today(self, now: datetime) -> date:
         """The coalition's date at `now`, by which points lapse: in the house's time zone."""

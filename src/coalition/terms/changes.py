@@ -12,9 +12,12 @@ from typing import Literal
 import msgspec
 
 from coalition.errors import CoalitionError, Code
-from coalition.terms.dating import NewTerms, Rows, date_terms
+from coalition.terms.dating import AT_ONCE, NewTerms, Rows, date_terms
 from coalition.terms.prices import Price, PriceKey
 from coalition.terms.terms import HouseTerms, Terms
+
+# What a file changes at once, whatever terms it begins on a later day.
+_UPDATED = AT_ONCE | {"time_zone"}
 
 
 class SyncRefusedError(CoalitionError):
@@ -160,8 +163,8 @@ def _changes(
         before = stored.parties.get(one.code)
         if before is None:
             changes.append(Change("added", one.code, f"added, {one.name}, {one.currency}"))
-        elif before != one:
-            changes.append(Change("updated", one.code, f"updated {_differing(before, one)}"))
+        elif updated := _updated(before, one, new_terms):
+            changes.append(Change("updated", one.code, f"updated {', '.join(updated)}"))
         # A merchant's first terms say nothing that "added" does not.
         changes += [
             Change("terms", one.code, str(new))
@@ -177,6 +180,11 @@ def _changes(
     return changes + [Change("kept", code, "kept, no file") for code in gone]
 
 
-def _differing(before: Terms | HouseTerms, after: Terms | HouseTerms) -> str:
+def _updated(
+    before: Terms | HouseTerms, after: Terms | HouseTerms, new_terms: list[NewTerms]
+) -> list[str]:
+    """What differs, but for what a line of new terms tells of the day from which on it counts."""
     was, now = msgspec.structs.asdict(before), msgspec.structs.asdict(after)
-    return ", ".join(name for name in now if was.get(name) != now[name])
+    differing = [name for name in now if was.get(name) != now[name]]
+    is_told = any(new.terms is after for new in new_terms)
+    return [name for name in differing if name in _UPDATED or not is_told]

@@ -68,7 +68,7 @@ def date_terms(
 def favours_members(before: Terms, after: Terms) -> bool:
     """Whether nothing differs but what can only be better for members.
 
-    Longer validity or grace, points outright allowed, limits and holds raised or lifted. The time
+    Longer validity or grace, points outright allowed, limits, holds and lateness raised. The time
     zone holds at once whatever the terms say, so that it takes nothing from anybody either.
     """
     better = {
@@ -77,7 +77,11 @@ def favours_members(before: Terms, after: Terms) -> bool:
         "points_outright": after.points_outright,
         "points_per_earn_max": _is_wider(before.points_per_earn_max, after.points_per_earn_max),
         "points_per_burn_max": _is_wider(before.points_per_burn_max, after.points_per_burn_max),
+        "points_per_member_per_day_max": _is_wider(
+            before.points_per_member_per_day_max, after.points_per_member_per_day_max
+        ),
         "hold_seconds_max": after.hold_seconds_max > before.hold_seconds_max,
+        "lateness_days_max": after.lateness_days_max > before.lateness_days_max,
     }
     return all(better.get(name, False) for name in _differing(before, after))
 

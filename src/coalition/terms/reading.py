@@ -15,7 +15,7 @@ from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.prices import Price
-from coalition.terms.terms import Breakage, HouseTerms, Terms
+from coalition.terms.terms import LATENESS_DAYS_DEFAULT, Breakage, HouseTerms, Terms
 from coalition.toml.document import (
     Section,
     check_keys,
@@ -37,11 +37,14 @@ _RULE_EXAMPLE = '"FREQ=MONTHLY;BYMONTHDAY=1"'
 _FIRST_WINDOW_YEAR_MIN = 1900
 
 _TERMS_KEYS = (
-    *("name", "currency", "time_zone", "joined_on", "suspended"),
+    *("name", "currency", "time_zone", "joined_on", "suspended", "lateness_days_max"),
     *("earning", "validity", "burning", "prices", "pair_prices", "settlement", "calendar"),
 )
+# What the house may say of all merchants, and a merchant of itself.
+_BURNING_KEYS = ("points_per_member_per_day_max", "pin_above_points")
 _HOLD_SECONDS_DEFAULT = 604_800
 _HOLD_SECONDS_MAX = 366 * 86_400
+_LATENESS_DAYS_MAX = 366
 
 
 def read_terms(code: str, document: Section, filed_for: date | None = None) -> Terms:
@@ -55,7 +58,7 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
     earning = subsection(document, "earning")
     check_keys(earning, ["rates", "outright", "points_per_earn_max"])
     burning = subsection(document, "burning")
-    check_keys(burning, ["points_per_burn_max", "hold_seconds_max"])
+    check_keys(burning, [*_BURNING_KEYS, "points_per_burn_max", "hold_seconds_max"])
     settlement = subsection(document, "settlement")
     check_keys(settlement, ["breakage", "settles_through", "minimum_payout"])
     calendar = subsection(document, "calendar")
@@ -78,21 +81,27 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         points_per_burn_max=read_count(burning, "points_per_burn_max", 1, POINTS_MAX),
         hold_seconds_max=read_count(burning, "hold_seconds_max", 1, _HOLD_SECONDS_MAX)
         or _HOLD_SECONDS_DEFAULT,
+        lateness_days_max=read_count(document, "lateness_days_max", 1, _LATENESS_DAYS_MAX)
+        or LATENESS_DAYS_DEFAULT,
         breakage=cast(Breakage, breakage),
         settles_through=read_text(settlement, "settles_through"),
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
         payment_rule=_rule(calendar, "payments"),
         filed_for=filed_for,
+        points_per_member_per_day_max=_points_a_day(burning),
+        pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
     )
 
 
 def read_house(document: Section) -> HouseTerms:
     """The house's terms, under the same rules as read_terms."""
-    check_keys(document, ["name", "currency", "time_zone", "calendar", "settlement"])
+    check_keys(document, ["name", "currency", "time_zone", "calendar", "burning", "settlement"])
     calendar = subsection(document, "calendar")
     check_keys(calendar, ["windows", "first_window_on", "payments"])
     settlement = subsection(document, "settlement")
     check_keys(settlement, ["minimum_payout"])
+    burning = subsection(document, "burning")
+    check_keys(burning, _BURNING_KEYS)
     currency = _currency(document)
     first_window_on = _first_window_on(calendar)
     return HouseTerms(
@@ -103,7 +112,13 @@ def read_house(document: Section) -> HouseTerms:
         window_rule=_rule(calendar, "windows", first_window_on, required=True) or "",
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
         payment_rule=_rule(calendar, "payments"),
+        points_per_member_per_day_max=_points_a_day(burning),
+        pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
     )
+
+
+def _points_a_day(burning: Section) -> int | None:
+    return read_count(burning, "points_per_member_per_day_max", 1, POINTS_MAX)
 
 
 def _currency(document: Section) -> str | None:

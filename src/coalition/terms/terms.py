@@ -14,13 +14,16 @@ from coalition.earning.validity import Validity
 from coalition.terms.prices import Price
 
 Breakage = Literal["issuer", "house", "pool"]
+# A till that was away for a month, and not one that looks for the price it likes best.
+LATENESS_DAYS_DEFAULT = 31
 
 
 class Terms(msgspec.Struct, frozen=True):
     """One merchant's file, whole; which of its files is in force on a day is book.py.
 
     The origin of all prices is code; pair_prices are those for one redeemer each, in place of
-    prices. minimum_payout is in minor units of currency.
+    prices. minimum_payout is in minor units of currency. lateness_days_max: how many days after it
+    happened, by the merchant's own dates, a movement may still be posted.
     payment_rule is an RFC 5545 rule: a payment is due in a window that holds one of its days.
     None: due at every close. settles_through is the code of the party whose net takes this one's.
     """
@@ -39,12 +42,22 @@ class Terms(msgspec.Struct, frozen=True):
     points_per_earn_max: int | None = None
     points_per_burn_max: int | None = None
     hold_seconds_max: int = 604_800
+    lateness_days_max: int = LATENESS_DAYS_DEFAULT
     breakage: Breakage = "issuer"
     settles_through: str | None = None
     minimum_payout: int = 0
     payment_rule: str | None = None
     # The day that the file's name states; None: a file without one.
     filed_for: date | None = None
+    # Of what one member spends on one day at all merchants together; above pin_above_points of it
+    # the member's PIN is asked. None: no limit, no PIN.
+    points_per_member_per_day_max: int | None = None
+    pin_above_points: int | None = None
+
+
+def suspended_words(code: str) -> str:
+    """What a merchant is told that asks for what a suspended one may not do."""
+    return f"{code} is suspended: it may reverse and void, nothing else."
 
 
 class HouseTerms(msgspec.Struct, frozen=True):
@@ -52,6 +65,7 @@ class HouseTerms(msgspec.Struct, frozen=True):
 
     A window ends at local midnight at the start of each day that window_rule (RFC 5545) names, in
     time_zone; the first one opens at the start of first_window_on. Points lapse by its date there.
+    points_per_member_per_day_max and pin_above_points hold at every merchant, beside its own.
     """
 
     name: str
@@ -62,3 +76,5 @@ class HouseTerms(msgspec.Struct, frozen=True):
     code: str = "house"
     minimum_payout: int = 0
     payment_rule: str | None = None
+    points_per_member_per_day_max: int | None = None
+    pin_above_points: int | None = None

@@ -9,6 +9,8 @@ import re
 KeyPath = tuple[str | int, ...]
 """The way to a value: table names and keys, and the index (from 0) in an array."""
 
+# Each part of a dotted key is a way of its own to remember; no file that is meant has so many.
+_PARTS_MAX = 64
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SCALAR = re.compile(r"[^,\]}#\n]*")
@@ -103,6 +105,8 @@ class _Scan:
         while self.text.startswith(".", self.at):
             self.at += 1
             keys.append(self.simple_key())
+            if len(keys) > _PARTS_MAX:
+                raise ValueError(f"a key of more than {_PARTS_MAX} parts")
         return keys
 
     def simple_key(self) -> str:

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 _AT_LINE = re.compile(r" ?\(at line (\d+), column \d+\)$")
 _AT_END = " (at end of document)"
-_PAIR = re.compile(r"\s*(?P<key>[^=#]*?)\s*=\s*(?P<value>.*?)\s*")
+# A longer line holds no slip of a person; what looks for one may take the square of its length.
+_LINE_MAX = 2_000
 _LONG_QUOTES = ('"""', "'''")
 _CLOSED = re.compile(r'"(?:\\.|[^"\\])*"|\'[^\']*\'')
 _COMMENT = re.compile(r"\s*#[^\"']*$")
@@ -44,10 +45,11 @@ def _right(written: str, what: str) -> str | None:
         return f"{written.strip()} stands above already; leave one of them"
     if (control := re.search(r"[\x00-\x08\x0b-\x1f\x7f]", written)) is not None:
         return f"the character U+{ord(control[0]):04X} cannot be seen and counts; take it out"
-    pair = _PAIR.fullmatch(written)
+    pair = _pair(written)
     if pair is None:
         return None
-    key, value = pair["key"], _COMMENT.sub("", pair["value"])
+    key, value = pair
+    value = _COMMENT.sub("", value)
     if "Invalid date" in what:
         return f"invalid date or datetime; there is no {value} in the calendar, or not so written"
     if _CURLY.search(value) and not _CLOSED.match(value):
@@ -57,6 +59,14 @@ def _right(written: str, what: str) -> str | None:
     if _DATE.fullmatch(value):
         return f"{value} is not a date; write it as year-month-day, such as {key} = 2017-01-31"
     return _right_text(key, value)
+
+
+def _pair(line: str) -> tuple[str, str] | None:
+    """The key and the value that a line writes; None where it writes none."""
+    key, equals, value = line[: _LINE_MAX + 1].partition("=")
+    if not equals or "#" in key or len(line) > _LINE_MAX:
+        return None
+    return key.strip(), value.strip()
 
 
 def _right_text(key: str, value: str) -> str | None:
@@ -91,8 +101,8 @@ def _open_text(lines: list[str]) -> int:
                 opened = number, quotes
             elif opened[1] == quotes:
                 opened = None
-        pair = _PAIR.fullmatch(line)
-        if opened is None and pair is not None and _has_open_quote(_COMMENT.sub("", pair["value"])):
+        pair = _pair(line)
+        if opened is None and pair is not None and _has_open_quote(_COMMENT.sub("", pair[1])):
             return number
     last = max((n for n, line in enumerate(lines, start=1) if line.strip()), default=1)
     return opened[0] if opened else last

@@ -67,6 +67,18 @@ RULES = (
         """,
     ),
     Rule(
+        "what an account counts as spent on a day is what its burns, holds and transfers took",
+        """
+        select format('member %s: %s counted as spent on %s, but its postings took %s',
+                      a.member_id, a.spent_points, a.spent_on, -coalesce(sum(p.change), 0))
+        from account a
+        left join posting p on p.member_id = a.member_id and p.posting_no > a.spent_after_no
+            and p.kind in ('burn', 'hold', 'transfer_out')
+        where a.spent_on is not null
+        group by a.member_id having a.spent_points <> -coalesce(sum(p.change), 0)
+        """,
+    ),
+    Rule(
         "every posting states the balance that the ones before it add up to",
         """
         select format('posting %s of member %s: %s available after it, but postings come to %s',

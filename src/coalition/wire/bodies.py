@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from coalition.earning.purchase import POINTS_MAX
 from coalition.ledger.commands import BALANCE_MAX
@@ -20,12 +20,14 @@ _LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}(?![\s\S])"
 _CODE = r"^[a-z][a-z0-9-]{0,62}(?![\s\S])"
 _CURRENCY = r"^[A-Z]{3}(?![\s\S])"
 _PHONE = r"^\+?[0-9 ()./-]{3,64}(?![\s\S])"
+_PIN = r"^[0-9]{4,12}(?![\s\S])"
 # What a text that does not match is told.
 IN_WORDS = {
     _NO_NUL: "text without a NUL character (\\u0000)",
     _LOCALE: "a language tag, such as zh-CN",
     _CODE: "a merchant's code in lower case, such as telecom",
     _CURRENCY: "three capital letters (ISO 4217), such as CNY",
+    _PIN: "4 to 12 digits",
     _PHONE: "3 to 64 digits, spaces and ( ) . / -, with or without a + in front",
 }
 
@@ -61,7 +63,9 @@ OccurredAt = Annotated[
     datetime,
     Meta(
         tz=True,
-        description="When it happened at the till (RFC 3339 with an offset). Absent: now.",
+        description="When it happened at the till (RFC 3339 with an offset): not before the card "
+        "was issued, and not longer ago than the merchant's terms allow (31 days unless they say "
+        "otherwise); a burn takes no points earned after it. Absent: now.",
         examples=["2026-03-01T09:30:00+08:00"],
     ),
 ]
@@ -70,7 +74,7 @@ ReturnedAt = Annotated[
     Meta(
         tz=True,
         description="When the return happened at the till (RFC 3339 with an offset), not before "
-        "what is returned. Absent: now.",
+        "what is returned, and not longer ago than the merchant's terms allow. Absent: now.",
         examples=["2026-03-02T10:00:00+08:00"],
     ),
 ]
@@ -86,11 +90,23 @@ AnyCardText = Annotated[
         examples=["9000000000000001"],
     ),
 ]
+Pin = Annotated[
+    str,
+    Meta(
+        pattern=_PIN,
+        description="4 to 12 digits. It is no part of what makes a body the same under a key.",
+        examples=["730619"],
+    ),
+]
 _Short = Annotated[str, Meta(min_length=1, max_length=130, pattern=_NO_NUL)]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What every body shares: unknown fields are refused, and an absent field stays absent."""
+
+    def __repr__(self) -> str:
+        # Wherever one is printed: what a caller sent is a person's, and may hold a PIN.
+        return f"<{type(self).__name__}>"
 
 
 class NothingBody(Body, frozen=True):
@@ -158,6 +174,7 @@ class BurnBody(Body, frozen=True):
     hold_seconds: Annotated[int, Meta(ge=1, le=31_536_000, examples=[900])] | None = None
     occurred_at: OccurredAt | None = None
     reference: Reference | None = None
+    pin: Pin | None = None
 
 
 class PartBody(Body, frozen=True):
@@ -201,12 +218,20 @@ class ReverseBurnCalledBody(Body, frozen=True):
 
 
 class TransferBody(Body, frozen=True):
-    """A gift from one member to another."""
+    """A gift from one member to another. pin is the giver's."""
 
     from_card: CardText
     to_card: CardText
     points: Points
     take: TakeText = "oldest"
+    pin: Pin | None = None
+
+
+class PinBody(Body, frozen=True):
+    """A PIN to be set, and the one before, where there is one and it is not the house that asks."""
+
+    pin: Pin
+    old_pin: Pin | None = None
 
 
 class EnrolBody(Body, frozen=True):
@@ -216,6 +241,17 @@ class EnrolBody(Body, frozen=True):
     phone: Annotated[str, Meta(pattern=_PHONE)] | None = None
     birthday: date | None = None
     locale: Annotated[str, Meta(pattern=_LOCALE)] | None = None
+
+
+class CorrectBody(Body, frozen=True):
+    """What is put right of a member. null takes a field away; what is left out stays as it is."""
+
+    external_ref: (
+        Annotated[str, Meta(min_length=1, max_length=255, pattern=_NO_NUL)] | UnsetType | None
+    ) = UNSET
+    phone: Annotated[str, Meta(pattern=_PHONE)] | UnsetType | None = UNSET
+    birthday: date | UnsetType | None = UNSET
+    locale: Annotated[str, Meta(pattern=_LOCALE)] | UnsetType | None = UNSET
 
 
 class CloseBody(Body, frozen=True):

@@ -1,12 +1,14 @@
 """Opaque ids: what the API calls an earn, a burn, a lot, a member. Pure.
 
 An id is a prefix that says what it names, and Crockford base32 of (member, number) with a check, so
-that a mistyped id is refused without a look-up. Clients may rely on nothing but equality.
+that a mistyped id is refused without a look-up. A member's number is random (members/numbers.py),
+so no id tells another member's. Clients may rely on nothing but equality.
 """
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-# Two digits at once, since every answer spells several ids.
+# Two and three digits at once, since every answer spells several ids.
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_TRIPLES = tuple(high + low for high in _ALPHABET for low in _PAIRS)
 _VALUES = {digit: value for value, digit in enumerate(_ALPHABET)}
 # A number is a PostgreSQL int, a member a bigint: 31 and 63 bits.
 _NUMBER_BITS = 31
@@ -49,10 +51,10 @@ def decode(prefix: str, text: str) -> tuple[int, int] | None:
 
 def _base32(value: int) -> str:
     digits = ""
-    while value > 1023:
-        digits = _PAIRS[value & 1023] + digits
-        value >>= 10
-    return (_PAIRS[value] if value > 31 else _ALPHABET[value]) + digits
+    while value > 32_767:
+        digits = _TRIPLES[value & 32_767] + digits
+        value >>= 15
+    return (_TRIPLES[value].lstrip("0") or "0") + digits
 
 
 def _check(prefix: str, value: int) -> str:

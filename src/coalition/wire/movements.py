@@ -4,23 +4,30 @@ Pure: the book and the clock are arguments. What depends on balances, cards and 
 that may change, is decided by the ledger: a replay must answer as it did before they changed.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from coalition.earning.purchase import Item
 from coalition.errors import CoalitionError, Code
-from coalition.ledger.commands import Burn, Earn, Take, Transfer
+from coalition.ledger.commands import CLOCK_DRIFT, Burn, Earn, Take, Transfer
 from coalition.members.card import parse_card
+from coalition.members.phone import e164
 from coalition.terms.book import Book, Merchant
 from coalition.wire.bodies import BurnBody, EarnBody, ItemBody, TakeBody, TransferBody
 
-# A till's clock runs ahead of ours by no more than this.
-CLOCK_DRIFT = timedelta(minutes=5)
 # A year 1 has no local day everywhere; before which day a merchant earned nothing is the ledger's.
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def invalid(detail: str) -> CoalitionError:
     return CoalitionError(Code.INVALID, detail)
+
+
+def read_phone(text: str | None) -> str | None:
+    """A phone number in E.164. Raises CoalitionError, invalid."""
+    try:
+        return None if text is None else e164(text)
+    except ValueError as error:
+        raise CoalitionError(Code.INVALID, f"phone: {error}") from None
 
 
 def read_card(text: str, field: str = "card") -> int:

@@ -50,7 +50,7 @@ SCOPES: dict[Operation, str] = {
     "capture": "burn",
     "void": "burn",
     "reverse_burn": "burn",
-    "transfer": "burn",
+    "transfer": "transfer",
 }
 
 

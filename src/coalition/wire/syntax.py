@@ -91,9 +91,12 @@ def _decoder(wanted: type) -> msgspec.json.Decoder[Any]:
 def _refuse_twice(pairs: list[tuple[str, object]]) -> Mapping[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:50]!r} stands twice in one object")
+        # One pass, since anybody may send an object of thousands of names before he is known.
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise ValueError(f"the key {name[:50]!r} stands twice in one object")
+            seen.add(name)
     return found
 
 

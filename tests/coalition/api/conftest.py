@@ -51,7 +51,7 @@ SETTINGS = Settings(
     requests_per_second_max=0,
     anchors_folder=Path("/nonexistent"),
 )
-MERCHANT_SCOPES = ("earn", "burn", "members", "statements")
+MERCHANT_SCOPES = ("earn", "burn", "transfer", "members", "statements")
 BASE = "http://coalition.test"
 _numbers = itertools.count(1)
 
@@ -140,6 +140,13 @@ class World:
 
     def till(self, code: str) -> Till:
         return Till(self.client, self.keys[code])
+
+    async def old_card(self, days: int) -> str:
+        """A card that telecom issued so many days ago."""
+        self.clock.pass_(days=-days)
+        card = await self.till("telecom").enrol()
+        self.clock.pass_(days=days)
+        return card
 
     async def key(self, code: str, *scopes: str) -> str:
         async with self.engine.begin() as connection:

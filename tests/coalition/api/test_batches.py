@@ -131,7 +131,7 @@ async def test_a_file_sent_again_is_replayed_row_by_row_and_changes_nothing(worl
 
 async def test_a_row_and_a_request_under_one_key_are_one_posting(world: World) -> None:
     till = world.till("telecom")
-    card = await till.enrol()
+    card = await world.old_card(days=20)
     body = {"card": card, "points": 50, "occurred_at": "2017-03-09T10:00:00+08:00"}
     over_http = (await till.post("/v1/earns", body, key="one")).json()
     (row,) = await done(till, ndjson({"op": "earn", "key": "one", **body}))
@@ -245,7 +245,7 @@ async def test_blank_lines_line_ends_and_a_byte_order_mark_do_no_harm(world: Wor
 
 async def test_a_csv_file_does_what_the_same_ndjson_does(world: World) -> None:
     till = world.till("telecom")
-    card = await till.enrol()
+    card = await world.old_card(days=20)
     rows: list[dict[str, Any]] = [
         {"op": "earn", "key": "1", "card": card, "points": 500, "reference": 'a, "b"'},
         {"op": "earn", "key": "2", "card": card, "amount": 9_900, "currency": "CNY"},
@@ -471,7 +471,7 @@ async def test_so_many_files_may_wait_and_no_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     till = world.till("telecom")
-    monkeypatch.setattr("coalition.api.routes.batches.RUNNING_MAX", 0)
+    monkeypatch.setattr("coalition.batches.uploads.FILES_MAX", 0)
     answer = await till.send("/v1/batches", b"", **NDJSON)
     assert_problem(answer, Code.TOO_MANY_REQUESTS)
     assert int(answer.headers["retry-after"]) > 0

@@ -62,6 +62,12 @@ async def _card_not_active(world: World) -> httpx.Response:
     return await telecom.post("/v1/earns", {"card": card, "points": 5})
 
 
+async def _pin_required(world: World) -> httpx.Response:
+    card = await world.till("telecom").enrol()
+    await world.till("retail").earn(card, 5)
+    return await world.till("retail").post(f"/v1/cards/{card}/pin", {"pin": "7306"})
+
+
 async def _idempotency_key_reused(world: World) -> httpx.Response:
     telecom = world.till("telecom")
     card = await telecom.enrol()
@@ -97,8 +103,8 @@ async def _limit_reached(world: World) -> httpx.Response:
 
 
 async def _merchant_suspended(world: World) -> httpx.Response:
-    banned = world.till("banned")
-    return await banned.post("/v1/earns", {"card": await banned.enrol(), "points": 5})
+    card = await world.till("telecom").enrol()
+    return await world.till("banned").post("/v1/earns", {"card": card, "points": 5})
 
 
 async def _insufficient_points(world: World) -> httpx.Response:
@@ -116,6 +122,7 @@ PROVOKED: dict[Code, Callable[[World], Awaitable[httpx.Response]]] = {
     Code.UNKNOWN_CARD: _unknown_card,
     Code.NOT_FOUND: _not_found,
     Code.CARD_NOT_ACTIVE: _card_not_active,
+    Code.PIN_REQUIRED: _pin_required,
     Code.IDEMPOTENCY_KEY_REUSED: _idempotency_key_reused,
     Code.ALREADY_REVERSED: _already_reversed,
     Code.NOT_HELD: _not_held,

@@ -135,7 +135,7 @@ async def test_enrolling_twice_at_once_under_one_key_makes_one_member(world: Wor
 
 async def test_a_replay_answers_the_first_answer_under_new_terms_too(world: World) -> None:
     telecom = world.till("telecom")
-    card = await telecom.enrol()
+    card = await world.old_card(days=20)
     posts = [
         ("/v1/earns", {"card": card, "points": 50}),
         ("/v1/earns", {"card": card, "amount": 5_000, "occurred_at": "2017-03-01T00:00:00+08:00"}),

@@ -114,7 +114,7 @@ async def test_a_failure_of_the_database_tells_nothing_of_the_request(
     assert not any("\n" in str(part) for line in away for part in line.values())
     async with world.engine.begin() as connection:
         await connection.execute(
-            text("alter table member add check (external_ref is null) not valid")
+            text("alter table member add check (external_ref_sealed is null) not valid")
         )
     assert_problem(await telecom.post("/v1/members", {"external_ref": SENT}), Code.INTERNAL)
     unexpected = logged[-1]

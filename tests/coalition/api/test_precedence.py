@@ -105,7 +105,6 @@ async def test_what_the_terms_refuse_comes_before_the_card_and_a_reused_key(
 
 
 async def test_a_suspended_merchant_is_told_so_before_a_shortage(world: World) -> None:
-    banned = world.till("banned")
-    card = await banned.enrol()
-    answer = await banned.post("/v1/burns", {"card": card, "points": 5})
+    card = await world.till("telecom").enrol()
+    answer = await world.till("banned").post("/v1/burns", {"card": card, "points": 5})
     assert_problem(answer, Code.MERCHANT_SUSPENDED)

@@ -60,7 +60,7 @@ def test_what_is_right_at_once_is_what_the_strict_way_reads(
 
 async def _bodies(world: World) -> list[tuple[str, bytes]]:
     telecom = world.till("telecom")
-    card = await telecom.enrol()
+    card = await world.old_card(days=20)
     await telecom.earn(card, 500)
     await world.till("retail").earn(card, 500)
     purchase = {"card": card, "amount": 900, "currency": "CNY", "reference": "Kassa 3 · ¥"}

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.world import FIRST_DAY, HOUSE, PEPPER, merchant, noon
 
 from coalition.batches import posting, store
+from coalition.batches.names import spelt
 from coalition.batches.results import RowResult, unpack
 from coalition.batches.service import BatchService
 from coalition.batches.spool import Intake
@@ -63,7 +64,9 @@ async def admitted(service: BatchService, content: bytes) -> UUID:
         intake = Intake(file)
         intake.write(content)
         merchant_id = service.ledger.book.ids["telecom"]
-        await service.admit(batch_id, file, intake, "ndjson", merchant_id, frozenset({"earn"}))
+        await service.admit(
+            batch_id, file, intake, "ndjson", merchant_id, frozenset({"earn"}), None
+        )
     return batch_id
 
 
@@ -263,6 +266,22 @@ async def test_the_command_posts_a_file_by_the_same_door(
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert (len(found), found[-1]["code"]) == (301, "malformed")
     await assert_posted_once(engine, 300)
+
+
+async def test_the_command_cancels_a_file_that_waits(
+    ledger: Ledger, database_url: str, tmp_path: Path
+) -> None:
+    service = BatchService(ledger, tmp_path, lambda: NOW)
+    batch_id = await admitted(service, earns(await cards(ledger.engine, 1), 5))
+    for _ in range(2):
+        code, says = await run_command(database_url, tmp_path, "--cancel", spelt(batch_id))
+        assert (code, "is cancelled, 0 rows" in says) == (0, True), says
+    batch = await batch_when(ledger.engine, batch_id, is_done)
+    assert (batch.status, batch.reason) == ("failed", "cancelled")
+    assert not (tmp_path / "batches" / batch_id.hex).exists()
+    for arguments in (("--cancel", "bat_1"), ("--cancel", spelt(batch_id), "--merchant", "a"), ()):
+        code, says = await run_command(database_url, tmp_path, *arguments)
+        assert code in (1, 2), says
 
 
 async def test_the_command_says_what_is_wrong_with_a_file_and_posts_nothing(

@@ -180,6 +180,26 @@ def test_a_third_key_is_refused_until_one_of_the_two_is_revoked(terminal: Type) 
     assert listed.count("in use") == 2
 
 
+def test_keys_that_asked_for_many_unknown_cards_are_listed_with_how_many_and_when(
+    terminal: Type, database_url: str
+) -> None:
+    key_id = terminal("keys", "create", "retail", "--scopes", "earn").stdout[10:22]
+    assert "that there are none of" not in terminal("keys", "list").stdout
+    _execute(
+        database_url,
+        "insert into unknown_cards values"
+        f" ('{key_id}', '2026-03-01T09:30Z', 311, '2026-03-01T09:45Z', '2026-03-01T10:59Z',"
+        " '2026-03-01T09:31Z'),"
+        # Nobody had to be told of a till's few mistakes.
+        f" ('{key_id}', '2026-03-02T09:30Z', 3, '2026-03-02T09:45Z', '2026-03-02T09:50Z', null)",
+    )
+    listed = terminal("keys", "list").stdout
+    told = listed[listed.index("that there are none of") :].split()
+    for word in ("retail", key_id, "311", "09:30", "09:45", "longer"):
+        assert word in told
+    assert "2026-03-02" not in told
+
+
 def test_many_due_windows_are_listed_and_closed_only_when_confirmed(bare: Type) -> None:
     bare("merchants", "sync", ALLIANCE)
     # Nobody is there to answer.

@@ -12,7 +12,7 @@ from rich.console import Console
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.world import SEAL_KEY
+from tests.world import RING, SEAL_KEY
 
 from coalition.clearing.service import ensure_first_window, read_result
 from coalition.database import create_engine, migrate
@@ -74,7 +74,7 @@ async def replayed(engine: AsyncEngine, events: list[Event], fuel: Terms) -> Tal
         await sync(connection, HOUSE, [fuel, merchant("grocer")], BEGINS_AT)
         await ensure_first_window(connection, HOUSE)
     ends_at = datetime(2017, 4, 1, 4, tzinfo=UTC)
-    async with importing(engine) as importer:
+    async with importing(engine, RING) as importer:
         people = await enrol(importer, [7, 8], BEGINS_AT)
         return await replay(
             importer, events, people, ends_at=ends_at, advance=lambda place, done: None

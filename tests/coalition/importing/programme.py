@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.world import RING
 
 from coalition.clearing.service import ensure_first_window
 from coalition.earning.rates import Rate
@@ -116,7 +117,7 @@ async def imported(engine: AsyncEngine, path: Path, results_path: Path | None = 
 @asynccontextmanager
 async def played(engine: AsyncEngine, path: Path, results_path: Path) -> AsyncIterator[Play]:
     digest = _digest(path)
-    async with importing(engine) as importer:
+    async with importing(engine, RING) as importer:
         async with engine.begin() as connection:
             progress = await store.start(connection, digest, path.name, NOW)
         results = ResultFile(results_path, progress.results_bytes)

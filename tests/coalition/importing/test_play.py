@@ -1,7 +1,7 @@
 """A programme that runs since 1997 moves in: members, movements, windows, and time between them."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from tests.coalition.importing.programme import (
     rows_of,
     write,
 )
+from tests.world import RING
 
 from coalition import jobs
 from coalition.clearing.service import close_due
@@ -28,13 +29,17 @@ from coalition.importing.importer import Importer, importing
 from coalition.importing.store import Progress, record
 from coalition.ledger.commands import Done, Earn, EarnAnswer, Outcome, Refused, Request
 from coalition.ledger.post import Ledger
+from coalition.members.personal import Enrolment
+from coalition.members.store import find_member
+from coalition.privacy.store import find
 from coalition.verify import verify
 
 MUSIC = 3
 POSTINGS = """
 select kind::text, change, to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), w.label,
        imported
-from posting p join settlement_window w using (window_id) order by member_id, posting_no
+from posting p join settlement_window w using (window_id) join card c using (member_id)
+order by c.card_number, posting_no
 """
 
 
@@ -140,6 +145,16 @@ async def test_a_wrong_row_is_refused_and_says_why(
     assert says in told.refused()[1]
 
 
+async def test_history_is_as_old_as_it_likes_but_no_older_than_its_card(
+    founded: AsyncEngine, tmp_path: Path
+) -> None:
+    issued = {"enrolled_at": "1997-02-01T00:00:00Z"}
+    rows = [member(1, **issued), earn("e1", "1997-01-31T12", 5), earn("e2", "1997-02-01T00", 5)]
+    told = await imported(founded, write(tmp_path / "history.ndjson", rows))
+    assert told.statuses() == ["posted", "refused", "posted"]
+    assert "is before the card was issued" in told.refused()[2]
+
+
 async def test_members_keep_their_cards_and_a_card_or_a_reference_names_one_member(
     founded: AsyncEngine, tmp_path: Path
 ) -> None:
@@ -160,13 +175,12 @@ async def test_members_keep_their_cards_and_a_card_or_a_reference_names_one_memb
     ]
     assert "belongs to another member" in told.refused()[4]
     assert "names another member of this merchant" in told.refused()[5]
-    known = """
-        select card_number, external_ref, phone, birthday::text, locale
-        from card join member using (member_id) order by 1
-    """
-    assert (await rows_of(founded, known))[0] == (
-        int(card(1)), "c-1", "+1 555 0100", "1970-02-03", "en-US",
-    )  # fmt: skip
+    async with founded.connect() as connection:
+        first = await find_member(connection, int(card(1)))
+        assert first is not None
+        person = await find(connection, first, RING)
+    assert person is not None
+    assert person.known == Enrolment("c-1", "+15550100", date(1970, 2, 3), "en-US")
     again = await imported(founded, write(tmp_path / "again.ndjson", rows[:2]))
     assert again.statuses() == ["replayed", "replayed"]
 
@@ -218,7 +232,10 @@ async def test_a_file_broken_off_anywhere_goes_on_and_comes_to_the_same(
     assert list(told.refused()) == refused
     assert [one["line"] for one in told.results] == list(range(1, len(rows) + 1))
     assert "replayed" in told.statuses()
-    balances = await rows_of(founded, "select available from account order by member_id")
+    balances = await rows_of(
+        founded,
+        "select available from account join card using (member_id) order by card_number",
+    )
     assert [points for (points,) in balances] == list(left.values())
     assert await _is_sound(founded)
 
@@ -248,7 +265,7 @@ async def test_the_first_live_posting_goes_on_from_there_and_ends_all_imports(
     for job in ("_close", "_expire", "_void"):
         await getattr(jobs, job)(ledger)
     assert await rows_of(founded, "select count(*) from settlement_window") == [(1,)]
-    assert await rows_of(founded, "select available from account where member_id = 1") == [(100,)]
+    assert await rows_of(founded, "select max(available) from account") == [(100,)]
     live = datetime(1997, 6, 5, 12, tzinfo=UTC)
     assert isinstance(await _earn_live(founded, live, number=2), Done)
     assert (await rows_of(founded, POSTINGS))[1][3:] == ("1997-06", False)
@@ -267,12 +284,12 @@ async def test_nothing_is_posted_live_while_history_comes_in_and_no_two_imports_
     founded: AsyncEngine, tmp_path: Path
 ) -> None:
     await imported(founded, write(tmp_path / "history.ndjson", [member(1)]))
-    async with importing(founded):
+    async with importing(founded, RING):
         outcome = await _earn_live(founded, NOW)
         assert isinstance(outcome, Refused)
         assert outcome.code == Code.BUSY
         with pytest.raises(CoalitionError, match="another import is under way"):
-            async with importing(founded):
+            async with importing(founded, RING):
                 pass
     assert isinstance(await _earn_live(founded, NOW), Done)
 
@@ -285,6 +302,6 @@ async def test_the_database_itself_refuses_history_after_the_first_live_posting(
     late = Ledger(founded, imports=True)
     await late.start()
     command = Earn(int(card(1)), NOW, points=5)
-    [outcome] = await Importer(late).post([Request(command, MUSIC, NOW, UUID(int=9))])
+    [outcome] = await Importer(late, RING).post([Request(command, MUSIC, NOW, UUID(int=9))])
     assert isinstance(outcome, Refused)
     assert await rows_of(founded, "select count(*) from posting where imported") == [(0,)]

@@ -121,7 +121,7 @@ async def test_a_revoked_key_is_listed_and_not_found(synced: AsyncEngine) -> Non
     ("merchant", "scopes", "code", "says"),
     [
         ("telecom", ["earn", "house"], Code.INVALID, "only the house's own keys"),
-        ("telecom", [], Code.INVALID, "at least one scope of earn, burn, members"),
+        ("telecom", [], Code.INVALID, "at least one scope of earn, burn, transfer"),
         ("telecom", ["earn", "eat"], Code.INVALID, "eat: no such scope; the scopes are earn,"),
         ("pool", ["earn"], Code.INVALID, "the pool asks for nothing"),
         ("nobody", ["earn"], Code.NOT_FOUND, "there is no merchant 'nobody'"),

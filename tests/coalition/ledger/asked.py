@@ -15,10 +15,14 @@ from coalition.terms.terms import Terms
 
 NAMES = ["ann", "bob", "cyd"]
 CODES = ["telecom", "retail", "fuel"]
+A_DAY_MAX = 900
 
 
 def terms() -> dict[str, Terms]:
-    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse."""
+    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse.
+
+    At fuel less may be spent on one day than A_DAY_MAX, which is the house's.
+    """
     days = Validity(days=20)
     telecom = replace(
         merchant("telecom"),
@@ -50,8 +54,10 @@ def terms() -> dict[str, Terms]:
     fuel = replace(
         merchant("fuel"),
         time_zone="Europe/Berlin",
+        lateness_days_max=12,
         prices=(Price("fuel", None, FIRST_DAY, burn_price=Decimal("0.0055")),),
         minimum_payout=500,
+        points_per_member_per_day_max=500,
     )
     return {one.code: one for one in (telecom, retail, fuel)}
 
@@ -92,7 +98,11 @@ takes = st.one_of(
     codes.map(lambda code: f"only {code}"),
     st.dictionaries(codes, st.integers(1, 120), min_size=1),
 )
-agos = st.one_of(st.just(timedelta(0)), st.integers(0, 50 * 24).map(lambda h: timedelta(hours=h)))
+agos = st.one_of(
+    st.just(timedelta(0)),
+    st.sampled_from([timedelta(seconds=40), timedelta(minutes=4), timedelta(minutes=7)]),
+    st.integers(0, 50 * 24).map(lambda h: timedelta(hours=h)),
+)
 picks = st.integers(0, 5)
 # Few, so that some name two movements.
 references = st.sampled_from([None, *(f"r{number}" for number in range(8))])

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from tests.coalition.ledger.asked import NAMES, Op, terms
+from tests.coalition.ledger.asked import A_DAY_MAX, NAMES, Op, terms
 from tests.coalition.ledger.databases import START, Databases
 from tests.coalition.ledger.model import Model
 from tests.coalition.ledger.model_rows import Back, Burn, Earn, Span
@@ -21,7 +21,8 @@ from coalition import database
 from coalition.ledger import commands as ask
 from coalition.ledger.commands import Answer, Done, Outcome, Refused, Request
 from coalition.ledger.read import card_view
-from coalition.members.store import replace, set_blocked
+from coalition.members.cards import block, replace, unblock
+from coalition.terms.book import HOUSE_ID
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,14 @@ class Both:
         databases.run(self._enter())
 
     async def _enter(self) -> None:
-        self.world.now = START
+        self.world.now = enrolled_at = START - timedelta(days=40)
         await self.world.ledger.refresh()
         for name in NAMES:
             await self.world.enrol(name)
+        self.world.now = START
         window = self.world.ledger.book.windows[0]
-        self.model = Model(terms(), NAMES, Span(window.opens_at, window.closes_at))
+        window_span = Span(window.opens_at, window.closes_at)
+        self.model = Model(terms(), A_DAY_MAX, NAMES, enrolled_at, window_span)
 
     async def leave(self) -> None:
         await self.world.engine.dispose()
@@ -191,6 +194,8 @@ class Both:
     def _back_in_model(self, op: Op, made: Made) -> Back | str:
         model, now, at = self.model, self.world.now, self._returned_at(op)
         thing = made.thing
+        if at is not None and model.too_late(made.at, at, now):
+            return "invalid"
         if op.by_reference and thing.reference is not None:
             thing = model.called(made.name, made.at, op.kind, thing.reference)
         if isinstance(thing, str):
@@ -295,12 +300,13 @@ class Both:
         person, member = self.world.people[name], self.model.members[name]
         async with self.world.engine.begin() as connection:
             if what == "replace":
-                card = await replace(connection, person.card, self.world.now)
-                self.world.people[name] = Person(person.member_id, card)
-                member.card_status = "active"
+                new = await replace(connection, person.card, HOUSE_ID, self.world.now)
+                self.world.people[name] = Person(person.member_id, new.card)
+                member.card_status, member.card_issued_at = "active", self.world.now
+            elif what == "block":
+                member.card_status = await block(connection, person.card, HOUSE_ID, self.world.now)
             else:
-                await set_blocked(connection, person.card, blocked=what == "block")
-                member.card_status = "blocked" if what == "block" else "active"
+                member.card_status = await unblock(connection, person.card, HOUSE_ID)
 
     # ------------------------------------------------------------ windows
 

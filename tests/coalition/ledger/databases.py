@@ -7,9 +7,10 @@ from itertools import count
 from typing import Any, TypeVar
 
 import asyncpg
+from msgspec.structs import replace
 from sqlalchemy.engine import make_url
-from tests.coalition.ledger.asked import terms
-from tests.world import SEAL_KEY, World, noon
+from tests.coalition.ledger.asked import A_DAY_MAX, terms
+from tests.world import HOUSE, SEAL_KEY, World, noon
 
 from coalition import database
 
@@ -35,7 +36,9 @@ class Databases:
         )
         world = World(engine)
         world.now = START
-        await world.sync(list(terms().values()))
+        await world.sync(
+            list(terms().values()), replace(HOUSE, points_per_member_per_day_max=A_DAY_MAX)
+        )
         await engine.dispose()
 
     async def clone(self) -> str:

@@ -13,13 +13,23 @@ from tests.coalition.ledger.model_rows import Back, Burn, Earn, Leg, Lot, Member
 from coalition.terms.terms import Terms
 
 HOUSE_ZONE = ZoneInfo("Asia/Shanghai")
-SHORT = "insufficient_points"
+SHORT, LIMIT = "insufficient_points", "limit_reached"
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 class Model:
-    def __init__(self, terms: dict[str, Terms], members: list[str], first: Span) -> None:
+    def __init__(
+        self,
+        terms: dict[str, Terms],
+        a_day_max: int,
+        members: list[str],
+        enrolled_at: datetime,
+        first: Span,
+    ) -> None:
+        """a_day_max: the most that anybody may spend on one day, whoever asks."""
         self.terms = terms
-        self.members = {name: Member() for name in members}
+        self.a_day_max = a_day_max
+        self.members = {name: Member(enrolled_at) for name in members}
         # The window's number is its place in here, from 1; the last one is open.
         self.windows = [first]
 
@@ -39,6 +49,22 @@ class Model:
             if span.opens_at <= at < span.closes_at:
                 return number
         return None
+
+    def too_late(self, merchant: str, on: datetime, now: datetime) -> bool:
+        """More of the merchant's days ago than its terms allow."""
+        late = self.day(now, merchant) - self.day(on, merchant)
+        return late > timedelta(days=self.terms[merchant].lateness_days_max)
+
+    def within_limits(self, name: str, at: str | None, points: int, now: datetime) -> bool:
+        """Whether so many points more may be spent today; at None: the house asks."""
+        today = self.members[name].spent.get(self.day(now), 0) + points
+        own = self.terms[at].points_per_member_per_day_max if at else None
+        return today <= self.a_day_max and (own is None or today <= own)
+
+    def spend(self, name: str, points: int, now: datetime) -> None:
+        """For good: what comes back on the same day was spent on it."""
+        spent = self.members[name].spent
+        spent[self.day(now)] = spent.get(self.day(now), 0) + points
 
     def lapse(self, name: str, now: datetime) -> None:
         """Holds end and points expire, in the order in which their time comes."""
@@ -150,9 +176,13 @@ class Model:
         reference: str | None = None,
     ) -> Earn | str:
         member = self.members[name]
+        if self.too_late(at, on, now):
+            return "invalid"
         if member.card_status != "active":
             return "card_not_active"
         self.lapse(name, now)
+        if on < member.card_issued_at - CLOCKS_DIFFER:
+            return "invalid"
         worth = points if points is not None else (amount or 0) // 100
         if not worth:
             return "nothing_earned"
@@ -180,12 +210,25 @@ class Model:
         reference: str | None = None,
     ) -> Burn | str:
         member = self.members[name]
+        if self.too_late(at, on, now):
+            return "invalid"
         if member.card_status != "active":
             return "card_not_active"
         self.lapse(name, now)
+        if on < member.card_issued_at - CLOCKS_DIFFER:
+            return "invalid"
         parts = self._choose(member.open_lots(), points, take, at)
+        if parts is not None and on < now:
+            # What was earned later it cannot have taken.
+            there = [lot for lot in member.open_lots() if lot.earned_at <= on]
+            parts = self._choose(there, points, take, at)
+            if parts is None:
+                return "invalid"
+        if not self.within_limits(name, at, points, now):
+            return LIMIT
         if parts is None:
             return SHORT
+        self.spend(name, points, now)
         burn = Burn("redemption", at, points, at=on, reference=reference)
         member.burns.append(burn)
         window: int | None = self.window
@@ -306,9 +349,12 @@ class Model:
         if giver == taker:
             return "invalid"
         self.lapse(giver, now)
+        if not self.within_limits(giver, None, points, now):
+            return LIMIT
         parts = self._choose(self.members[giver].open_lots(), points, take, None)
         if parts is None:
             return SHORT
+        self.spend(giver, points, now)
         burn = Burn("transfer", None, points)
         self.members[giver].burns.append(burn)
         today = self.day(now)

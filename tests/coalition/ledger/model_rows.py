@@ -72,12 +72,15 @@ class Back:
 
 @dataclass(eq=False)
 class Member:
+    card_issued_at: datetime
     card_status: str = "active"
     lots: list[Lot] = field(default_factory=list)
     burns: list[Burn] = field(default_factory=list)
     earns: list[Earn] = field(default_factory=list)
     legs: list[tuple[Burn, Leg]] = field(default_factory=list)
     debts: dict[str, int] = field(default_factory=dict)
+    # By the house's day.
+    spent: dict[date, int] = field(default_factory=dict)
 
     @property
     def available(self) -> int:

@@ -11,7 +11,8 @@ from tests.world import World, done, merchant
 from coalition.errors import Code
 from coalition.ledger import commands as ask
 from coalition.ledger.commands import Done, EarnAnswer, Refused, ReversalAnswer
-from coalition.members import store
+from coalition.members import cards
+from coalition.terms.book import HOUSE_ID
 
 
 @pytest.fixture
@@ -105,8 +106,8 @@ async def test_the_card_names_its_member_also_when_it_was_replaced_or_blocked(
     await world.post(earn(world, "r"), "telecom")
     old = earn_back(world, "r", 10)
     async with world.engine.begin() as connection:
-        new = await store.replace(connection, old.card, world.now)
-        await store.set_blocked(connection, new, blocked=True)
+        new = (await cards.replace(connection, old.card, HOUSE_ID, world.now)).card
+        await cards.block(connection, new, HOUSE_ID, world.now)
     assert (await reversed_by(world, old)).points == 10
     assert (await reversed_by(world, replace(old, card=new))).points == 10
 
@@ -124,7 +125,7 @@ async def test_a_replay_is_the_first_answer_whatever_the_reference_names_by_now(
     await world.post(earn(world, "r"), "telecom")
     await world.post(burn(world, "r", 40), "telecom")
     async with world.engine.begin() as connection:
-        await store.replace(connection, world.people["ann"].card, world.now)
+        await cards.replace(connection, world.people["ann"].card, HOUSE_ID, world.now)
     world.pass_days(40)
     await world.close()
     for request, outcome in zip(requests, first, strict=True):
@@ -190,7 +191,7 @@ async def test_a_return_keeps_its_own_time_and_is_not_before_what_it_returns(
     ]  # fmt: skip
     if by == "reference":
         returns = [ask.ReverseBurnCalled(card, "r", 5), ask.ReverseEarnCalled(card, "r", 5)]
-    world.pass_days(40)
+    world.pass_days(31)
     await world.close()
     for command in returns:
         early = replace(command, occurred_at=sold_at - timedelta(seconds=1))

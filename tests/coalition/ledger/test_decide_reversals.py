@@ -36,7 +36,7 @@ def book(rate: Rate) -> Book:
 
 def earned(amount: int, terms: Book) -> State | None:
     """A ledger in memory with one earn of `amount` minor units; None where that earns nothing."""
-    state = State(WINDOW, cards={CARD: Card(1, "active")})
+    state = State(WINDOW, cards={CARD: Card(1, "active", NOW)})
     state.members[1] = Member(Account(1, 0, 0, 0, 0, None), lots_loaded=True)
     outcome = decide(Request(Earn(CARD, NOW, amount=amount), TELECOM, NOW), state, terms)
     if isinstance(outcome, Refused):

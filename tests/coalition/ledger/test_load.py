@@ -56,6 +56,17 @@ async def _loaded_by(world: World, *group: ask.Command) -> list[date | None]:
     return [lot.expires_on for lot in member.lots_in_order()]
 
 
+async def test_a_burn_dated_before_lots_that_it_would_take_loads_all(world: World) -> None:
+    every = [lot.expires_on for lot in await world.lots("ann")]
+    card, on = world.people["ann"].card, world.now - timedelta(days=5)
+    assert len(await _loaded_by(world, ask.Burn(card, 10, on))) == len(every)
+    # Not where all that it takes was earned by then.
+    assert len(await _loaded_by(world, ask.Burn(card, 10, world.now - timedelta(days=1)))) == 1
+    outcome = done(await world.burn("ann", "slow", 20, on=on))
+    assert isinstance(outcome, ask.BurnAnswer)
+    assert [world.code(leg.origin_id) for leg in outcome.legs] == ["slow", "never"]
+
+
 async def test_a_burn_loads_the_lots_that_it_takes_and_no_more(world: World) -> None:
     every = [lot.expires_on for lot in await world.lots("ann")]
     in_order = sorted(every, key=lambda day: day or date.max)

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
-from tests.coalition.crowd import RETAIL, asked, burn, earn, key
+from tests.coalition.crowd import RETAIL, TELECOM, asked, burn, earn, key
 from tests.world import SEAL_KEY
 
 from coalition import database
@@ -174,7 +174,8 @@ async def test_the_window_of_the_first_posting_can_be_looked_at_before_the_empty
     ledger: Ledger, outside: AsyncEngine
 ) -> None:
     later = crowd.START.replace(month=6, day=2)
-    requests = [asked(earn(1, 10, at=later), now=later), asked(burn(1, 4), RETAIL, now=later)]
+    asks = (earn(1, 10, at=later), TELECOM), (burn(1, 4, at=later), RETAIL)
+    requests = [asked(command, by, now=later) for command, by in asks]
     assert said(await ledger.post(requests)) == ["posted", "posted"]
     shown = await close_window(outside, "2017-06", later, dry_run=True)
     await close_due(outside, later)

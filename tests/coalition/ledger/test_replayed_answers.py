@@ -27,8 +27,11 @@ from coalition.ledger.post import Ledger
 
 async def ask_everything(world: World) -> list[tuple[Request, Done]]:
     """One request of each kind, and what it answered; points come back after their last day."""
-    validity = Validity(days=10)
-    await world.sync([replace(merchant("telecom"), validity=validity), merchant("retail")])
+    # Another body is told that its key was used, however late it comes.
+    telecom, retail = (
+        replace(merchant(one), lateness_days_max=100) for one in ("telecom", "retail")
+    )
+    await world.sync([replace(telecom, validity=Validity(days=10)), retail])
     ann, bob = await world.enrol("ann"), await world.enrol("bob")
     asked: list[tuple[Request, Done]] = []
 

@@ -54,6 +54,17 @@ async def planned(world: World, *files: Terms) -> list[str]:
         return [str(one) for one in await plan_sync(connection, HOUSE, list(files), world.now)]
 
 
+async def test_one_change_is_told_in_one_line(world: World) -> None:
+    changed = replace(GROCER, validity=Validity(months=12))
+    assert await planned(world, changed, BAKER) == [f"grocer: terms from {TOMORROW}: validity"]
+    # What holds at once is told beside it.
+    changed = replace(changed, name="Grocery", time_zone="Asia/Tokyo")
+    assert await planned(world, changed, BAKER) == [
+        "grocer: updated name, time_zone",
+        f"grocer: terms from {TOMORROW}: time_zone, validity",
+    ]
+
+
 async def test_an_earn_is_counted_by_the_terms_of_its_own_day(world: World) -> None:
     await world.sync([DOUBLE, BAKER])
     assert await earned(world, FIRST_DAY) == 10
@@ -217,7 +228,17 @@ async def test_the_migration_gives_each_party_the_terms_it_had_from_its_first_da
         ({"points_per_earn_max": 5}, {"points_per_earn_max": 6}, True),
         ({"points_per_burn_max": 5}, {"points_per_burn_max": None}, True),
         ({"points_per_burn_max": None}, {"points_per_burn_max": 5}, False),
+        (
+            {"points_per_member_per_day_max": 5},
+            {"points_per_member_per_day_max": 6},
+            True,
+        ),
+        # What is asked of members is theirs to know before.
+        ({"pin_above_points": 5}, {"pin_above_points": 4}, False),
+        ({"pin_above_points": 5}, {"pin_above_points": 6}, False),
         ({"hold_seconds_max": 60}, {"hold_seconds_max": 59}, False),
+        ({"lateness_days_max": 31}, {"lateness_days_max": 40}, True),
+        ({"lateness_days_max": 31}, {"lateness_days_max": 7}, False),
         ({"points_outright": False}, {"points_outright": True}, True),
         ({"points_outright": True}, {"points_outright": False}, False),
         ({"points_per_earn_max": 5}, {"points_per_earn_max": 6, "breakage": "pool"}, False),

@@ -111,6 +111,28 @@ def test_a_file_says_what_its_terms_say(tmp_path: Path) -> None:
     assert telecom.payment_rule == "FREQ=MONTHLY;BYMONTHDAY=-1"
 
 
+def test_how_late_a_till_may_be_is_31_days_unless_the_file_says_otherwise(tmp_path: Path) -> None:
+    late = TELECOM.replace("\n\n[earning]", "\nlateness_days_max = 7\n\n[earning]", 1)
+    _, (retail, telecom) = read_folder(write(tmp_path, telecom=late))
+    assert (telecom.lateness_days_max, retail.lateness_days_max) == (7, 31)
+
+
+def test_a_merchant_and_the_house_limit_what_is_spent_on_one_day(tmp_path: Path) -> None:
+    limit = "points_per_member_per_day_max = 700\npin_above_points = 0\n"
+    write(
+        tmp_path,
+        house=HOUSE + "[burning]\n" + limit,
+        telecom=TELECOM.replace("[burning]\n", "[burning]\n" + limit),
+    )
+    house, (retail, telecom) = read_folder(tmp_path)
+    found = [one.points_per_member_per_day_max for one in (house, telecom, retail)]
+    assert found == [700, 700, None]
+    assert [one.pin_above_points for one in (house, telecom, retail)] == [0, 0, None]
+    write(tmp_path, house=HOUSE + "[burning]\npoints_per_burn_max = 5\n")
+    (mistake,) = mistakes_in(tmp_path)
+    assert "points_per_burn_max: unknown key" in mistake
+
+
 # What stands in telecom.toml, what is written instead, the line, and what the report says.
 ONE_MISTAKE = [
     ('name = "Telecom"', "", None, 'name is missing; write name = "..."'),
@@ -134,6 +156,18 @@ ONE_MISTAKE = [
     ("joined_on = 2017-01-01", "joined_on = 2017-01-01T08:00:00", 4, "is not a date"),
     ("joined_on = 2017-01-01", "joined_on = 2017-02-30", 4, "not TOML: invalid date or datetime"),
     ("joined_on = 2017-01-01", "joined_on = 2016-12-31", 4, "2016-12-31 is before the first price"),
+    (
+        "joined_on = 2017-01-01",
+        "joined_on = 2017-01-01\nlateness_days_max = 0",
+        5,
+        "lateness_days_max: 0 is not a whole number from 1 to 366, without quotes",
+    ),
+    (
+        "joined_on = 2017-01-01",
+        "joined_on = 2017-01-01\nlateness_days = 9",
+        5,
+        "lateness_days_max?",
+    ),
     ("points_per_earn_max = 5000", "points_per_earn_max = 0", 7, "0 is not a whole number from 1"),
     ("points_per_earn_max = 5000", "outright = 1", 7, "write outright = true or false"),
     (

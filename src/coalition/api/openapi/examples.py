@@ -28,7 +28,55 @@ _POSITION = {
 }
 STRUCTS: dict[str, dict[str, Any]] = {
     "EnrolOut": {"member_id": "mem_2000001yq", "card": _CARD},
+    "FoundOut": {"member_id": "mem_2000001yq", "card": _CARD},
+    "MemberOut": {
+        "member_id": "mem_2000001yq",
+        "external_ref": "customer-17",
+        "phone": "+8613800138000",
+        "birthday": "1990-02-28",
+        "locale": "zh-CN",
+    },
+    "ErasedOut": {"member_id": "mem_2000001yq", "erased_at": _AT},
+    "Export": {
+        "member_id": "mem_2000001yq",
+        "enrolled_by": "telecom",
+        "enrolled_at": _AT,
+        "erased_at": None,
+        "external_ref": "customer-17",
+        "phone": "+8613800138000",
+        "birthday": "1990-02-28",
+        "locale": "zh-CN",
+        "available": 700,
+        "held": 0,
+        "owed": 0,
+        "cards": [{"card": _CARD, "status": "active", "issued_at": _AT}],
+        "lots": [
+            {
+                "lot_id": _LOT,
+                "origin": "telecom",
+                "kind": "purchase",
+                "points": 1_200,
+                "remaining": 700,
+                "earned_at": _AT,
+                "expires_on": "2028-03-31",
+            }
+        ],
+        "movements": [
+            {
+                "type": "earn",
+                "merchant": "telecom",
+                "points": 1_200,
+                "available": 1_200,
+                "occurred_at": _AT,
+                "recorded_at": _AT,
+                "amount": 120_000,
+                "reference": "bill-1",
+                "card": _CARD,
+            }
+        ],
+    },
     "ReplaceOut": {"card": _OTHER},
+    "PinOut": {"card": _CARD},
     "CardStatusOut": {"card": _CARD, "status": "blocked"},
     "CardOut": {
         "card": _CARD,
@@ -183,6 +231,8 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "refused": 1,
     },
     "NothingBody": {},
+    "PinBody": {"pin": "730619"},
+    "CorrectBody": {"phone": "+86 139 0013 9000", "birthday": None},
     "EnrolBody": {"external_ref": "customer-17", "birthday": "1990-02-28", "locale": "zh-CN"},
     "Problem": {
         "type": "urn:problem-type:coalition:insufficient_points",

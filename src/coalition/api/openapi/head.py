@@ -23,9 +23,9 @@ def openapi_config() -> OpenAPIConfig:
                     type="http",
                     scheme="bearer",
                     bearer_format="coal_live_<id>_<secret><crc>",
-                    description="A merchant's or the house's key. Scopes: earn, burn, members, "
-                    "statements, house; each operation names those of which it needs one, and "
-                    "house is enough for all. A revoked key dies within 2 seconds.",
+                    description="A merchant's or the house's key. Scopes: earn, burn, transfer, "
+                    "members, statements, house; each operation names those of which it needs "
+                    "one, and house is enough for all. A revoked key dies within 2 seconds.",
                 )
             }
         ),
@@ -54,7 +54,8 @@ def _description() -> str:
         "and windows close into positions that net to zero.\n\n"
         "Every POST that moves points needs an `Idempotency-Key`: the same key and body answer "
         "the first answer again, with `Idempotent-Replayed: true`, for ever. occurred_at may lie "
-        "at most 5 minutes ahead of the server's clock.\n\n"
+        "at most 5 minutes ahead of the server's clock; how far back, docs/merchants-guide.md "
+        "tells.\n\n"
         "A purchase is added up exactly and rounded down once; what a partial return keeps is "
         "rounded up; a line of a statement is rounded once, half to even. What expires when, and "
         "more of it, with figures: docs/merchants-guide.md, which comes with the program.\n\n"

@@ -53,6 +53,7 @@ _RETURN = [Example(value={"card": _CARD, "reference": "receipt-4712", "points": 
     responses=moves(
         Code.UNKNOWN_CARD,
         Code.CARD_NOT_ACTIVE,
+        Code.PIN_REQUIRED,
         Code.LIMIT_REACHED,
         Code.MERCHANT_SUSPENDED,
         Code.INSUFFICIENT_POINTS,
@@ -73,8 +74,8 @@ async def post_burn(
     tags=["Burn"],
     summary="Capture a hold",
     description="Posts the burn in the window that is open now. Fewer points than held: the "
-    "newest legs go back.",
-    responses=moves(Code.NOT_FOUND, Code.NOT_HELD),
+    "newest legs go back. For a merchant that is suspended the house captures.",
+    responses=moves(Code.NOT_FOUND, Code.NOT_HELD, Code.MERCHANT_SUSPENDED),
     response_headers=[REPLAYED_HEADER],
     operation_class=KeyedOperation,
 )

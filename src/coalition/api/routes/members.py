@@ -1,10 +1,11 @@
-"""Routes of members and cards: enrol, look up, history, replace, block, unblock."""
+"""Routes of members and cards: enrol, look up, history, replace, block, unblock, set a PIN."""
 
 from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath, JSONBody
 
 from coalition.api import views
@@ -12,16 +13,24 @@ from coalition.api.answers import REPLAYED, card_text
 from coalition.api.openapi.responses import REPLAYED_HEADER, MaybeKeyedOperation, reads, writes
 from coalition.edge.admission import ApiRequest, check_rate
 from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from coalition.edge.unknown_cards import asking_for
 from coalition.errors import CoalitionError, Code
 from coalition.ledger import read
-from coalition.members import store
+from coalition.ledger.checks import suspended
+from coalition.members import cards, store
+from coalition.members.pin import check_pin
+from coalition.terms.standing import check_not_suspended
 from coalition.wire import ids
-from coalition.wire.bodies import EnrolBody, NothingBody
+from coalition.wire.bodies import EnrolBody, NothingBody, PinBody
 from coalition.wire.keys import body_hash, request_id
-from coalition.wire.movements import read_card
+from coalition.wire.movements import read_card, read_phone
 
 _SCOPES = {"scopes": ("members",)}
 _NEWEST = 2**31 - 1
+_PINS = [
+    Example(summary="The first", value={"pin": "730619"}),
+    Example(summary="Another", value={"pin": "264850", "old_pin": "730619"}),
+]
 
 
 class EnrolOut(msgspec.Struct, frozen=True):
@@ -30,6 +39,12 @@ class EnrolOut(msgspec.Struct, frozen=True):
 
 
 class ReplaceOut(msgspec.Struct, frozen=True):
+    card: str
+
+
+class PinOut(msgspec.Struct, frozen=True):
+    """The card whose member's PIN was set."""
+
     card: str
 
 
@@ -52,7 +67,7 @@ class CardStatusOut(msgspec.Struct, frozen=True):
             generate_examples=False,
             description="There was a member of this external_ref already; this is that one",
         ),
-        **writes(Code.IDEMPOTENCY_KEY_REUSED),
+        **writes(Code.IDEMPOTENCY_KEY_REUSED, Code.MERCHANT_SUSPENDED),
     },
     response_headers=[REPLAYED_HEADER],
     operation_class=MaybeKeyedOperation,
@@ -62,16 +77,21 @@ async def enrol(
 ) -> Response[EnrolOut]:
     services, caller, key = request.services, request.caller, request.idempotency_key
     check_rate(caller)
-    enrolment = store.Enrolment(data.external_ref, data.phone, data.birthday, data.locale)
+    enrolment = store.Enrolment(
+        data.external_ref, read_phone(data.phone), data.birthday, data.locale
+    )
     async with services.engine.begin() as connection:
         done = await store.enrol(
             connection,
             enrolment,
             caller.merchant_id,
             services.clock(),
+            ring=services.ring,
             request_id=None if key is None else request_id(caller.merchant_id, "enrol", key),
             body_hash=body_hash(data),
         )
+        if not done.replayed:
+            await check_not_suspended(connection, caller.merchant_id)
     content = EnrolOut(ids.encode(ids.MEMBER, done.member_id), card_text(done.card))
     return Response(
         content,
@@ -85,23 +105,21 @@ async def enrol(
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="A card and its points",
-    description="available leaves out points past their day. Soonest expiry first.",
-    responses=reads(Code.UNKNOWN_CARD),
+    description="available leaves out points past their day. Soonest expiry first. A merchant "
+    "that is suspended reads no balance.",
+    responses=reads(Code.UNKNOWN_CARD, Code.MERCHANT_SUSPENDED),
 )
 async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
-    services = request.services
+    services, caller = request.services, request.caller
     number = read_card(card)
-    view = await _card_view(request, number)
-    return views.card_out(number, view, services.book)
-
-
-async def _card_view(request: ApiRequest, number: int) -> read.CardView:
-    services = request.services
-    async with services.engine.connect() as connection:
+    async with asking_for(services, caller, number), services.engine.connect() as connection:
         view = await read.card_view(connection, number, services.book, services.clock())
-    if view is None:
-        raise CoalitionError(Code.UNKNOWN_CARD, f"no card has the number {number}")
-    return view
+        if view is None:
+            raise cards.unknown_card(number)
+    merchant = services.book.merchants.get(caller.merchant_id)
+    if merchant is not None and (refusal := suspended(merchant)) is not None:
+        raise CoalitionError(refusal.code, refusal.detail)
+    return views.card_out(number, view, services.book)
 
 
 @get(
@@ -117,10 +135,10 @@ async def get_history(
 ) -> views.HistoryPage:
     services, caller = request.services, request.caller
     number, before_no = read_card(card), decode_cursor(cursor, _NEWEST)
-    async with services.engine.connect() as connection:
+    async with asking_for(services, caller, number), services.engine.connect() as connection:
         member_id = await store.find_member(connection, number)
         if member_id is None:
-            raise CoalitionError(Code.UNKNOWN_CARD, f"no card has the number {number}")
+            raise cards.unknown_card(number)
         lines = await read.history(
             connection,
             member_id,
@@ -139,17 +157,35 @@ async def get_history(
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="Replace a lost or broken card",
-    description="A new number; the old one is dead, the points stay.",
-    responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
+    description="A new number; the old one is dead, the points stay. For the merchant that "
+    "enrolled the member or issued the number, and the house; one that the house blocked, for the "
+    "house alone. An Idempotency-Key is honoured: the request repeated answers the same number.",
+    responses=writes(
+        Code.UNKNOWN_CARD,
+        Code.CARD_NOT_ACTIVE,
+        Code.IDEMPOTENCY_KEY_REUSED,
+        Code.MERCHANT_SUSPENDED,
+    ),
+    response_headers=[REPLAYED_HEADER],
+    operation_class=MaybeKeyedOperation,
 )
 async def replace_card(
     request: ApiRequest, card: FromPath[str], data: JSONBody[NothingBody]
-) -> ReplaceOut:
+) -> Response[ReplaceOut]:
+    services, caller, key = request.services, request.caller, request.idempotency_key
     number = read_card(card)
-    check_rate(request.caller)
-    async with request.services.engine.begin() as connection:
-        new = await store.replace(connection, number, request.services.clock())
-    return ReplaceOut(card_text(new))
+    check_rate(caller)
+    async with asking_for(services, caller, number), services.engine.begin() as connection:
+        done = await cards.replace(
+            connection,
+            number,
+            caller.merchant_id,
+            services.clock(),
+            request_id=None if key is None else request_id(caller.merchant_id, "replace", key),
+            body_hash=None if key is None else body_hash(data, card),
+        )
+    headers = {REPLAYED: "true"} if done.replayed else None
+    return Response(ReplaceOut(card_text(done.card)), headers=headers)
 
 
 @post(
@@ -158,13 +194,20 @@ async def replace_card(
     status_code=200,
     tags=["Members and cards"],
     summary="Block a card",
-    description="No points move with it until it is unblocked. Blocking twice is blocking once.",
-    responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
+    description="No points move with it until it is unblocked. For a merchant that enrolled or "
+    "served the member, and the house. Blocking twice is blocking once: it stays its first "
+    "blocker's to unblock, unless the house blocks it too.",
+    responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.MERCHANT_SUSPENDED),
 )
 async def block_card(
     request: ApiRequest, card: FromPath[str], data: JSONBody[NothingBody]
 ) -> CardStatusOut:
-    return await _set_blocked(request, card, blocked=True)
+    services, caller = request.services, request.caller
+    number = read_card(card)
+    check_rate(caller)
+    async with asking_for(services, caller, number), services.engine.begin() as connection:
+        status = await cards.block(connection, number, caller.merchant_id, services.clock())
+    return CardStatusOut(card_text(number), status)
 
 
 @post(
@@ -173,21 +216,48 @@ async def block_card(
     status_code=200,
     tags=["Members and cards"],
     summary="Unblock a card",
-    description="The card moves points again. Unblocking an active card changes nothing.",
-    responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
+    description="The card moves points again. For the merchant that blocked it, and the house. "
+    "Unblocking an active card changes nothing.",
+    responses=writes(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.MERCHANT_SUSPENDED),
 )
 async def unblock_card(
     request: ApiRequest, card: FromPath[str], data: JSONBody[NothingBody]
 ) -> CardStatusOut:
-    return await _set_blocked(request, card, blocked=False)
-
-
-async def _set_blocked(request: ApiRequest, card: str, *, blocked: bool) -> CardStatusOut:
+    services, caller = request.services, request.caller
     number = read_card(card)
-    check_rate(request.caller)
-    async with request.services.engine.begin() as connection:
-        status = await store.set_blocked(connection, number, blocked=blocked)
+    check_rate(caller)
+    async with asking_for(services, caller, number), services.engine.begin() as connection:
+        status = await cards.unblock(connection, number, caller.merchant_id)
     return CardStatusOut(card_text(number), status)
 
 
-ROUTES = [enrol, get_card, get_history, replace_card, block_card, unblock_card]
+@post(
+    "/cards/{card:str}/pin",
+    opt=_SCOPES,
+    status_code=200,
+    tags=["Members and cards"],
+    summary="Set the PIN of a card's member",
+    description="The PIN is the member's, whatever card is in use. Terms say with how many points "
+    "it is asked for. The first is set by the merchant that enrolled the member, or by the house; "
+    "another with the one before as old_pin; and the house resets any. After five wrong attempts "
+    "in a row it is locked, for a minute at first and up to a day.",
+    responses=writes(
+        Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.PIN_REQUIRED, Code.MERCHANT_SUSPENDED
+    ),
+)
+async def set_pin(
+    request: ApiRequest, card: FromPath[str], data: Annotated[PinBody, Body(examples=_PINS)]
+) -> PinOut:
+    services, caller = request.services, request.caller
+    number = read_card(card)
+    try:
+        check_pin(data.pin)
+    except ValueError as error:
+        raise CoalitionError(Code.INVALID, f"pin: {error}") from None
+    check_rate(caller)
+    async with asking_for(services, caller, number):
+        await services.pins.change(caller, number, data.pin, data.old_pin, services.clock())
+    return PinOut(card_text(number))
+
+
+ROUTES = [enrol, get_card, get_history, replace_card, block_card, unblock_card, set_pin]

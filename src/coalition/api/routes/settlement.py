@@ -74,7 +74,7 @@ async def close_window(
     window: FromPath[str],
     data: Annotated[CloseBody, Body(examples=[_CLOSE, _TRY])],
 ) -> views.CloseOut:
-    services, label = request.services, _label(window)
+    services, label = request.services, _label(request, window)
     check_rate(request.caller)
     result = await service.close_window(
         services.engine,
@@ -134,7 +134,7 @@ async def get_positions(
 async def get_statement(
     request: ApiRequest, window: FromPath[str], merchant: FromPath[str], bom: Bom = False
 ) -> Response[bytes]:
-    label = _label(window)
+    label = _label(request, window)
     party, dot, suffix = merchant.partition(".")
     ending = suffix if dot else "json"
     is_theirs = request.caller.is_house or party == request.caller.code
@@ -155,12 +155,13 @@ async def get_statement(
 
 async def _result(request: ApiRequest, window: str) -> Result:
     async with request.services.engine.connect() as connection:
-        return await service.read_result(connection, _label(window))
+        return await service.read_result(connection, _label(request, window))
 
 
-def _label(window: str) -> str:
+def _label(request: ApiRequest, window: str) -> str:
     if _LABEL.fullmatch(window) is None:
-        raise CoalitionError(Code.NOT_FOUND, "There is no such window; labels read like 2017-03.")
+        example = [f" The open one is {one.label}." for one in request.services.book.windows[-1:]]
+        raise CoalitionError(Code.NOT_FOUND, "".join(["There is no such window.", *example]))
     return window
 
 

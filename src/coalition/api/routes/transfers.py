@@ -21,12 +21,18 @@ _GIFT = Example(
 
 @post(
     "/transfers",
-    opt={"scopes": ("burn",), "key": "required"},
+    opt={"scopes": ("transfer",), "key": "required"},
     tags=["Move between members"],
     summary="Give points to another member",
-    description="Origins and expiries go along; nothing is owed for it between merchants.",
+    description="Origins and expiries go along; nothing is owed for it between merchants. It is "
+    "limited as a burn is, and counts as one of the giver's.",
     responses=moves(
-        Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE, Code.LIMIT_REACHED, Code.INSUFFICIENT_POINTS
+        Code.UNKNOWN_CARD,
+        Code.CARD_NOT_ACTIVE,
+        Code.PIN_REQUIRED,
+        Code.LIMIT_REACHED,
+        Code.MERCHANT_SUSPENDED,
+        Code.INSUFFICIENT_POINTS,
     ),
     response_headers=[REPLAYED_HEADER],
     operation_class=KeyedOperation,

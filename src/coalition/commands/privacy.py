@@ -1,0 +1,115 @@
+"""coalition privacy: what is kept about a person, shown and erased; and newer keys for it."""
+
+import asyncio
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
+from coalition.errors import CoalitionError
+from coalition.members.card import parse_card
+from coalition.members.store import find_member
+from coalition.privacy import store
+from coalition.privacy.export import export as export_person
+from coalition.sealing.encryption import Keyring, SealError
+from coalition.terms.store import load_book
+from coalition.wire import ids
+
+
+@click.group(
+    epilog=example(
+        "coalition privacy export 9000000000000019 --out person.json",
+        "coalition privacy erase mem_2000000y3d",
+        "coalition privacy rotate",
+    )
+)
+def privacy() -> None:
+    """What is known of persons. A member is named by its id or by the number of a card."""
+
+
+@privacy.command(epilog=example("coalition privacy export 9000000000000019 --out person.json"))
+@click.argument("member")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=in_a_folder,
+    help="A file to write.",
+)
+@runs
+async def export(member: str, out: Path | None) -> None:
+    """Write all that is kept about MEMBER, as JSON."""
+    async with opened() as (engine, settings), engine.begin() as connection:
+        ring = Keyring(settings.pepper, settings.personal_keys)
+        person = await _find(connection, member, ring)
+        told = await export_person(connection, person, await load_book(connection))
+    content = msgspec.json.format(msgspec.json.encode(told), indent=2)
+    if out is None:
+        click.echo(content.decode())
+        return
+    with writing(out):
+        await asyncio.to_thread(_write_for_us_alone, out, content)
+    click.echo(f"Wrote {out} ({len(content):,} bytes).")
+
+
+@privacy.command(epilog=example("coalition privacy erase mem_2000000y3d"))
+@click.argument("member")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@runs
+async def erase(member: str, yes: bool) -> None:
+    """Take away whatever names MEMBER, for good. Cards, points and movements stay."""
+    async with opened() as (engine, settings), engine.begin() as connection:
+        person = await _find(connection, member, Keyring(settings.pepper, settings.personal_keys))
+        shown = ids.encode(ids.MEMBER, person.member_id)
+        if person.erased_at is not None:
+            click.echo(f"{shown} was erased at {person.erased_at.isoformat()}.")
+            return
+        if not yes:
+            click.confirm(f"Erase who {shown} is, for good?", abort=True)
+        await store.erase(connection, [person.member_id], datetime.now(UTC))
+    click.echo(f"Erased. {shown} names nobody any more; its cards and points stay.")
+
+
+@privacy.command(epilog=example("COALITION_PERSONAL_KEYS=1:OLD,2:NEW coalition privacy rotate"))
+@runs
+async def rotate() -> None:
+    """Seal all personal data with the newest key of COALITION_PERSONAL_KEYS.
+
+    When it is done and every process has the newest key, the older ones may go.
+    """
+    async with opened() as (engine, settings):
+        ring = Keyring(settings.pepper, settings.personal_keys)
+        with console.status("Sealing anew ..."):
+            try:
+                count = await store.seal_anew(engine, ring)
+            except SealError as error:
+                raise click.ClickException(str(error)) from error
+    members = "1 member is" if count == 1 else f"{count:,} members are"
+    click.echo(f"{members} sealed with key {ring.newest} now; no older one is needed.")
+
+
+def _write_for_us_alone(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+
+
+async def _find(connection: AsyncConnection, member: str, ring: Keyring) -> store.Person:
+    found = ids.decode(ids.MEMBER, member)
+    member_id = found[0] if found else None
+    if member_id is None and member.isdigit():
+        try:
+            member_id = await find_member(connection, parse_card(member))
+        except (CoalitionError, ValueError) as error:
+            raise click.ClickException(str(error)) from error
+    try:
+        person = None if member_id is None else await store.find(connection, member_id, ring)
+    except SealError as error:
+        raise click.ClickException(str(error)) from error
+    if person is None:
+        raise click.ClickException(
+            f"there is no member {member}: name it by its id, mem_..., or by a card's 16 digits"
+        )
+    return person

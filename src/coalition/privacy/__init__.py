@@ -1,0 +1,1 @@
+"""What is known of a person: shown, corrected, taken away, and sealed under newer keys."""
