@@ -19,10 +19,10 @@ FROM python:3.11.15-slim-trixie
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/venv/bin:$PATH
 WORKDIR /app
-# Files of rows wait in /data until they are posted; the API works on through a new image. Nothing
-# else is written: the rest may be, and in docker-compose.yml is, read only.
+# Files of rows wait in /data until they are posted, and /anchors is where anchors go; the API works on
+# through a new image. Nothing else is written: the rest may be, and in docker-compose.yml is, read only.
 RUN useradd --system --uid 10001 --no-create-home coalition \
-    && install -d -m 0700 -o coalition /data \
+    && install -d -m 0700 -o coalition /data /anchors \
     && python -m pip uninstall --yes setuptools wheel pip
 
 COPY --from=build /venv /venv

@@ -67,7 +67,7 @@ def measure(place: Place, sizes: Sizes) -> Measured:
 
 
 async def _verify(place: Place, town: Town) -> list[str]:
-    engine = create_engine(place.url(town.database), pool_size=1)
+    engine = create_engine(place.url(town.database), place.seal_key, pool_size=1)
     try:
         async with engine.connect() as connection:
             return [f"{one.row} breaks: {one.rule}" for one in await verify(connection)]

@@ -19,6 +19,7 @@ from rich.console import Console
 from coalition import database
 from coalition.postgres import server as embedded
 from coalition.postgres.server import SUPERUSER, EmbeddedServer
+from coalition.sealing.digests import seal_key
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +37,10 @@ class Place:
     def url(self, name: str, role: str = database.APPLICATION) -> str:
         """A database's address as SQLAlchemy reads it."""
         return embedded.url(self.server, name, role)
+
+    @property
+    def seal_key(self) -> bytes:
+        return seal_key(self.pepper.encode())
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)
@@ -75,8 +80,12 @@ async def create_database(place: Place, name: str, *, migrated: bool) -> None:
 
 @asynccontextmanager
 async def without_triggers(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """Load rows that are known to fit each other: no triggers, no foreign keys looked up."""
+    """Load rows that are known to fit each other: no triggers, no foreign keys looked up.
+
+    They have no digests, as rows of before there were any.
+    """
     await connection.execute("set session_replication_role = replica")
+    await connection.execute("update sealing set begins_at = now()")
     try:
         yield
     finally:

@@ -19,6 +19,7 @@ import asyncpg
 import pytest
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.postgres import server as embedded
@@ -113,9 +114,15 @@ def database_url(server_url: str) -> Iterator[str]:
     _finish(_execute(server_url, f"drop database {name} with (force)"))
 
 
+@pytest.fixture(autouse=True)
+def _anchors_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anchors of processes that a test starts lie apart: one database's are not another's."""
+    monkeypatch.setenv("COALITION_ANCHORS", str(tmp_path / "anchors"))
+
+
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Connections to the test's own database."""
-    engine = database.create_engine(database_url)
+    engine = database.create_engine(database_url, SEAL_KEY)
     yield engine
     await engine.dispose()

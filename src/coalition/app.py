@@ -42,6 +42,7 @@ from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.parent import leave_with_parent
+from coalition.sealing.digests import seal_key
 from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, read_settings
 from coalition.wire.syntax import BODY_BYTES_MAX
@@ -123,7 +124,8 @@ def from_environment() -> Litestar:
         raise SystemExit(
             "DATABASE_URL is missing: `coalition serve` starts a database of its own and sets it"
         )
-    app = create_app(settings, create_engine(settings.database_url), owns_engine=True)
+    engine = create_engine(settings.database_url, seal_key(settings.pepper))
+    app = create_app(settings, engine, owns_engine=True)
     _collect_seldom()
     return app
 

@@ -1,7 +1,7 @@
 """The way to the database: connecting, migrating, and the embedded server where none is given.
 
-Two roles go that way: the owner, who migrates, and the application, which does everything else and
-may do only what migrations/grants.sql says. No table is named here but Alembic's own; what is read
+Two roles go that way: the owner, who migrates and seals, and the application, which does everything
+else and may do only what migrations/grants.sql says. No table is named here but Alembic's own; what is read
 and written lives in each room's store.
 """
 
@@ -37,12 +37,17 @@ STATEMENT_TIMEOUT_S = 600
 POOL_TIMEOUT_S = 5
 # Any constant: whoever migrates this database waits for the same number.
 MIGRATION_LOCK = 7_305_411_904_127_001
+# The execution option under which an engine carries the key of digests.
+SEAL_KEY = "seal_key"
 _ROLES = Path(__file__).parent / "postgres" / "roles.sql"
 _GRANTS = Path(__file__).parent / "migrations" / "grants.sql"
 
 
-def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """Connections for one process; url reads postgresql+asyncpg://..."""
+def create_engine(url: str, seal_key: bytes, *, pool_size: int = 10) -> AsyncEngine:
+    """Connections for one process; url reads postgresql+asyncpg://...
+
+    seal_key (sealing/digests.py): what is written by them is sealed with it.
+    """
     address, encryption = connecting(url)
     return create_async_engine(
         address,
@@ -52,6 +57,7 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
         pool_pre_ping=True,
         # What a statement was about is nobody's business but its database's, least of all a log's.
         hide_parameters=True,
+        execution_options={SEAL_KEY: seal_key},
         connect_args={
             **encryption,
             "timeout": CONNECT_TIMEOUT_S,

@@ -1,4 +1,5 @@
-"""What runs by the clock: closing due windows, expiring lots, voiding holds past their time.
+"""What runs by the clock: closing due windows, expiring lots, voiding holds past their time, and
+noting outside the database how much there is in it.
 
 The scheduler only wakes these; what is due is decided in the database. Two schedulers, a late one
 or a restart make no difference: each job asks what is due, and doing it twice does nothing.
@@ -7,21 +8,27 @@ or a restart make no difference: each job asks what is due, and doing it twice d
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import text
 
 from coalition.clearing.service import close_due
+from coalition.failures import in_a_line
 from coalition.ledger.beginning import HAS_BEGUN
 from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
 from coalition.ledger.post import Ledger
 from coalition.privacy.store import erase_silent
+from coalition.sealing.anchors import AnchorError, write_anchor
+from coalition.sealing.key import key_of
 from coalition.terms.book import HOUSE_ID
 
 log = structlog.get_logger()
 
 GROUP_SIZE = 1_000
+# What is older is protected: the promise of docs/tampering.md.
+ANCHOR_EVERY_S = 60
 
 _LAPSED = """
 select member_id from account where expires_next_on < :today and member_id > :after
@@ -80,12 +87,16 @@ async def _lapse(
 
 def schedule(
     ledger: Ledger,
+    anchors: Path,
     retention_days: int = 0,
     *,
     close_every_s: int = 60,
     lapse_every_s: int = 60,
 ) -> AsyncIOScheduler:
-    """A scheduler, not started yet, that wakes the jobs. It must run in the ledger's loop."""
+    """A scheduler, not started yet, that wakes the jobs. It must run in the ledger's loop.
+
+    anchors: the folder that each minute's anchor goes to.
+    """
     scheduler = AsyncIOScheduler(
         timezone=UTC,
         # A wake-up that comes late or twice still happens, once.
@@ -94,6 +105,9 @@ def schedule(
     first = datetime.now(UTC)
     for job, every_s in ((_close, close_every_s), (_expire, lapse_every_s), (_void, lapse_every_s)):
         scheduler.add_job(job, "interval", args=[ledger], seconds=every_s, next_run_time=first)
+    scheduler.add_job(
+        _anchor, "interval", args=[ledger, anchors], seconds=ANCHOR_EVERY_S, next_run_time=first
+    )
     if retention_days:
         scheduler.add_job(
             _erase, "interval", args=[ledger, retention_days], days=1, next_run_time=first
@@ -101,9 +115,9 @@ def schedule(
     return scheduler
 
 
-async def run_jobs(ledger: Ledger, retention_days: int = 0) -> None:
+async def run_jobs(ledger: Ledger, anchors: Path, retention_days: int = 0) -> None:
     """Wake the jobs until cancelled. retention_days 0: nobody is erased by them."""
-    scheduler = schedule(ledger, retention_days)
+    scheduler = schedule(ledger, anchors, retention_days)
     scheduler.start()
     try:
         await asyncio.Event().wait()
@@ -145,6 +159,15 @@ async def _void(ledger: Ledger) -> None:
     points = await void_stale(ledger, datetime.now(UTC))
     if points:
         log.info("holds_voided", points=points)
+
+
+async def _anchor(ledger: Ledger, folder: Path) -> None:
+    try:
+        async with ledger.engine.begin() as connection:
+            await write_anchor(connection, folder, key_of(connection), datetime.now(UTC))
+    except (AnchorError, OSError) as error:
+        # Until it can be written, nothing new is protected: somebody has to look.
+        log.error("anchor_not_written", folder=str(folder), reason=in_a_line(error))
 
 
 async def _erase(ledger: Ledger, retention_days: int) -> None:

@@ -24,7 +24,8 @@ class SettingsError(Exception):
 class Settings:
     """database_url None: the embedded server in data_folder. requests_per_second_max is per key.
 
-    owner_url is the address that migrations go by; None: the same as everything else.
+    owner_url is the address that migrate and seal go by; None: the same as everything else.
+    anchors_folder: where the sums of digests are noted, out of the reach of the database's owner.
     personal_keys: secrets by version that what names a person is sealed with, beside the one that
     is made of the pepper. retention_days: so long after a member's last movement it is kept who
     they are; 0: for good.
@@ -39,6 +40,7 @@ class Settings:
     queue_max: int
     wait_s_max: int
     requests_per_second_max: int
+    anchors_folder: Path
     owner_url: str | None = None
     personal_keys: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     retention_days: int = 0
@@ -77,6 +79,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         )
     data_folder = Path(environment.get("COALITION_DATA", "").strip() or ".coalition").absolute()
     merchants = environment.get("COALITION_MERCHANTS", "").strip() or "configs/merchants/alliance"
+    anchors = environment.get("COALITION_ANCHORS", "").strip()
     port = number("COALITION_PORT", 8000, 1, 65_535)
     queue_max = number("COALITION_QUEUE_MAX", 10_000, 1, 1_000_000)
     wait_s_max = number("COALITION_WAIT_S_MAX", 5, 1, 300)
@@ -96,6 +99,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         wait_s_max=wait_s_max,
         requests_per_second_max=rate_max,
         owner_url=owner_url,
+        anchors_folder=Path(anchors).absolute() if anchors else data_folder / "anchors",
         personal_keys=personal_keys,
         retention_days=retention_days,
     )

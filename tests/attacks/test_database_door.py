@@ -17,6 +17,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.postgres import accounts
@@ -125,7 +126,7 @@ def test_a_data_folder_that_trusted_everybody_is_closed_by_its_next_start(
     async def look() -> tuple[set[str], bool]:
         async with database.open_database(settings) as url:
             await database.migrate(database.owner_url(settings, url))
-            engine = database.create_engine(url)
+            engine = database.create_engine(url, SEAL_KEY)
             async with engine.connect() as connection:
                 driver = await database.raw(connection)
                 owners = await driver.fetch(

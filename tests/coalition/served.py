@@ -18,10 +18,10 @@ from pathlib import Path
 import httpx
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.world import PEPPER
 
 from coalition.keys import store as key_store
 
-PEPPER = "0123456789abcdef0123456789abcdef"
 REPLAYED = "Idempotent-Replayed"
 # Ends every session of this database but the asker's; how many they were.
 CUT_SESSIONS = """

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.owner import owner
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.postgres import server as embedded
@@ -175,7 +176,7 @@ async def test_a_database_without_the_applications_role_is_migrated_all_the_same
     with embedded.scratch(options={"fsync": "off", "shared_buffers": "16MB"}) as server:
         url = embedded.url(server, "postgres")
         await database.migrate(url)
-        engine = database.create_engine(url)
+        engine = database.create_engine(url, SEAL_KEY)
         async with engine.connect() as connection:
             assert await database.is_current(connection)
         await engine.dispose()
@@ -196,7 +197,7 @@ async def test_a_connection_that_was_killed_is_replaced(
 ) -> None:
     async with engine.connect() as connection:
         killed = await connection.scalar(text("select pg_backend_pid()"))
-    outside = database.create_engine(server_url)
+    outside = database.create_engine(server_url, SEAL_KEY)
     async with outside.connect() as connection:
         # Waits, up to the milliseconds given, until the session is gone.
         gone = text("select pg_terminate_backend(:pid, 60000)")
@@ -227,7 +228,7 @@ async def test_without_a_url_two_programs_share_one_embedded_database(
         async with database.open_database(embedded_settings) as same_url:
             assert same_url == url
             await database.migrate(database.owner_url(embedded_settings, same_url))
-        engine = database.create_engine(url)
+        engine = database.create_engine(url, SEAL_KEY)
         async with engine.connect() as connection:
             assert await database.is_current(connection)
         await engine.dispose()

@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.owner import owner
 
@@ -25,6 +27,14 @@ join pg_class c on c.oid = t.tgrelid
 join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
 where t.tgfoid = 'refuse_change'::regproc and t.tgtype & 16 <> 0 and t.tgqual is null
   and (cardinality(t.tgattr::int[]) = 0 or a.attnum = any(t.tgattr::int[]))
+"""
+
+# What may be changed of the tables that digests cover whole.
+CHANGED = """
+select relname, attname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
+where relnamespace = 'public'::regnamespace and not attisdropped
+  and relname in ('posting', 'price', 'terms', 'sealing', 'earlier_digest')
+  and has_column_privilege('coalition_app', c.oid, attnum, 'update')
 """
 
 
@@ -64,6 +74,33 @@ async def test_what_the_triggers_keep_from_change_the_application_may_not_even_t
         guarded = (await connection.execute(text(GUARDED))).all()
     assert len(guarded) > 50
     assert [f"{row.relname}.{row.attname}" for row in guarded if row.may] == []
+
+
+async def test_of_what_digests_cover_whole_the_application_changes_a_missing_digest_alone(
+    engine: AsyncEngine,
+) -> None:
+    async with engine.connect() as connection:
+        changed = {tuple(row) for row in await connection.execute(text(CHANGED))}
+    assert changed == {("price", "digest"), ("terms", "digest")}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into sealing (is_only, begins_at) values (false, now())",
+        "update sealing set mark_offset = mark_offset + 1000000",
+        "update sealing set begins_at = now()",
+        "insert into earlier_digest values (1, 1, decode(repeat('00', 16), 'hex'), 1)",
+        "update posting set digest = null",
+        "update posting set mark = 1",
+    ],
+)
+async def test_only_the_owner_makes_older_rows_good_or_moves_marks_on(
+    engine: AsyncEngine, statement: str
+) -> None:
+    with pytest.raises(DBAPIError, match="permission denied"):
+        async with engine.begin() as connection:
+            await connection.execute(text(statement))
 
 
 async def test_a_new_table_may_be_read_and_appended_to_and_nothing_more(

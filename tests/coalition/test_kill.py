@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd, served
 from tests.coalition.served import REPLAYED, Ask
+from tests.world import PEPPER, SEAL_KEY
 
 from coalition import database
 from coalition.app import create_app
@@ -121,9 +122,9 @@ async def test_killing_the_database_sessions_is_answered_busy_at_worst(
 ) -> None:
     await crowd.found(engine, members=MEMBERS)
     key = await served.key_of(engine, live=False)
-    environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": served.PEPPER}
+    environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
     app = create_app(read_settings(environment), engine)
-    outside = database.create_engine(database_url)
+    outside = database.create_engine(database_url, SEAL_KEY)
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]  # narrower scopes, same calls
     headers = {"Authorization": f"Bearer {key}"}
     async with (

@@ -24,9 +24,11 @@ from coalition.clearing.rebuild import (
     netted_window,
     rebuild,
 )
+from coalition.clearing.seal import seal_window
 from coalition.clearing.statements import names_of
 from coalition.clearing.what_if import WhatIf, lay_over
 from coalition.errors import CoalitionError, Code
+from coalition.sealing.key import key_of
 from coalition.terms.store import load_book
 from coalition.terms.terms import HouseTerms
 from settlement import results
@@ -191,6 +193,7 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     await results.write_positions(connection, again, passed, positions, names_of(book))
     zone = ZoneInfo(book.house.time_zone)
     await windows.mark_netted(connection, again, max(now, latest or now), RULE_VERSION, zone)
+    await seal_window(connection, again.window_id, key_of(connection))
     return True
 
 

@@ -14,22 +14,11 @@ from pathlib import Path
 
 import click
 import structlog
-from rich.progress import Progress
-from sqlalchemy import text
 
 from coalition import logs
 from coalition.clearing.service import ensure_first_window
 from coalition.commands.listening import free_address
-from coalition.commands.shared import (
-    check_synced,
-    console,
-    example,
-    fail,
-    opened,
-    ring_of,
-    runs,
-    told,
-)
+from coalition.commands.shared import check_synced, console, example, opened, ring_of, runs, told
 from coalition.database import create_engine, migrate, open_database, owner_url
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
@@ -37,10 +26,10 @@ from coalition.parent import END_TIMEOUT_S, leave_with_parent
 from coalition.postgres.foreign import dangers, settings_far_off
 from coalition.postgres.watch import watched
 from coalition.privacy.store import seal_rest
+from coalition.sealing.digests import seal_key
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
-from coalition.verify import RULES, verify
 
 log = structlog.get_logger()
 
@@ -118,7 +107,7 @@ def _ready_database(settings: Settings) -> Iterator[str]:
             stack.callback(lambda: runner.run(opening.aclose()))
             url = runner.run(opening.enter_async_context(open_database(settings)))
             if settings.database_url is not None:
-                runner.run(_check(url))
+                runner.run(_check(url, settings))
             else:
                 runner.run(_prepare(url, settings))
                 stack.enter_context(watched(settings.data_folder))
@@ -127,7 +116,7 @@ def _ready_database(settings: Settings) -> Iterator[str]:
 
 async def _seal_rest(url: str, settings: Settings) -> None:
     """Seal the personal data that an older version left open, which takes keys that SQL has not."""
-    engine = create_engine(url, pool_size=1)
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=1)
     count = await seal_rest(engine, ring_of(settings))
     await engine.dispose()
     if count:
@@ -137,7 +126,7 @@ async def _seal_rest(url: str, settings: Settings) -> None:
 async def _prepare(url: str, settings: Settings) -> None:
     await migrate(owner_url(settings, url))
     await _seal_rest(url, settings)
-    engine = create_engine(url, pool_size=2)
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=2)
     house, terms = read_folder(settings.merchants_folder)
     async with engine.begin() as connection:
         await sync(connection, house, terms, datetime.now(UTC))
@@ -145,8 +134,8 @@ async def _prepare(url: str, settings: Settings) -> None:
     await engine.dispose()
 
 
-async def _check(url: str) -> None:
-    engine = create_engine(url, pool_size=1)
+async def _check(url: str, settings: Settings) -> None:
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=1)
     try:
         async with engine.connect() as connection:
             await check_synced(connection)
@@ -223,33 +212,7 @@ async def jobs_forever() -> None:
             await check_synced(connection)
         ledger = Ledger(engine)
         await ledger.start()
-        await run_jobs(ledger, settings.retention_days)
-
-
-@click.command("verify", epilog=example("coalition verify"))
-@runs
-async def verify_ledger() -> None:
-    """Check every invariant of the ledger; name each row that breaks one and leave with 1."""
-    async with opened() as (engine, _), engine.connect() as connection:
-        # One snapshot for all rules: what is posted meanwhile belongs to the next run.
-        await connection.execution_options(isolation_level="REPEATABLE READ")
-        closed = await connection.scalar(
-            text("select count(*) from settlement_window where netted_at is not null")
-        )
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("Checking", total=len(RULES) + (closed or 0))
-
-            def tell(says: str) -> None:
-                progress.update(task, advance=1, description=says[:60])
-
-            breaches = await verify(connection, on_rule=tell)
-    for breach in breaches:
-        click.echo(f"{breach.row}\n    breaks the rule: {breach.rule}")
-    if breaches:
-        fail(
-            "1 row breaks a rule." if len(breaches) == 1 else f"{len(breaches)} rows break a rule."
-        )
-    click.echo(f"All {len(RULES)} rules hold, and {closed} closed windows are unchanged.")
+        await run_jobs(ledger, settings.anchors_folder, settings.retention_days)
 
 
 @click.command("demo", epilog=example("coalition demo", "coalition demo --out /tmp/year"))

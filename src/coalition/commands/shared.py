@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from coalition.database import create_engine, is_current, migrate, open_database, owner_url
 from coalition.errors import CoalitionError
 from coalition.postgres.server import EmbeddedError
+from coalition.sealing.digests import seal_key
 from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, SettingsError, read_settings
 from coalition.terms.book import HOUSE_ID
@@ -109,16 +110,18 @@ async def check_synced(connection: AsyncConnection) -> None:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[tuple[AsyncEngine, Settings]]:
+async def opened(*, as_owner: bool = False) -> AsyncIterator[tuple[AsyncEngine, Settings]]:
     """The database of this environment, migrated where it is our own embedded one.
 
-    Raises ClickException where it is another one and was not migrated.
+    as_owner: by the owner's way to it, as COALITION_OWNER_URL names it. Raises ClickException where
+    it is another one and was not migrated.
     """
     settings = read_settings(os.environ)
     async with open_database(settings) as url:
         if settings.database_url is None:
             await migrate(owner_url(settings, url))
-        engine = create_engine(url, pool_size=4)
+        way = owner_url(settings, url) if as_owner else url
+        engine = create_engine(way, seal_key(settings.pepper), pool_size=4)
         try:
             if settings.database_url is not None:
                 async with engine.connect() as connection:

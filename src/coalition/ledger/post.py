@@ -22,6 +22,8 @@ from coalition.ledger.connection import KeptConnection
 from coalition.ledger.decide import decide
 from coalition.ledger.load import load
 from coalition.ledger.save import save
+from coalition.ledger.sealed import seal
+from coalition.sealing.key import key_of
 from coalition.terms.book import Book
 from coalition.terms.store import load_book
 from coalition.turns import Turn
@@ -62,6 +64,7 @@ class Ledger:
         """imports: what is posted is history, brought along before the coalition begins."""
         self.engine = engine
         self._imports = imports
+        self._seal_key = key_of(engine)
         self._book: Book | None = None
         self._synced_at: datetime | None = None
         # Whether anything was ever posted live. Once it was, it stays so.
@@ -202,6 +205,7 @@ class Ledger:
                 await turn.give_way()
         if state.new_postings and not (self._has_begun or self._imports):
             await _note_beginning(driver, state.window, max(request.now for request in requests))
+        seal(state, self._seal_key)
         await save(driver, state)
         self._has_begun = self._has_begun or bool(state.new_postings)
         return outcomes

@@ -14,6 +14,8 @@ grant select, insert on all tables in schema public to coalition_app;
 
 -- ------------------------------------------------------------------ read only
 revoke insert on alembic_version, obligation from coalition_app;
+-- `coalition seal` runs as the owner: what makes older rows good, and moves marks on, is nobody else's.
+revoke insert on sealing, earlier_digest from coalition_app;
 
 -- ------------------------------------------------------------------ appended to, never changed
 grant select, insert on
@@ -23,7 +25,8 @@ to coalition_app;
 
 -- ------------------------------------------------------------------ changed in these columns only
 -- The ledger: what a posting moves on.
-grant update (available, held, owed, last_no, expires_next_on, spent_on, spent_points, spent_after_no)
+grant update (available, held, owed, last_no, expires_next_on, spent_on, spent_points, spent_after_no,
+               digest)
     on account to coalition_app;
 grant update (points) on debt to coalition_app;
 grant update (remaining, expires_on, first_expires_on) on lot to coalition_app;
@@ -41,6 +44,10 @@ grant update (name, time_zone, joined_on, suspended, terms, synced_at) on mercha
 grant update (external_ref, phone, birthday, locale, external_ref_sealed, external_ref_digest,
               phone_sealed, phone_digest, birthday_sealed, birth_month, erased_at, request_id, body_hash)
     on member to coalition_app;
+
+-- A price and terms get their digest when they are recorded, and keep it, as the triggers say.
+grant update (digest) on price to coalition_app;
+grant update (digest) on terms to coalition_app;
 
 -- How far a file of rows, or of history, is posted.
 grant update (status, row_count, posted, replayed, refused, read_to_bytes, line_count, finished_at,

@@ -2,7 +2,8 @@
 -- The embedded server runs it at each start, docker-compose.yml when its database is made, and an
 -- operator by hand (psql -f) on a server of their own. What the second role may do is grants.sql.
 
--- coalition_owner makes the tables and owns them: `coalition migrate` runs as it, and nothing else.
+-- coalition_owner makes the tables and owns them: `coalition migrate` and
+-- `coalition seal` run as it, and nothing else.
 -- coalition_app is what the API, the jobs and every other command run as.
 do $$
 declare

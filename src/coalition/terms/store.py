@@ -14,6 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.errors import CoalitionError, Code
+from coalition.sealing.history import PRICES, TERMS, seal_history
+from coalition.sealing.key import key_of
 from coalition.terms.book import (
     HOUSE_ID,
     POOL_ID,
@@ -168,6 +170,9 @@ async def sync(
     await _lock_open_window(connection)
     plan = await _plan(connection, house, terms, now)
     await _store(connection, plan, now)
+    if plan.changes:
+        for history in (PRICES, TERMS):
+            await seal_history(connection, history, key_of(connection))
     return plan.changes
 
 

@@ -48,6 +48,7 @@ SETTINGS = Settings(
     queue_max=1000,
     wait_s_max=10,
     requests_per_second_max=0,
+    anchors_folder=Path("/nonexistent"),
 )
 MERCHANT_SCOPES = ("earn", "burn", "transfer", "members", "statements")
 BASE = "http://coalition.test"

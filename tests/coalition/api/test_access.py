@@ -2,6 +2,7 @@
 
 import pytest
 from tests.coalition.api.conftest import PEPPER, World
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.edge.access import Access
@@ -10,7 +11,7 @@ from coalition.keys import store as key_store
 
 
 async def test_a_mistyped_key_is_refused_without_a_look_up() -> None:
-    nowhere = database.create_engine("postgresql+asyncpg://nobody@127.0.0.1:1/nothing")
+    nowhere = database.create_engine("postgresql+asyncpg://nobody@127.0.0.1:1/nothing", SEAL_KEY)
     access = Access(nowhere, PEPPER, 0)
     with pytest.raises(CoalitionError) as refused:
         await access.authenticate("Bearer coal_live_0123456789AB_mistyped")

@@ -60,7 +60,7 @@ async def test_a_window_keeps_the_format_of_its_netting_and_the_houses_clock(
     rows: Rows, engine: AsyncEngine
 ) -> None:
     march = await _window(engine)
-    assert march.statement_format == 2
+    assert march.statement_format == 3
     assert [at.isoformat() for at in march.local_span] == [
         "2017-03-01T00:00:00+08:00", "2017-04-01T00:00:00+08:00",
     ]  # fmt: skip

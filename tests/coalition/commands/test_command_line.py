@@ -13,10 +13,12 @@ import click
 import openpyxl
 import pytest
 from click.testing import CliRunner
+from sqlalchemy.engine import make_url
 from tests.coalition.commands.terminal import ALLIANCE, Type, typing
 from tests.owner import superuser_url
 
 from coalition.cli import main
+from coalition.database import OWNER
 
 NOBODY = "postgresql://somebody:sesame@127.0.0.1:1/none"
 
@@ -283,3 +285,19 @@ def test_verify_leaves_with_1_and_names_the_row_that_is_wrong(
     told = terminal("verify", leaves_with=1)
     assert "breaks the rule" in told.stdout
     assert "2026-04" in told.stdout or "2026-02" in told.stdout
+
+
+def test_verify_says_what_no_anchor_counts_and_a_seal_finds_nothing_to_do(
+    terminal: Type, database_url: str
+) -> None:
+    assert "counts in this database" in terminal("verify").stdout
+    owner = make_url(database_url).set(username=OWNER, drivername="postgresql")
+    type_ = typing(database_url, COALITION_OWNER_URL=owner.render_as_string(hide_password=False))
+    sealed = "Sealed 0 movements, 0 windows, 0 prices and 0 rows of terms."
+    assert type_("seal").stdout.strip() == sealed
+
+
+def test_a_seal_is_the_owners_and_the_application_is_told_so(terminal: Type) -> None:
+    told = terminal("seal", leaves_with=1)
+    assert "the role coalition_app may not vouch for older rows" in told.stderr
+    assert "COALITION_OWNER_URL" in told.stderr

@@ -12,7 +12,7 @@ from rich.console import Console
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.world import RING
+from tests.world import RING, SEAL_KEY
 
 from coalition.clearing.service import ensure_first_window, read_result
 from coalition.database import create_engine, migrate
@@ -192,7 +192,7 @@ async def run_on(server_url: str, name: str, made: Year, folder: Path) -> None:
     try:
         await plain.execute(f"create database {name}")
         await migrate(url.render_as_string(hide_password=False))
-        engine = create_engine(url.render_as_string(hide_password=False))
+        engine = create_engine(url.render_as_string(hide_password=False), SEAL_KEY)
         coalition = Coalition(*read_folder(Path("configs/merchants/demo")))
         with (folder / "printed.txt").open("w") as printed:
             breaches = await show(engine, coalition, made, folder, console=Console(file=printed))

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, TELECOM, asked, burn, card, earn, key
 from tests.owner import owner
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_due
@@ -29,7 +30,7 @@ CLOSES_AT = [datetime(2017, month, 3, tzinfo=UTC) for month in (2, 3, 4, 5)]
 @asynccontextmanager
 async def server_process(url: str) -> AsyncIterator[GroupCommit]:
     """What one server process has: connections, a book and a queue of its own."""
-    engine = database.create_engine(url)
+    engine = database.create_engine(url, SEAL_KEY)
     ledger = Ledger(engine)
     await ledger.start()
     door = GroupCommit(ledger, group_max=50, wait_s_max=crowd.WAIT_S_MAX)

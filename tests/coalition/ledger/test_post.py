@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, TELECOM, asked, burn, earn, key
 from tests.owner import superuser
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_due, close_window
@@ -41,7 +42,7 @@ async def ledger(engine: AsyncEngine) -> Ledger:
 @pytest.fixture
 async def outside(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Somebody else's connections to the same database."""
-    outside = database.create_engine(database_url)
+    outside = database.create_engine(database_url, SEAL_KEY)
     yield outside
     await outside.dispose()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.postgres.tls import connecting, is_verified
@@ -99,7 +100,7 @@ async def _server(certificate: Path) -> AsyncIterator[tuple[int, list[bytes]]]:
 
 
 async def _connect(url: str) -> None:
-    engine = database.create_engine(url, pool_size=1)
+    engine = database.create_engine(url, SEAL_KEY, pool_size=1)
     try:
         async with engine.connect() as connection:
             await connection.execute(text("select 1"))
