@@ -1,8 +1,8 @@
 """The way to the database: connecting, migrating, and the embedded server where none is given.
 
 Two roles go that way: the owner, who migrates and seals, and the application, which does everything
-else and may do only what migrations/grants.sql says. No table is named here but Alembic's own; what is read
-and written lives in each room's store.
+else and may do only what migrations/grants.sql says. No table is named here but Alembic's own; what
+is read and written lives in each room's store.
 """
 
 import asyncio
