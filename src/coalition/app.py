@@ -31,6 +31,7 @@ from coalition.batches.service import BatchService
 from coalition.database import create_engine
 from coalition.edge.access import Access
 from coalition.edge.admission import ApiRequest, admit
+from coalition.edge.door import Door
 from coalition.edge.meters import Meters
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.edge.services import Services
@@ -73,6 +74,7 @@ def create_app(
         meters=Meters(group_commit),
         batches=BatchService(ledger, settings.data_folder, clock),
         clock=clock,
+        trusted_proxies=settings.trusted_proxies,
     )
     app = Litestar(
         route_handlers=[_version_1(), *operations.ROUTES],
@@ -88,7 +90,7 @@ def create_app(
     app.state["services"] = services
     complete(app)
     # In front of everything, the framework's own routing included.
-    app.asgi_handler = TillLane(services, app.asgi_handler)
+    app.asgi_handler = Door(services, TillLane(services, app.asgi_handler))
     return app
 
 

@@ -5,10 +5,13 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
 PEPPER_CHARACTERS_MIN = 32
+
+Network = IPv4Network | IPv6Network
 
 
 class SettingsError(Exception):
@@ -17,7 +20,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """database_url None: the embedded server in data_folder. requests_per_second_max is per key."""
+    """database_url None: the embedded server in data_folder. requests_per_second_max is per key.
+
+    trusted_proxies: whose X-Forwarded-For is believed.
+    """
 
     database_url: str | None
     data_folder: Path
@@ -28,6 +34,7 @@ class Settings:
     queue_max: int
     wait_s_max: int
     requests_per_second_max: int
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -61,6 +68,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     queue_max = number("COALITION_QUEUE_MAX", 10_000, 1, 1_000_000)
     wait_s_max = number("COALITION_WAIT_S_MAX", 5, 1, 300)
     rate_max = number("COALITION_REQUESTS_PER_SECOND_MAX", 0, 0, 1_000_000)
+    proxies = _networks(environment.get("COALITION_TRUSTED_PROXIES", ""), mistakes.append)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return Settings(
@@ -73,6 +81,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         queue_max=queue_max,
         wait_s_max=wait_s_max,
         requests_per_second_max=rate_max,
+        trusted_proxies=proxies,
     )
 
 
@@ -94,6 +103,19 @@ def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
         mistake(f"DATABASE_URL names no database, or a port that is none; {right}")
         return None
     return f"postgresql+asyncpg://{rest}"
+
+
+def _networks(given: str, mistake: Callable[[str], None]) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for one in filter(None, (part.strip() for part in given.split(","))):
+        try:
+            found.append(ip_network(one))
+        except ValueError:
+            mistake(
+                f"COALITION_TRUSTED_PROXIES names {one[:50]!r}; right are addresses or networks "
+                "with commas between them, such as 10.0.0.7, 10.1.0.0/24"
+            )
+    return tuple(found)
 
 
 def _kept_pepper(data_folder: Path) -> bytes:

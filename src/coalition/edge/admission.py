@@ -28,8 +28,8 @@ BROKEN_OFF = (InternalServerException, OSError, RuntimeError)
 # Headers that may stand there once.
 ONCE = ("authorization", "idempotency-key", "content-encoding")
 
-# What the till's way in leaves in a request's state for the routes: who asks, and by when, on the
-# loop's clock, the body has to be there.
+# What stands in a request's state: who asks, for the door once it is known and for the routes where
+# the till's way in knew it; and by when, on the loop's clock, the body has to be there.
 CALLER, BODY_BY_S = "caller", "body_by_s"
 
 T = TypeVar("T")
@@ -113,9 +113,11 @@ async def identify(request: Request[Any, Any, Any]) -> None:
 
 
 async def _identify(request: ApiRequest) -> None:
-    caller = request.scope["state"].get(CALLER)
+    state = request.scope["state"]
+    caller = state.get(CALLER)
     if caller is None:
-        caller = await request.services.access.authenticate(request.headers.get("authorization"))
+        authorization = request.headers.get("authorization")
+        caller = state[CALLER] = await request.services.access.authenticate(authorization)
     opt = request.route_handler.opt
     scopes: tuple[str, ...] = opt["scopes"]
     if not any(caller.may(scope) for scope in scopes):

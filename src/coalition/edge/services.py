@@ -1,6 +1,6 @@
 """What the handlers work with: the database, the ledger, keys, meters, batches and the clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,9 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.batches.service import BatchService
 from coalition.edge.access import Access
 from coalition.edge.meters import Meters
+from coalition.edge.throttle import Throttle
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.logs import Sparing
+from coalition.settings import Network
 from coalition.terms.book import Book
 
 
@@ -26,6 +28,8 @@ class Services:
     meters: Meters
     batches: BatchService
     clock: Callable[[], datetime]
+    trusted_proxies: Sequence[Network] = ()
+    throttle: Throttle = field(default_factory=Throttle)
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property
