@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from coalition.clearing import lines, store
 from coalition.clearing.policy import Policy, policy_of, policy_then, terms_at_end
 from coalition.clearing.price import RULE_VERSION, PriceTable, Tally, price
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.terms.book import Book
 from coalition.terms.store import load_book
 from settlement import results
@@ -95,7 +95,9 @@ async def netted_window(connection: AsyncConnection, label: str) -> Window:
 
 
 def unknown_window(label: str) -> CoalitionError:
-    return CoalitionError(Code.NOT_FOUND, f"there is no window {label!r}; labels read like 2017-03")
+    return CoalitionError(
+        Code.NOT_FOUND, f"there is no window {shown(label)!r}; labels read like 2017-03"
+    )
 
 
 async def differs(connection: AsyncConnection, label: str) -> list[str]:

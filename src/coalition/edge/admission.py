@@ -16,7 +16,7 @@ from coalition.edge.access import Caller
 from coalition.edge.cursors import LIMIT_MAX
 from coalition.edge.problems import RetryLaterError
 from coalition.edge.services import Services
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.wire.keys import is_key
 from coalition.wire.syntax import check_syntax, decode, may_be_empty
 
@@ -139,9 +139,9 @@ def _check_headers(request: ApiRequest) -> None:
         # Whoever stands between may read the one, and we the other.
         if len(request.headers.getall(name, ())) > 1:
             raise CoalitionError(Code.MALFORMED, f"{name.title()}: send it once")
-    encoding = request.headers.get("content-encoding", "").strip().lower()
+    encoding = request.headers.get("content-encoding", "").strip(" \t").lower()
     if encoding not in ("", "identity"):
-        detail = f"Content-Encoding: send the body as it is, not in {encoding[:20]!r}"
+        detail = f"Content-Encoding: send the body as it is, not in {shown(encoding)!r}"
         raise CoalitionError(Code.MALFORMED, detail)
 
 
@@ -154,7 +154,7 @@ def _check_query(request: ApiRequest) -> None:
     for name in asked:
         if name not in known:
             names = " and ".join(sorted(known, reverse=True))
-            raise CoalitionError(Code.INVALID, f"{name[:50]}: a list takes {names} only")
+            raise CoalitionError(Code.INVALID, f"{shown(name)}: a list takes {names} only")
         if len(asked.getall(name)) > 1:
             raise CoalitionError(Code.INVALID, f"{name}: send it once")
     limit = asked.get("limit", "1")

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.errors import Code
+from coalition.errors import Code, shown
 from coalition.ledger.commands import Refused
 from coalition.members.store import Enrolled, Enrolment
 
@@ -102,10 +102,11 @@ def _again(newcomer: Newcomer, member_id: int, by: int, ref: str | None) -> Enro
 
 
 def _taken_ref(newcomer: Newcomer) -> Refused:
+    ref = shown(newcomer.known.external_ref or "")
     return Refused(
         Code.INVALID,
-        f"external_ref {newcomer.known.external_ref!r} names another member of this merchant "
-        "already: a reference names one",
+        f"external_ref {ref!r} names another member of this merchant already: a reference names "
+        "one",
     )
 
 

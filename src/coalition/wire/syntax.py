@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.wire.bodies import BurnBody, EarnBody
 from coalition.wire.explain import in_words
 from coalition.wire.keys import canonical
@@ -93,7 +93,7 @@ def _refuse_twice(pairs: list[tuple[str, object]]) -> Mapping[str, object]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:50]!r} stands twice in one object")
+        raise ValueError(f"the key {shown(twice)!r} stands twice in one object")
     return found
 
 

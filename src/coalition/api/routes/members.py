@@ -85,7 +85,8 @@ async def enrol(
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="A card and its points",
-    description="available leaves out points past their day. Soonest expiry first.",
+    description="available leaves out points past their day. Soonest expiry first. A card that "
+    "was replaced has none: its member's points are the new card's.",
     responses=reads(Code.UNKNOWN_CARD),
 )
 async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
@@ -109,8 +110,9 @@ async def _card_view(request: ApiRequest, number: int) -> read.CardView:
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="A card's movements, newest first",
-    description="A merchant sees its own movements, the house all of them.",
-    responses=reads(Code.UNKNOWN_CARD),
+    description="A merchant sees its own movements, the house all of them. A card that was "
+    "replaced shows none: 409 card_not_active.",
+    responses=reads(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
 )
 async def get_history(
     request: ApiRequest, card: FromPath[str], limit: Limit = LIMIT, cursor: Cursor = None
@@ -121,6 +123,9 @@ async def get_history(
         member_id = await store.find_member(connection, number)
         if member_id is None:
             raise CoalitionError(Code.UNKNOWN_CARD, f"no card has the number {number}")
+        if await read.is_replaced(connection, number):
+            detail = f"card {number} was replaced; ask with the one that replaced it"
+            raise CoalitionError(Code.CARD_NOT_ACTIVE, detail)
         lines = await read.history(
             connection,
             member_id,
