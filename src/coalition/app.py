@@ -31,7 +31,7 @@ from coalition.batches.service import BatchService
 from coalition.database import create_engine
 from coalition.edge.access import Access
 from coalition.edge.admission import ApiRequest, admit
-from coalition.edge.door import Door
+from coalition.edge.gate import Gate
 from coalition.edge.meters import Meters
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.edge.services import Services
@@ -90,7 +90,7 @@ def create_app(
     app.state["services"] = services
     complete(app)
     # In front of everything, the framework's own routing included.
-    app.asgi_handler = Door(services, TillLane(services, app.asgi_handler))
+    app.asgi_handler = Gate(services, TillLane(services, app.asgi_handler))
     return app
 
 

@@ -28,7 +28,7 @@ BROKEN_OFF = (InternalServerException, OSError, RuntimeError)
 # Headers that may stand there once.
 ONCE = ("authorization", "idempotency-key", "content-encoding")
 
-# What stands in a request's state: who asks, for the door once it is known and for the routes where
+# What stands in a request's state: who asks, for the gate once it is known and for the routes where
 # the till's way in knew it; and by when, on the loop's clock, the body has to be there.
 CALLER, BODY_BY_S = "caller", "body_by_s"
 

@@ -16,7 +16,7 @@ from tests.coalition.api.conftest import BASE, Serve, World
 from tests.coalition.batches.test_rows import CARD, TIMES
 
 from coalition.api.till import TillLane
-from coalition.edge.door import Door
+from coalition.edge.gate import Gate
 from coalition.errors import CoalitionError
 from coalition.wire.bodies import EarnBody
 from coalition.wire.keys import canonical
@@ -362,7 +362,7 @@ async def test_what_is_not_right_reaches_the_routes_whole_and_moves_nothing(
 
 
 async def test_a_created_application_has_the_way_in(world: World) -> None:
-    assert isinstance(_application(world).asgi_handler, Door)
+    assert isinstance(_application(world).asgi_handler, Gate)
 
 
 async def test_a_request_left_to_the_routes_counts_once_against_the_rate(serve: Serve) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.api.openapi.pages import front_page
+from coalition.api.openapi.responses import opens
 from coalition.database import is_current
 from coalition.edge.meters import CONTENT_TYPE
 from coalition.edge.services import Services
@@ -90,6 +91,7 @@ async def _part_failing(connection: AsyncConnection) -> str | None:
     summary="Counts for Prometheus",
     description="This process's own numbers.",
     media_type="text/plain",
+    responses=opens(),
 )
 async def get_metrics(request: Request[Any, Any, State]) -> Response[bytes]:
     services: Services = request.app.state["services"]

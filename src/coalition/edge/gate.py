@@ -30,7 +30,7 @@ _ON_EVERY_ANSWER = [
 _HOST = re.compile(rb"([0-9A-Za-z._~!$&'()*+,;=%-]+|\[[0-9A-Fa-fv.:]+\])(:[0-9]{0,5})?")
 
 
-class Door:
+class Gate:
     """An ASGI application in front of the till's way in and of the routes."""
 
     def __init__(self, services: Services, inside: ASGIApp) -> None:
