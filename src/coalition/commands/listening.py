@@ -13,7 +13,7 @@ HEAD_TIMEOUT_S = 10
 # the same buffer.
 HEAD_BYTES_MAX = 16_384
 # Connections that one process holds: what silent ones take from it for HEAD_TIMEOUT_S is memory
-# only, some 200 MB where each has sent as much as it may.
+# only: 60 MB, and 400 MB where each has sent as much of a head as it may.
 CONNECTIONS_MAX = 16_384
 # Connections that the system completes while a process is busy.
 BACKLOG = 4_096
