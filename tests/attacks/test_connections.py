@@ -84,6 +84,8 @@ async def served(engine: AsyncEngine, database_url: str, tmp_path: Path) -> Asyn
         DATABASE_URL=database_url,
         COALITION_PEPPER=PEPPER,
         COALITION_DATA=str(tmp_path),
+        # A slow machine is no refusal.
+        COALITION_WAIT_S_MAX=str(crowd.WAIT_S_MAX),
     )
     try:
         await crowd.until(_is_ready(server, port), "the server is ready")
