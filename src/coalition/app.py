@@ -32,6 +32,7 @@ from coalition.batches.service import BatchService
 from coalition.database import create_engine
 from coalition.edge.access import Access
 from coalition.edge.admission import ApiRequest, admit
+from coalition.edge.gate import Gate
 from coalition.edge.meters import Meters
 from coalition.edge.pins import Pins
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
@@ -83,6 +84,7 @@ def create_app(
         clock=clock,
         guessing=guessing,
         ring=Keyring(settings.pepper, settings.personal_keys),
+        trusted_proxies=settings.trusted_proxies,
     )
     app = Litestar(
         route_handlers=[_version_1(), *operations.ROUTES],
@@ -98,7 +100,7 @@ def create_app(
     app.state["services"] = services
     complete(app)
     # In front of everything, the framework's own routing included.
-    app.asgi_handler = TillLane(services, app.asgi_handler)
+    app.asgi_handler = Gate(services, TillLane(services, app.asgi_handler))
     return app
 
 

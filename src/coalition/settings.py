@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +13,8 @@ PEPPER_CHARACTERS_MIN = 32
 # Of a key for personal data; its version is one byte of what it sealed.
 SECRET_CHARACTERS_MIN = 32
 VERSION_MAX = 255
+
+Network = IPv4Network | IPv6Network
 
 
 class SettingsError(Exception):
@@ -25,6 +28,7 @@ class Settings:
     personal_keys: secrets by version that what names a person is sealed with, beside the one that
     is made of the pepper. retention_days: so long after a member's last movement it is kept who
     they are; 0: for good.
+    trusted_proxies: whose X-Forwarded-For is believed.
     """
 
     database_url: str | None
@@ -38,6 +42,7 @@ class Settings:
     requests_per_second_max: int
     personal_keys: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     retention_days: int = 0
+    trusted_proxies: tuple[Network, ...] = ()
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -73,6 +78,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     rate_max = number("COALITION_REQUESTS_PER_SECOND_MAX", 0, 0, 1_000_000)
     retention_days = number("COALITION_RETENTION_DAYS", 0, 0, 36_500)
     personal_keys = _personal_keys(environment.get("COALITION_PERSONAL_KEYS", ""), mistakes.append)
+    proxies = _networks(environment.get("COALITION_TRUSTED_PROXIES", ""), mistakes.append)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return Settings(
@@ -87,6 +93,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         requests_per_second_max=rate_max,
         personal_keys=personal_keys,
         retention_days=retention_days,
+        trusted_proxies=proxies,
     )
 
 
@@ -128,6 +135,19 @@ def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
         mistake(f"DATABASE_URL names no database, or a port that is none; {right}")
         return None
     return f"postgresql+asyncpg://{rest}"
+
+
+def _networks(given: str, mistake: Callable[[str], None]) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for one in filter(None, (part.strip() for part in given.split(","))):
+        try:
+            found.append(ip_network(one))
+        except ValueError:
+            mistake(
+                f"COALITION_TRUSTED_PROXIES names {one[:50]!r}; right are addresses or networks "
+                "with commas between them, such as 10.0.0.7, 10.1.0.0/24"
+            )
+    return tuple(found)
 
 
 def _kept_pepper(data_folder: Path) -> bytes:

@@ -30,7 +30,8 @@ class ExpiringOut(msgspec.Struct, frozen=True):
 class CardOut(msgspec.Struct, frozen=True):
     """A card and what its member has. held is reserved and in neither available nor origins.
 
-    owed: what the next points of that origin pay first.
+    owed: what the next points of that origin pay first. A card that was replaced shows zeros and
+    empty lists: what its member has is the new card's to show.
     """
 
     card: str
@@ -141,6 +142,8 @@ class LotViewOut(msgspec.Struct, frozen=True):
 
 
 def card_out(card: int, view: CardView, book: Book) -> CardOut:
+    if view.status == "replaced":
+        return CardOut(card_text(card), "replaced", 0, 0, None, (), (), ())
     origins = ((book.codes[origin_id], points) for origin_id, points in view.origins.items())
     owed = ((book.codes[origin_id], points) for origin_id, points in view.owed.items())
     return CardOut(

@@ -19,7 +19,13 @@ from sqlalchemy import text
 
 from coalition import logs
 from coalition.clearing.service import ensure_first_window
-from coalition.commands.listening import free_address
+from coalition.commands.listening import (
+    BACKLOG,
+    HEAD_BYTES_MAX,
+    HEAD_TIMEOUT_S,
+    connections_max,
+    free_address,
+)
 from coalition.commands.shared import (
     check_synced,
     console,
@@ -182,7 +188,8 @@ def _run_jobs() -> None:
 def _serve(host: str, address: str, port: int, processes: int) -> None:
     # Imported here: the other commands need no web server.
     from granian import Granian
-    from granian.constants import Interfaces, Loops
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
 
     # Workers are started afresh: a copy of this process would hold its threads' locks for ever.
     multiprocessing.set_start_method("spawn", force=True)
@@ -196,6 +203,15 @@ def _serve(host: str, address: str, port: int, processes: int) -> None:
         interface=Interfaces.ASGI,
         workers=processes,
         workers_kill_timeout=END_TIMEOUT_S,
+        # Where it may be either version the first bytes are waited for without end, and HTTP/2
+        # holds up to 16 MB of headers a stream.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEAD_TIMEOUT_S * 1_000, max_buffer_size=HEAD_BYTES_MAX
+        ),
+        backlog=BACKLOG,
+        # It accepts no more than so many: beyond them everybody waits, tills too.
+        backpressure=connections_max(),
         loop=Loops.uvloop if sys.platform != "win32" else Loops.asyncio,
         websockets=False,
         log_access=False,

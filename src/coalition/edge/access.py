@@ -63,6 +63,8 @@ class Access:
         self.allowance = Allowance(requests_per_second_max, monotonic_s)
         self._monotonic_s = monotonic_s
         self._found: dict[str, key_store.StoredKey | None] = {}
+        # As they were before the last look-up of all; while it is under way, what is known.
+        self._found_before: dict[str, key_store.StoredKey | None] = {}
         # Keys that were compared since the last look-up of all, and were right.
         self._proved: dict[str, key_store.StoredKey] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}
@@ -72,7 +74,8 @@ class Access:
         """Whose key this is. Raises unauthenticated; why exactly is told to nobody."""
         if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
             raise _unauthenticated("send Authorization: Bearer <key>")
-        text = authorization[len(_SCHEME) :].strip()
+        # Not every space that Unicode has: a header's white space is these two.
+        text = authorization[len(_SCHEME) :].strip(" \t")
         stored = self._proved.get(text) if self._is_fresh() else None
         if stored is None:
             stored = await self._prove(text)
@@ -80,6 +83,16 @@ class Access:
         return Caller(
             stored.merchant_id, stored.merchant, stored.scopes, over_rate_s, stored.key_id
         )
+
+    def knows(self, authorization: str | None) -> bool:
+        """Whether this key was found right lately, without asking the database."""
+        if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
+            return False
+        parsed = keys.parse(authorization[len(_SCHEME) :].strip(" \t"))
+        if parsed is None:
+            return False
+        stored = self._found.get(parsed.key_id) or self._found_before.get(parsed.key_id)
+        return stored is not None and keys.is_match(self._pepper, parsed, stored.secret_hmac)
 
     async def _prove(self, text: str) -> key_store.StoredKey:
         parsed = keys.parse(text)
@@ -115,10 +128,11 @@ class Access:
     async def _look_up_all(self) -> None:
         """Every key asked with lately, in one look-up: two hundred tills cost no more than one."""
         looked_at_s = self._monotonic_s()
-        known = list(self._found)
+        # Ids that are nobody's are not asked for again, and cannot push out those that are.
+        known = [key_id for key_id, stored in self._found.items() if stored is not None]
         if len(known) >= _CACHED_MAX:
             known = []
-        self._found, self._proved = {}, {}
+        self._found_before, self._found, self._proved = self._found, {}, {}
         if known:
             await self._look_up(known)
         self._fresh_until_s = looked_at_s + KEY_CACHE_S

@@ -1,6 +1,6 @@
 """What the handlers work with: database, ledger, keys, PINs, meters, batches, clock, guesses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,11 +10,13 @@ from coalition.batches.service import BatchService
 from coalition.edge.access import Access
 from coalition.edge.meters import Meters
 from coalition.edge.pins import Pins
+from coalition.edge.throttle import Throttle
 from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
 from coalition.logs import Sparing
 from coalition.sealing.encryption import Keyring
+from coalition.settings import Network
 from coalition.terms.book import Book
 
 
@@ -32,6 +34,8 @@ class Services:
     clock: Callable[[], datetime]
     guessing: GuessCount
     ring: Keyring
+    trusted_proxies: Sequence[Network] = ()
+    throttle: Throttle = field(default_factory=Throttle)
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from coalition.batches.rows import read_csv_row, read_json_row
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.importing.members import Newcomer
 from coalition.ledger.commands import Refused, Request
 from coalition.members.personal import Enrolment
@@ -121,7 +121,7 @@ def _read(fields: dict[str, Any], book: Book, now: datetime, *, is_csv: bool) ->
 def _merchant(code: object, book: Book) -> int:
     merchant_id = book.ids.get(code) if isinstance(code, str) else None
     if merchant_id is None or merchant_id == POOL_ID:
-        said = "it is missing" if code is None else f"no merchant is called {code!r}"
+        said = "it is missing" if code is None else f"no merchant is called {shown(str(code))!r}"
         raise CoalitionError(Code.INVALID, f"merchant: {said}; every row of history names its own")
     return merchant_id
 

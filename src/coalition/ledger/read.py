@@ -47,6 +47,9 @@ _CARD = """
     from card c join member m using (member_id) join account a using (member_id)
     where c.card_number = $1
 """
+_IS_REPLACED = text("""
+    select exists (select from card where card_number = :card and status = 'replaced')
+""")
 _HISTORY = text("""
     select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference, imported
     from posting
@@ -239,6 +242,11 @@ def _member(row: asyncpg.Record) -> Member:
         member.burns[leg[3]].legs.append(Leg(*leg[:_LEG_COLUMNS]))
     member.debts = {debt[1]: debt[2] for debt in row["debts"] or ()}
     return member
+
+
+async def is_replaced(connection: AsyncConnection, card: int) -> bool:
+    """Whether a card of this number is dead, and another one has taken its place."""
+    return bool(await connection.scalar(_IS_REPLACED, {"card": card}))
 
 
 async def history(

@@ -1,10 +1,10 @@
 """The head of the OpenAPI document: what it is about, how to authenticate, how errors look."""
 
-from litestar.enums import MediaType
+from litestar import Router
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
+from coalition.api.openapi.kept import as_json, as_yaml, refuse_unknown
 from coalition.api.openapi.pages import SchemaPage
 from coalition.errors import Code
 
@@ -39,11 +39,10 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Settlement", "Windows, positions, statements"),
             Tag("Operations", "Alive, ready, counted"),
         ],
-        render_plugins=[
-            SchemaPage(),
-            JsonRenderPlugin(path="/openapi.json", media_type=MediaType.JSON),
-            YamlRenderPlugin(path=["/openapi.yaml", "/openapi.yml"]),
-        ],
+        render_plugins=[SchemaPage(), as_json(), as_yaml()],
+        openapi_router=Router(
+            "/schema", route_handlers=[], include_in_schema=False, before_request=refuse_unknown
+        ),
     )
 
 

@@ -105,8 +105,9 @@ async def enrol(
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="A card and its points",
-    description="available leaves out points past their day. Soonest expiry first. A merchant "
-    "that is suspended reads no balance.",
+    description="available leaves out points past their day. Soonest expiry first. A card that "
+    "was replaced has none: its member's points are the new card's. A merchant that is suspended "
+    "reads no balance.",
     responses=reads(Code.UNKNOWN_CARD, Code.MERCHANT_SUSPENDED),
 )
 async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
@@ -127,8 +128,9 @@ async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="A card's movements, newest first",
-    description="A merchant sees its own movements, the house all of them.",
-    responses=reads(Code.UNKNOWN_CARD),
+    description="A merchant sees its own movements, the house all of them. A card that was "
+    "replaced shows none: 409 card_not_active.",
+    responses=reads(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
 )
 async def get_history(
     request: ApiRequest, card: FromPath[str], limit: Limit = LIMIT, cursor: Cursor = None
@@ -139,6 +141,9 @@ async def get_history(
         member_id = await store.find_member(connection, number)
         if member_id is None:
             raise cards.unknown_card(number)
+        if await read.is_replaced(connection, number):
+            detail = f"card {number} was replaced; ask with the one that replaced it"
+            raise CoalitionError(Code.CARD_NOT_ACTIVE, detail)
         lines = await read.history(
             connection,
             member_id,
