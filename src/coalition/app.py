@@ -17,6 +17,7 @@ from coalition import logs
 from coalition.api.openapi.description import complete
 from coalition.api.openapi.head import KEY_SCHEME, openapi_config
 from coalition.api.routes import (
+    audit,
     batches,
     burns,
     earns,
@@ -31,6 +32,7 @@ from coalition.batches.service import BatchService
 from coalition.database import create_engine
 from coalition.edge.access import Access
 from coalition.edge.admission import ApiRequest, admit
+from coalition.edge.alerts import Alerts
 from coalition.edge.meters import Meters
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.edge.services import Services
@@ -46,6 +48,8 @@ log = structlog.get_logger()
 
 # Terms that were synced and windows that another process closed are known here after so long.
 BOOK_REFRESH_S = 5.0
+# Keys that were used are written down in the background; each at most once a minute.
+USES_NOTED_S = 5.0
 
 
 def utc_now() -> datetime:
@@ -65,12 +69,14 @@ def create_app(
     """
     ledger = Ledger(engine)
     group_commit = GroupCommit(ledger, queue_max=settings.queue_max, wait_s_max=settings.wait_s_max)
+    meters = Meters(group_commit)
     services = Services(
         engine=engine,
         ledger=ledger,
         group_commit=group_commit,
-        access=Access(engine, settings.pepper, settings.requests_per_second_max),
-        meters=Meters(group_commit),
+        access=Access(engine, settings.pepper, settings.requests_per_second_max, clock=clock),
+        meters=meters,
+        alerts=Alerts(meters),
         batches=BatchService(ledger, settings.data_folder, clock),
         clock=clock,
     )
@@ -93,7 +99,7 @@ def create_app(
 
 
 def _version_1() -> Router:
-    modules = (members, earns, burns, transfers, lots, batches, settlement)
+    modules = (members, earns, burns, transfers, lots, batches, settlement, audit)
     return Router(
         path="/v1",
         route_handlers=[route for module in modules for route in module.ROUTES],
@@ -135,14 +141,19 @@ async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[No
         await services.ledger.start()
         await services.group_commit.start()
         await services.batches.start()
-        refreshing = asyncio.create_task(_keep_book_fresh(services.ledger))
+        beside = [
+            asyncio.create_task(_keep_book_fresh(services.ledger)),
+            asyncio.create_task(_keep_uses(services.access)),
+        ]
         log.info("api started", merchants=len(services.book.merchants))
         try:
             yield
         finally:
-            refreshing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await refreshing
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            with contextlib.suppress(Exception):
+                await services.access.note_uses()
             await services.batches.stop()
             # What is queued is posted before the process leaves.
             await services.group_commit.stop()
@@ -160,3 +171,13 @@ async def _keep_book_fresh(ledger: Ledger) -> None:
         except Exception as error:
             # The database is away; the book in memory stays good until it is back.
             log.warning("book not refreshed", error=in_a_line(error))
+
+
+async def _keep_uses(access: Access) -> None:
+    while True:
+        await asyncio.sleep(USES_NOTED_S)
+        try:
+            await access.note_uses()
+        except Exception as error:
+            # What is not written now is written by a later look.
+            log.warning("uses of keys not noted", error=in_a_line(error))

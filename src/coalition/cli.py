@@ -2,6 +2,7 @@
 
 import click
 
+from coalition.commands.audit import show_audit
 from coalition.commands.batch import post_file
 from coalition.commands.importing import import_history
 from coalition.commands.keys import keys
@@ -44,6 +45,7 @@ for command in (
     statement,
     post_file,
     import_history,
+    show_audit,
     verify_ledger,
 ):
     main.add_command(command)

@@ -12,6 +12,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import text
 
+from coalition.audit.actor import LAPSE, Actor, of_job
 from coalition.clearing.service import close_due
 from coalition.ledger.beginning import HAS_BEGUN
 from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
@@ -21,6 +22,7 @@ from coalition.terms.book import HOUSE_ID
 log = structlog.get_logger()
 
 GROUP_SIZE = 1_000
+_CLOSER = Actor(of_job("close"))
 
 _LAPSED = """
 select member_id from account where expires_next_on < :today and member_id > :after
@@ -66,7 +68,9 @@ async def _lapse(
             members = list(found)
         if not members:
             return expired, voided
-        outcomes = await ledger.post([Request(Expire(m), HOUSE_ID, now) for m in members])
+        outcomes = await ledger.post(
+            [Request(Expire(m), HOUSE_ID, now, actor=LAPSE) for m in members]
+        )
         for outcome in outcomes:
             if isinstance(outcome, Done) and isinstance(outcome.answer, ExpireAnswer):
                 expired += outcome.answer.expired
@@ -116,7 +120,7 @@ async def _has_begun(ledger: Ledger) -> bool:
 async def _close(ledger: Ledger) -> None:
     if not await _has_begun(ledger):
         return
-    closed = await close_due(ledger.engine, datetime.now(UTC))
+    closed = await close_due(ledger.engine, datetime.now(UTC), actor=_CLOSER)
     if closed:
         # After a long standstill they are many, and they follow one another.
         log.info("windows_closed", count=len(closed), first=closed[0], last=closed[-1])

@@ -86,8 +86,9 @@ class BatchService:
         format_: Format,
         merchant_id: int,
         scopes: frozenset[str],
+        actor: str | None = None,
     ) -> None:
-        """A file has come whole: keep it, and record that it is to be posted.
+        """A file that actor sent has come whole: keep it, and record that it is to be posted.
 
         Raises invalid where its CSV header is wrong, or it is no UTF-8 text with lines.
         """
@@ -105,6 +106,7 @@ class BatchService:
                 self._spool.place(),
                 intake.size_bytes,
                 self.clock(),
+                actor,
             )
 
     async def post_now(self, batch_id: UUID, file: BinaryIO, on_progress: OnProgress) -> Batch:

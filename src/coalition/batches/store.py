@@ -15,12 +15,12 @@ Format = Literal["ndjson", "csv"]
 Status = Literal["running", "done", "failed"]
 
 _INSERT = text("""
-    insert into batch (batch_id, merchant_id, scopes, format, place, size_bytes, created_at)
-    values (:batch_id, :merchant_id, :scopes, :format, :place, :size_bytes, :now)
+    insert into batch (batch_id, merchant_id, scopes, format, place, size_bytes, created_at, actor)
+    values (:batch_id, :merchant_id, :scopes, :format, :place, :size_bytes, :now, :actor)
 """)
 _COLUMNS = """
     batch_id, merchant_id, scopes, format, size_bytes, status::text, row_count, posted, replayed,
-    refused, read_to_bytes, line_count, reason
+    refused, read_to_bytes, line_count, reason, actor
 """
 _FIND = text(f"select {_COLUMNS} from batch where batch_id = :batch_id")
 _RUNNING = text(f"""
@@ -51,7 +51,10 @@ _CHUNK = text("""
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A file and how far it is posted: row_count rows, read_to_bytes into it, line_count lines."""
+    """A file and how far it is posted: row_count rows, read_to_bytes into it, line_count lines.
+
+    actor: the key or command that sent it; None: not known.
+    """
 
     batch_id: UUID
     merchant_id: int
@@ -66,6 +69,7 @@ class Batch:
     read_to_bytes: int
     line_count: int
     reason: str | None
+    actor: str | None
 
 
 async def insert(
@@ -77,6 +81,7 @@ async def insert(
     place: UUID,
     size_bytes: int,
     now: datetime,
+    actor: str | None,
 ) -> None:
     """Record a file that is wholly in the spool of `place`; from here on it is to be posted."""
     values = {
@@ -87,6 +92,7 @@ async def insert(
         "place": place,
         "size_bytes": size_bytes,
         "now": now,
+        "actor": actor,
     }
     await connection.execute(_INSERT, values)
 

@@ -10,6 +10,7 @@ import msgspec
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from coalition.audit.actor import of_command
 from coalition.batches import store
 from coalition.batches.results import unpack
 from coalition.batches.service import BatchService
@@ -83,7 +84,8 @@ async def _post(service: BatchService, path: Path, format_: Format, merchant_id:
         try:
             intake = Intake(file)
             _copy(path, intake, bar)
-            await service.admit(batch_id, file, intake, format_, merchant_id, scopes)
+            actor = of_command("batch")
+            await service.admit(batch_id, file, intake, format_, merchant_id, scopes, actor)
         except BaseException:
             service.drop(batch_id)
             raise

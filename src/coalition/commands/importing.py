@@ -11,7 +11,15 @@ import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition.commands.shared import check_synced, console, example, in_a_folder, opened, runs
+from coalition.commands.shared import (
+    check_synced,
+    console,
+    example,
+    in_a_folder,
+    opened,
+    runs,
+    typed,
+)
 from coalition.importing import store
 from coalition.importing.importer import importing
 from coalition.importing.play import Play
@@ -69,7 +77,7 @@ async def _import(
     digest = hashlib.file_digest(file, "sha256").digest()
     async with importing(engine) as importer:
         async with engine.begin() as connection:
-            progress = await store.start(connection, digest, path.name, now)
+            progress = await store.start(connection, digest, path.name, now, typed("import"))
         if progress.finished_at is not None:
             click.echo(f"{path.name} was imported before, at {progress.finished_at.isoformat()}.")
             return progress

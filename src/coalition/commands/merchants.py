@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from coalition.clearing.service import ensure_first_window
-from coalition.commands.shared import example, fail, opened, runs
+from coalition.commands.shared import example, fail, opened, runs, typed
 from coalition.terms.folder import check_folder, read_folder
 from coalition.terms.store import plan_sync, sync
 
@@ -61,7 +61,7 @@ async def sync_folder(folder: Path | None, dry_run: bool) -> None:
             if dry_run:
                 changes = await plan_sync(connection, house, terms, now)
             else:
-                changes = await sync(connection, house, terms, now)
+                changes = await sync(connection, house, terms, now, typed("merchants"))
                 await ensure_first_window(connection, house)
     for change in changes:
         click.echo(f"  {change}")

@@ -20,7 +20,16 @@ from sqlalchemy import text
 from coalition import logs
 from coalition.clearing.service import ensure_first_window
 from coalition.commands.listening import free_address
-from coalition.commands.shared import check_synced, console, example, fail, opened, runs, told
+from coalition.commands.shared import (
+    check_synced,
+    console,
+    example,
+    fail,
+    opened,
+    runs,
+    told,
+    typed,
+)
 from coalition.database import create_engine, migrate, open_database
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
@@ -113,7 +122,7 @@ async def _prepare(url: str, settings: Settings) -> None:
     engine = create_engine(url, pool_size=2)
     house, terms = read_folder(settings.merchants_folder)
     async with engine.begin() as connection:
-        await sync(connection, house, terms, datetime.now(UTC))
+        await sync(connection, house, terms, datetime.now(UTC), typed("serve"))
         await ensure_first_window(connection, house)
     await engine.dispose()
 

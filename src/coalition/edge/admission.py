@@ -12,6 +12,7 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 
+from coalition.audit.actor import Actor
 from coalition.edge.access import Caller
 from coalition.edge.cursors import LIMIT_MAX
 from coalition.edge.problems import RetryLaterError
@@ -48,6 +49,13 @@ class ApiRequest(Request[Any, Any, State]):
         services = self.app.state["services"]
         assert isinstance(services, Services)
         return services
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks and from where, for the audit."""
+        client = self.scope.get("client")
+        place = client[0] if client else ""
+        return Actor(self.caller.actor, place, self.services.alerts.tell_act)
 
     async def body(self) -> bytes:
         """The body, checked to be one JSON object. Absent is {} where no field is required.

@@ -1,4 +1,4 @@
-"""What the handlers work with: the database, the ledger, keys, meters, batches and the clock."""
+"""What the handlers work with: database, ledger, keys, meters, alerts, batches and the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.batches.service import BatchService
 from coalition.edge.access import Access
+from coalition.edge.alerts import Alerts
 from coalition.edge.meters import Meters
 from coalition.ledger.group_commit import GroupCommit
 from coalition.ledger.post import Ledger
@@ -24,6 +25,7 @@ class Services:
     group_commit: GroupCommit
     access: Access
     meters: Meters
+    alerts: Alerts
     batches: BatchService
     clock: Callable[[], datetime]
     outage_lines: Sparing = field(default_factory=Sparing)

@@ -132,7 +132,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
     merchant_id is the asker (0: the house). now is the ledger's clock: recorded_at, and what
     decides whether a lot has lapsed. request_id is None for the program's own jobs, which are
-    idempotent by nature; body_hash tells another body under the same key.
+    idempotent by nature; body_hash tells another body under the same key. actor is which key,
+    person, command or job asks (audit/actor.py); None: not known.
     """
 
     command: Command
@@ -140,6 +141,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     now: datetime
     request_id: UUID | None = None
     body_hash: int = 0
+    actor: str | None = None
 
 
 class NewLot(msgspec.Struct, frozen=True, gc=False):

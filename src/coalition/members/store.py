@@ -1,7 +1,8 @@
 """Members and cards in the database: enrol, replace, block, unblock.
 
 Whoever changes a card takes the account's row lock first, so that it is before or after every
-movement of that member's points and never in between. What a number looks like is card.py.
+movement of that member's points and never in between. Each change is in the audit, with whoever
+made it. What a number looks like is card.py.
 """
 
 import secrets
@@ -12,6 +13,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.audit.actor import NOT_KNOWN, Actor
+from coalition.audit.store import last_four, record
 from coalition.errors import CoalitionError, Code
 from coalition.members.card import make_card
 
@@ -79,6 +82,7 @@ async def enrol(
     *,
     request_id: UUID | None = None,
     body_hash: int | None = None,
+    actor: Actor = NOT_KNOWN,
 ) -> Enrolled:
     """A new member with an account and a card; under the same request_id, the first one again.
 
@@ -105,7 +109,17 @@ async def enrol(
             connection, enrolment.external_ref, enrolled_by, request_id, body_hash
         )
     await connection.execute(_ACCOUNT, {"member_id": member_id})
-    return Enrolled(member_id, await _issue(connection, member_id, now))
+    card = await _issue(connection, member_id, now)
+    await record(
+        connection,
+        actor,
+        now,
+        "card.issue",
+        last_four(card),
+        member_id=member_id,
+        after={"status": "active"},
+    )
+    return Enrolled(member_id, card)
 
 
 async def _enrolled_before(
@@ -143,29 +157,64 @@ async def find_member(connection: AsyncConnection, card: int) -> int | None:
     return None if found is None else found.member_id
 
 
-async def replace(connection: AsyncConnection, card: int, now: datetime) -> int:
+async def replace(
+    connection: AsyncConnection, card: int, now: datetime, *, actor: Actor = NOT_KNOWN
+) -> int:
     """A new number for a lost or broken card; the old one is dead, the points stay.
 
     A blocked card may be replaced: that is how a lost one is. Raises unknown_card, card_not_active.
     """
-    member_id = await _lock(connection, card)
+    member_id, status = await _lock(connection, card)
     await connection.execute(_STATUS, {"card": card, "status": "replaced"})
-    return await _issue(connection, member_id, now)
+    new = await _issue(connection, member_id, now)
+    await record(
+        connection,
+        actor,
+        now,
+        "card.replace",
+        last_four(card),
+        member_id=member_id,
+        before={"status": status},
+        after={"status": "replaced", "card": last_four(new)},
+    )
+    return new
 
 
-async def set_blocked(connection: AsyncConnection, card: int, *, blocked: bool) -> str:
+async def set_blocked(
+    connection: AsyncConnection,
+    card: int,
+    now: datetime,
+    *,
+    blocked: bool,
+    actor: Actor = NOT_KNOWN,
+) -> str:
     """Block or unblock a card, and answer its status. Doing it twice is doing it once.
 
     Raises unknown_card, and card_not_active for a card that was replaced.
     """
-    await _lock(connection, card)
+    member_id, before = await _lock(connection, card)
     status = "blocked" if blocked else "active"
+    if status == before:
+        return status
     await connection.execute(_STATUS, {"card": card, "status": status})
+    await record(
+        connection,
+        actor,
+        now,
+        "card.block" if blocked else "card.unblock",
+        last_four(card),
+        member_id=member_id,
+        before={"status": before},
+        after={"status": status},
+    )
     return status
 
 
-async def _lock(connection: AsyncConnection, card: int) -> int:
-    """Lock the account of the card's member, then look at the card. Raises as replace() says."""
+async def _lock(connection: AsyncConnection, card: int) -> tuple[int, str]:
+    """Lock the account of the card's member, then look at the card: whose it is, and its status.
+
+    Raises as replace() says.
+    """
     await connection.execute(_LOCK, {"card": card})
     # A second statement: one that waited for a lock still sees the card as it was before.
     found = (await connection.execute(_FIND, {"card": card})).one_or_none()
@@ -175,5 +224,4 @@ async def _lock(connection: AsyncConnection, card: int) -> int:
         raise CoalitionError(
             Code.CARD_NOT_ACTIVE, f"card {card} was replaced; use the one that replaced it"
         )
-    member_id: int = found.member_id
-    return member_id
+    return found.member_id, found.status

@@ -170,7 +170,7 @@ SCOPES = {
         "GET /v1/windows/2017-03/positions",
         "GET /v1/windows/2017-03/statements/plain",
     ],
-    "house": ["POST /v1/windows/2017-03/close"],
+    "house": ["POST /v1/windows/2017-03/close", "GET /v1/audit"],
 }
 
 

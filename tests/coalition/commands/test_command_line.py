@@ -5,6 +5,7 @@ import codecs
 import json
 import re
 import shutil
+import socket
 from io import BytesIO
 from pathlib import Path
 
@@ -162,6 +163,40 @@ def test_a_key_that_cannot_be_is_refused_with_what_can(
     assert says in told.stderr
     assert told.stdout == ""
     assert "There are no keys yet" in terminal("keys", "list").stdout
+
+
+def test_a_key_that_was_used_in_the_last_day_is_revoked_only_by_a_yes(
+    terminal: Type, database_url: str
+) -> None:
+    key_id = terminal("keys", "create", "retail", "--scopes", "earn").stdout[10:22]
+    assert "never" in terminal("keys", "list").stdout
+    _execute(database_url, "update api_key set last_used_at = now() - interval '20 hours'")
+    told = terminal("keys", "revoke", key_id, leaves_with=1)
+    assert f"Key {key_id} of retail was used at" in told.stdout
+    assert "add --yes" in told.stderr
+    assert "in use" in terminal("keys", "list").stdout
+    assert "is revoked" in terminal("keys", "revoke", key_id, "--yes").stdout
+
+
+def test_a_key_has_a_last_day_where_one_is_given(terminal: Type) -> None:
+    made = terminal("keys", "create", "retail", "--scopes", "earn", "--expires-on", "2999-03-31")
+    key_id = made.stdout[10:22]
+    assert "2999-03-31" in terminal("keys", "list").stdout
+    told = terminal("keys", "expire", key_id, "2999-04-30").stdout
+    assert told == f"Key {key_id} of retail is good until 2999-04-30.\n"
+    assert "has no last day" in terminal("keys", "expire", key_id, "never").stdout
+    assert "in use" in terminal("keys", "list").stdout
+    past = terminal("keys", "expire", key_id, "2001-01-01", leaves_with=1)
+    assert "2001-01-01 is past" in past.stderr
+    assert "right is 2027-03-31" in terminal("keys", "expire", key_id, "soon", leaves_with=2).stderr
+
+
+def test_the_audit_names_who_typed_what_from_where(terminal: Type) -> None:
+    key_id = terminal("keys", "create", "retail", "--scopes", "earn").stdout[10:22]
+    *_, last = terminal("audit").stdout.splitlines()
+    host = re.escape(socket.gethostname())
+    assert re.match(rf"\S+ command:keys \S+@{host} key.create {key_id} null -> {{", last), last
+    assert "Nothing was changed" in terminal("audit", "--since", "2999-01-01").stdout
 
 
 def test_a_third_key_is_refused_until_one_of_the_two_is_revoked(terminal: Type) -> None:

@@ -299,7 +299,7 @@ class Both:
                 self.world.people[name] = Person(person.member_id, card)
                 member.card_status = "active"
             else:
-                await set_blocked(connection, person.card, blocked=what == "block")
+                await set_blocked(connection, person.card, self.world.now, blocked=what == "block")
                 member.card_status = "blocked" if what == "block" else "active"
 
     # ------------------------------------------------------------ windows

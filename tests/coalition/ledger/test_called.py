@@ -106,7 +106,7 @@ async def test_the_card_names_its_member_also_when_it_was_replaced_or_blocked(
     old = earn_back(world, "r", 10)
     async with world.engine.begin() as connection:
         new = await store.replace(connection, old.card, world.now)
-        await store.set_blocked(connection, new, blocked=True)
+        await store.set_blocked(connection, new, world.now, blocked=True)
     assert (await reversed_by(world, old)).points == 10
     assert (await reversed_by(world, replace(old, card=new))).points == 10
 

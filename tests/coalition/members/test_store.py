@@ -144,7 +144,7 @@ async def test_a_card_is_blocked_after_the_movement_that_holds_its_account(
 
     async def block() -> None:
         async with house.begin() as connection:
-            await store.set_blocked(connection, made.card, blocked=True)
+            await store.set_blocked(connection, made.card, NOW, blocked=True)
 
     async with house.connect() as till:
         await till.execute(text("select from account for update"))

@@ -37,6 +37,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Paths", "Where points came from and went"),
             Tag("Bulk", "Files of many rows"),
             Tag("Settlement", "Windows, positions, statements"),
+            Tag("Audit", "Who changed what"),
             Tag("Operations", "Alive, ready, counted"),
         ],
         render_plugins=[

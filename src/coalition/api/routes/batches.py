@@ -86,9 +86,14 @@ async def post_batch(request: ApiRequest) -> BatchOut:
         try:
             intake = Intake(file)
             await _take_in(request, intake)
-            scopes = caller.scopes
             await services.batches.admit(
-                batch_id, file, intake, format_, caller.merchant_id, scopes
+                batch_id,
+                file,
+                intake,
+                format_,
+                caller.merchant_id,
+                caller.scopes,
+                caller.actor,
             )
         except BaseException:
             services.batches.drop(batch_id)

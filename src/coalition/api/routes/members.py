@@ -71,6 +71,7 @@ async def enrol(
             services.clock(),
             request_id=None if key is None else request_id(caller.merchant_id, "enrol", key),
             body_hash=body_hash(data),
+            actor=request.actor,
         )
     content = EnrolOut(ids.encode(ids.MEMBER, done.member_id), card_text(done.card))
     return Response(
@@ -148,7 +149,8 @@ async def replace_card(
     number = read_card(card)
     check_rate(request.caller)
     async with request.services.engine.begin() as connection:
-        new = await store.replace(connection, number, request.services.clock())
+        now = request.services.clock()
+        new = await store.replace(connection, number, now, actor=request.actor)
     return ReplaceOut(card_text(new))
 
 
@@ -186,7 +188,10 @@ async def _set_blocked(request: ApiRequest, card: str, *, blocked: bool) -> Card
     number = read_card(card)
     check_rate(request.caller)
     async with request.services.engine.begin() as connection:
-        status = await store.set_blocked(connection, number, blocked=blocked)
+        now = request.services.clock()
+        status = await store.set_blocked(
+            connection, number, now, blocked=blocked, actor=request.actor
+        )
     return CardStatusOut(card_text(number), status)
 
 
