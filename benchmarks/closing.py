@@ -62,13 +62,14 @@ select origin_id, redeemer_id, sum(points) from leg where window_id = 1 group by
 """
 # As it was before the close, so that it can be closed again.
 _REOPEN = """
-truncate path, passed_net, position;
+truncate path, passed_net, position, window_terms;
 delete from leg where window_id > 1;
 delete from lot where window_id > 1;
 delete from burn where window_id > 1;
 delete from posting where window_id > 1;
 delete from settlement_window where window_id > 1;
-update settlement_window set status = 'open', closed_at = null, netted_at = null;
+update settlement_window set status = 'open', closed_at = null, netted_at = null,
+    rule_version = null, statement_format = null, opens_offset_s = null, closes_offset_s = null;
 update account set available = 0, expires_next_on = null;
 """
 

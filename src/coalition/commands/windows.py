@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 from rich.table import Table
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from coalition.clearing.service import close_due, close_window, due_labels, list_windows
 from coalition.clearing.statements import read_statement
 from coalition.commands.shared import console, example, in_a_folder, opened, runs, typed, writing
+from coalition.terms.store import load_book
 from settlement.documents import FORMATS, write_document
 from settlement.money import format_amount
 from settlement.obligation import Result
@@ -27,14 +29,20 @@ async def list_all() -> None:
     """Show every window, the oldest first."""
     async with opened() as (engine, _), engine.begin() as connection:
         found = await list_windows(connection)
-    if not found:
-        click.echo("There are none yet: coalition merchants sync opens the first.")
-        return
+        if not found:
+            click.echo("There are none yet: coalition merchants sync opens the first.")
+            return
+        zone = (await load_book(connection)).house_zone
     table = Table("Window", "Opens", "Closes", "Status", box=None)
     for window in found:
-        opens, closes = f"{window.opens_at:%Y-%m-%d %H:%M}Z", f"{window.closes_at:%Y-%m-%d %H:%M}Z"
+        opens, closes = _local(window.opens_at, zone), _local(window.closes_at, zone)
         table.add_row(window.label, opens, closes, window.status)
     console.print(table)
+
+
+def _local(at: datetime, zone: ZoneInfo) -> str:
+    """A window's edge by the house's clock, to the minute, with its offset from UTC."""
+    return at.astimezone(zone).isoformat(" ", timespec="minutes")
 
 
 @windows.command(
@@ -100,10 +108,11 @@ async def _check_end(engine: AsyncEngine, label: str, now: datetime) -> None:
     """Refuse a window that has not ended, in the command line's words."""
     async with engine.connect() as connection:
         found = await list_windows(connection)
+        zone = (await load_book(connection)).house_zone if found else ZoneInfo("UTC")
     for window in found:
         if window.label == label and window.is_open and now < window.closes_at:
             raise click.ClickException(
-                f"Window {label} ends at {window.closes_at:%Y-%m-%d %H:%M}Z and closes by itself "
+                f"Window {label} ends at {_local(window.closes_at, zone)} and closes by itself "
                 "then. To see what it would come to, add --dry-run; to end it now, add --early."
             )
 

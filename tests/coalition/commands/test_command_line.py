@@ -125,7 +125,9 @@ def test_a_sync_changes_what_its_dry_run_said_and_a_second_one_nothing(bare: Typ
     did = bare("merchants", "sync", ALLIANCE).stdout
     assert said == did.replace("changed.", "would change.")
     assert "telecom: added" in did
-    assert "2026-01" in bare("windows", "list").stdout
+    listed = bare("windows", "list").stdout
+    # By the house's clock, where the month begins at midnight: the alliance is at home in Shanghai.
+    assert re.search(r"2026-01 +2026-01-01 00:00\+08:00 +2026-02-01 00:00\+08:00", listed)
     assert "0 things changed" in bare("merchants", "sync", ALLIANCE).stdout
 
 
@@ -229,7 +231,7 @@ def test_a_window_closes_once_and_says_the_same_each_time(terminal: Type) -> Non
     assert "No window is due" in terminal("windows", "close").stdout
     label = _open_window(terminal)
     refused = terminal("windows", "close", label, leaves_with=1)
-    assert re.search(rf"{label} ends at \d{{4}}-\d\d-\d\d", refused.stderr)
+    assert re.search(rf"{label} ends at \d{{4}}-\d\d-01 00:00\+08:00 ", refused.stderr)
     assert "--early" in refused.stderr
     dry = terminal("windows", "close", label, "--dry-run").stdout
     assert "nothing was changed" in dry
