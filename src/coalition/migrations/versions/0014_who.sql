@@ -1,9 +1,11 @@
 -- Who did what: on every posting, in a table of acts that is appended to only, and when a key was used.
 
 -- Who asked for a movement: key:<key_id>, person:<id>, command:<name> or job:<name>. Null: not known, as
--- of everything that was posted before this.
-alter table posting add column actor text
-    check (actor ~ '^(key|person|command|job):[0-9A-Za-z_-]{1,40}$');
+-- of everything that was posted before this. Checked by its beginning only: a pattern as below takes
+-- 20 us a row, a posting's whole insert two.
+alter table posting add column actor text check (
+    length(actor) between 5 and 49
+    and (actor ^@ 'key:' or actor ^@ 'job:' or actor ^@ 'person:' or actor ^@ 'command:'));
 
 -- Who sent a file; its rows are posted in that name.
 alter table batch add column actor text
