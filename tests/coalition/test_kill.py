@@ -139,7 +139,7 @@ async def _key(engine: AsyncEngine) -> str:
             pepper=PEPPER.encode(),
             merchant="telecom",
             scopes=["earn", "burn", "members"],
-            live=False,
+            live=True,
             label="till",
             now=datetime.now(UTC),
         )

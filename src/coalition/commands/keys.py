@@ -44,6 +44,11 @@ async def create(
     merchant: str, scopes: str, label: str, is_test: bool, expires_on: datetime | None
 ) -> None:
     """Make a key for MERCHANT (a merchant's code, or house). It is shown once."""
+    if is_test:
+        raise click.ClickException(
+            "there is no test coalition, and a test key is good for nothing else: "
+            "set COALITION_TEST_DATABASE_URL"
+        )
     wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
     async with opened() as (engine, settings), engine.begin() as connection:
         key = await key_store.create(

@@ -74,8 +74,14 @@ class Access:
         requests_per_second_max: int,
         monotonic_s: Callable[[], float] = time.monotonic,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        is_live: bool = True,
     ) -> None:
-        """clock is the ledger's: it decides whether a key's last good day is past."""
+        """clock is the ledger's: it decides whether a key's last good day is past.
+
+        is_live: the database is the live coalition's, where no test key is good; else the reverse.
+        """
+        self._is_live = is_live
         self._engine = engine
         self._pepper = pepper
         self._rate_max = requests_per_second_max
@@ -112,6 +118,13 @@ class Access:
         parsed = keys.parse(text)
         if parsed is None:
             raise RefusedSignInError("the key is mistyped: its checksum does not hold")
+        if parsed.is_live != self._is_live:
+            # A test key moves no live point, whatever the live database says of it.
+            raise RefusedSignInError(
+                "this is a test key, and this server has no test coalition: "
+                "it needs COALITION_TEST_DATABASE_URL",
+                parsed.key_id,
+            )
         if not self._is_fresh():
             await self._once("", self._look_up_all)
         # Where all keys are looked up anew meanwhile, this proves nothing for what comes after.

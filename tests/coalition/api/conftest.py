@@ -147,7 +147,7 @@ class World:
                 pepper=PEPPER,
                 merchant=code,
                 scopes=scopes,
-                live=False,
+                live=True,
                 label="",
                 now=self.clock.now,
             )
