@@ -6,6 +6,7 @@ import gc
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import structlog
@@ -35,6 +36,7 @@ from coalition.edge.admission import ApiRequest, admit
 from coalition.edge.alerts import Alerts
 from coalition.edge.meters import Meters
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
+from coalition.edge.sandbox import Sandbox
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError
 from coalition.failures import in_a_line
@@ -50,6 +52,9 @@ log = structlog.get_logger()
 BOOK_REFRESH_S = 5.0
 # Keys that were used are written down in the background; each at most once a minute.
 USES_NOTED_S = 5.0
+# A test coalition takes no more of this process, and of its database, than this.
+TEST_QUEUE_MAX = 500
+TEST_POOL_SIZE = 6
 
 
 def utc_now() -> datetime:
@@ -62,24 +67,19 @@ def create_app(
     *,
     clock: Callable[[], datetime] = utc_now,
     owns_engine: bool = False,
+    test_engine: AsyncEngine | None = None,
 ) -> Litestar:
     """The application on this database, which must be migrated and synced by the time it starts.
 
-    owns_engine: dispose of the engine when the application stops.
+    owns_engine: dispose of the engines when the application stops. test_engine: the test
+    coalition's database, looked at when a test key first asks; None: test keys are refused.
     """
-    ledger = Ledger(engine)
-    group_commit = GroupCommit(ledger, queue_max=settings.queue_max, wait_s_max=settings.wait_s_max)
-    meters = Meters(group_commit)
-    services = Services(
-        engine=engine,
-        ledger=ledger,
-        group_commit=group_commit,
-        access=Access(engine, settings.pepper, settings.requests_per_second_max, clock=clock),
-        meters=meters,
-        alerts=Alerts(meters),
-        batches=BatchService(ledger, settings.data_folder, clock),
-        clock=clock,
-    )
+    services = _services(settings, engine, clock)
+    sandbox = None
+    if test_engine is not None:
+        test = _test_services(settings, test_engine, clock)
+        sandbox = Sandbox(test, lambda: _running(test, owns_engine=owns_engine))
+        services = replace(services, sandbox=sandbox.started)
     app = Litestar(
         route_handlers=[_version_1(), *operations.ROUTES],
         exception_handlers={
@@ -87,7 +87,7 @@ def create_app(
             HTTPException: on_http_error,
             Exception: on_unexpected_error,
         },
-        lifespan=[lambda _: _running(services, owns_engine=owns_engine)],
+        lifespan=[lambda _: _living(services, sandbox, owns_engine=owns_engine)],
         openapi_config=openapi_config(),
         logging_config=None,
     )
@@ -96,6 +96,53 @@ def create_app(
     # In front of everything, the framework's own routing included.
     app.asgi_handler = TillLane(services, app.asgi_handler)
     return app
+
+
+def _services(
+    settings: Settings,
+    engine: AsyncEngine,
+    clock: Callable[[], datetime],
+    *,
+    is_live: bool = True,
+    writers: int = 2,
+) -> Services:
+    ledger = Ledger(engine)
+    group_commit = GroupCommit(
+        ledger,
+        queue_max=settings.queue_max,
+        wait_s_max=settings.wait_s_max,
+        writers=writers,
+    )
+    meters = Meters(group_commit)
+    return Services(
+        engine=engine,
+        ledger=ledger,
+        group_commit=group_commit,
+        access=Access(
+            engine,
+            settings.pepper,
+            settings.requests_per_second_max,
+            clock=clock,
+            is_live=is_live,
+        ),
+        meters=meters,
+        alerts=Alerts(meters, is_live=is_live),
+        batches=BatchService(ledger, settings.data_folder, clock),
+        clock=clock,
+        is_live=is_live,
+    )
+
+
+def _test_services(
+    settings: Settings, engine: AsyncEngine, clock: Callable[[], datetime]
+) -> Services:
+    """Those of the test coalition: as small as will do, and its files in a folder of their own."""
+    small = replace(
+        settings,
+        data_folder=settings.data_folder / "test",
+        queue_max=min(settings.queue_max, TEST_QUEUE_MAX),
+    )
+    return _services(small, engine, clock, is_live=False, writers=1)
 
 
 def _version_1() -> Router:
@@ -119,7 +166,11 @@ def from_environment() -> Litestar:
         raise SystemExit(
             "DATABASE_URL is missing: `coalition serve` starts a database of its own and sets it"
         )
-    app = create_app(settings, create_engine(settings.database_url), owns_engine=True)
+    test_engine = None
+    if settings.test_database_url is not None:
+        test_engine = create_engine(settings.test_database_url, pool_size=TEST_POOL_SIZE)
+    engine = create_engine(settings.database_url)
+    app = create_app(settings, engine, owns_engine=True, test_engine=test_engine)
     _collect_seldom()
     return app
 
@@ -136,6 +187,18 @@ def _collect_seldom() -> None:
 
 
 @asynccontextmanager
+async def _living(
+    services: Services, sandbox: Sandbox | None, *, owns_engine: bool
+) -> AsyncIterator[None]:
+    async with _running(services, owns_engine=owns_engine):
+        try:
+            yield
+        finally:
+            if sandbox is not None:
+                await sandbox.stop()
+
+
+@asynccontextmanager
 async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[None]:
     try:
         await services.ledger.start()
@@ -145,7 +208,8 @@ async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[No
             asyncio.create_task(_keep_book_fresh(services.ledger)),
             asyncio.create_task(_keep_uses(services.access)),
         ]
-        log.info("api started", merchants=len(services.book.merchants))
+        coalition = "live" if services.is_live else "test"
+        log.info("api started", merchants=len(services.book.merchants), coalition=coalition)
         try:
             yield
         finally:
@@ -157,7 +221,7 @@ async def _running(services: Services, *, owns_engine: bool) -> AsyncIterator[No
             await services.batches.stop()
             # What is queued is posted before the process leaves.
             await services.group_commit.stop()
-            log.info("api stopped")
+            log.info("api stopped", coalition=coalition)
     finally:
         if owns_engine:
             await services.engine.dispose()

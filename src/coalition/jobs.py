@@ -7,6 +7,7 @@ or a restart make no difference: each job asks what is due, and doing it twice d
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import product
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -82,23 +83,24 @@ async def _lapse(
 
 
 def schedule(
-    ledger: Ledger, *, close_every_s: int = 60, lapse_every_s: int = 60
+    *ledgers: Ledger, close_every_s: int = 60, lapse_every_s: int = 60
 ) -> AsyncIOScheduler:
-    """A scheduler, not started yet, that wakes the three jobs. It must run in the ledger's loop."""
+    """A scheduler, not started yet, that wakes the three jobs of each ledger, in its own loop."""
     scheduler = AsyncIOScheduler(
         timezone=UTC,
         # A wake-up that comes late or twice still happens, once.
         job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
     )
     first = datetime.now(UTC)
-    for job, every_s in ((_close, close_every_s), (_expire, lapse_every_s), (_void, lapse_every_s)):
+    jobs = ((_close, close_every_s), (_expire, lapse_every_s), (_void, lapse_every_s))
+    for ledger, (job, every_s) in product(ledgers, jobs):
         scheduler.add_job(job, "interval", args=[ledger], seconds=every_s, next_run_time=first)
     return scheduler
 
 
-async def run_jobs(ledger: Ledger) -> None:
-    """Wake the jobs until cancelled."""
-    scheduler = schedule(ledger)
+async def run_jobs(*ledgers: Ledger) -> None:
+    """Wake the jobs of each ledger until cancelled."""
+    scheduler = schedule(*ledgers)
     scheduler.start()
     try:
         await asyncio.Event().wait()

@@ -17,7 +17,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """database_url None: the embedded server in data_folder. requests_per_second_max is per key."""
+    """database_url None: the embedded server in data_folder. requests_per_second_max is per key.
+
+    test_database_url: the test coalition's; None: there is none, or it is in the embedded server.
+    """
 
     database_url: str | None
     data_folder: Path
@@ -28,6 +31,7 @@ class Settings:
     queue_max: int
     wait_s_max: int
     requests_per_second_max: int
+    test_database_url: str | None = None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -43,7 +47,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             return default
         return int(value)
 
-    database_url = _database_url(environment.get("DATABASE_URL", "").strip(), mistakes.append)
+    database_url = _database_url("DATABASE_URL", environment, mistakes.append)
+    test_database_url = _database_url("COALITION_TEST_DATABASE_URL", environment, mistakes.append)
+    if test_database_url is not None and test_database_url == database_url:
+        mistakes.append(
+            "COALITION_TEST_DATABASE_URL is DATABASE_URL, and test keys would move real points; "
+            "right is a database of its own"
+        )
     given = environment.get("COALITION_PEPPER", "").strip()
     if given and len(given) < PEPPER_CHARACTERS_MIN:
         mistakes.append(
@@ -73,17 +83,21 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         queue_max=queue_max,
         wait_s_max=wait_s_max,
         requests_per_second_max=rate_max,
+        test_database_url=test_database_url,
     )
 
 
-def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
+def _database_url(
+    name: str, environment: Mapping[str, str], mistake: Callable[[str], None]
+) -> str | None:
+    given = environment.get(name, "").strip()
     if not given:
         return None
     scheme, separator, rest = given.partition("://")
     right = "right is postgresql://user:password@host:5432/database"
     if scheme not in ("postgres", "postgresql", "postgresql+asyncpg") or not separator:
         # Never the whole value: it holds a password.
-        mistake(f"DATABASE_URL begins with {scheme[:20]!r}; {right}")
+        mistake(f"{name} begins with {scheme[:20]!r}; {right}")
         return None
     try:
         parts = urlsplit(f"postgresql://{rest}")
@@ -91,7 +105,7 @@ def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
     except ValueError:
         complete = False
     if not complete:
-        mistake(f"DATABASE_URL names no database, or a port that is none; {right}")
+        mistake(f"{name} names no database, or a port that is none; {right}")
         return None
     return f"postgresql+asyncpg://{rest}"
 

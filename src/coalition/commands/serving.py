@@ -9,17 +9,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import structlog
 from rich.progress import Progress
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from coalition import logs
-from coalition.clearing.service import ensure_first_window
 from coalition.commands.listening import free_address
+from coalition.commands.sandbox import fill, fill_sandbox, has_sandbox, opened_sandbox
 from coalition.commands.shared import (
     check_synced,
     console,
@@ -30,7 +29,8 @@ from coalition.commands.shared import (
     told,
     typed,
 )
-from coalition.database import create_engine, migrate, open_database
+from coalition.database import create_engine, migrate, open_database, sandbox_url
+from coalition.failures import in_a_line
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
@@ -38,7 +38,6 @@ from coalition.postgres.foreign import settings_far_off
 from coalition.postgres.watch import watched
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
-from coalition.terms.store import sync
 from coalition.verify import RULES, verify
 
 log = structlog.get_logger()
@@ -49,9 +48,15 @@ JOBS_PAUSE_S = 5
 @click.command("migrate", epilog=example("DATABASE_URL=postgresql://... coalition migrate"))
 @runs
 async def migrate_database() -> None:
-    """Bring the database's schema to the newest version. Safe to run twice, or twice at once."""
-    async with open_database(read_settings(os.environ)) as url:
+    """Bring the database's schema to the newest version. Safe to run twice, or twice at once.
+
+    That of COALITION_TEST_DATABASE_URL as well, where it is set.
+    """
+    settings = read_settings(os.environ)
+    async with open_database(settings) as url:
         await migrate(url)
+        if settings.test_database_url is not None:
+            await migrate(settings.test_database_url)
     click.echo("The schema is at the newest version.")
 
 
@@ -64,7 +69,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
     """Serve the HTTP API.
 
     Without DATABASE_URL it starts the embedded PostgreSQL, migrates it, syncs the merchants in
-    COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked.
+    COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked. The
+    embedded server holds a test coalition as well, for test keys.
     """
     with told():
         settings = read_settings(os.environ)
@@ -78,6 +84,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
         # The serving processes read the same environment; they join the database that is open.
         os.environ["DATABASE_URL"] = url
         os.environ["COALITION_PEPPER"] = settings.pepper.decode()
+        if has_sandbox(settings):
+            os.environ["COALITION_TEST_DATABASE_URL"] = sandbox_url(settings, make_url(url))
         if asked_to_end.is_set():
             return
         # Once more, as preparing took its time and another server may have been faster.
@@ -118,12 +126,13 @@ def _ready_database(settings: Settings) -> Iterator[str]:
 
 
 async def _prepare(url: str, settings: Settings) -> None:
+    house, terms = read_folder(settings.merchants_folder)
     await migrate(url)
     engine = create_engine(url, pool_size=2)
-    house, terms = read_folder(settings.merchants_folder)
-    async with engine.begin() as connection:
-        await sync(connection, house, terms, datetime.now(UTC), typed("serve"))
-        await ensure_first_window(connection, house)
+    await fill(engine, house, terms, typed("serve"), is_live=True)
+    kept = await fill_sandbox(engine, settings, house, terms, typed("serve"))
+    if kept is not None:
+        log.warning("the test coalition keeps its terms", why=kept)
     await engine.dispose()
 
 
@@ -198,12 +207,20 @@ async def jobs_forever() -> None:
     Any number may run at once: what is due is decided in the database.
     """
     logs.configure()
-    async with opened() as (engine, _):
+    async with opened() as (engine, settings), AsyncExitStack() as stack:
         async with engine.connect() as connection:
             await check_synced(connection)
-        ledger = Ledger(engine)
-        await ledger.start()
-        await run_jobs(ledger)
+        ledgers = [Ledger(engine)]
+        if settings.test_database_url is not None:
+            try:
+                sandbox = await stack.enter_async_context(opened_sandbox(engine, settings))
+                ledgers.append(Ledger(sandbox))
+            except Exception as error:
+                # The live coalition's windows close whatever becomes of the other.
+                log.warning("no jobs for the test coalition", error=in_a_line(error))
+        for ledger in ledgers:
+            await ledger.start()
+        await run_jobs(*ledgers)
 
 
 @click.command("verify", epilog=example("coalition verify"))

@@ -16,6 +16,7 @@ from coalition.audit.actor import Actor
 from coalition.edge.access import Caller
 from coalition.edge.cursors import LIMIT_MAX
 from coalition.edge.problems import RetryLaterError
+from coalition.edge.sandbox import services_for
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError, Code
 from coalition.wire.keys import is_key
@@ -29,9 +30,9 @@ BROKEN_OFF = (InternalServerException, OSError, RuntimeError)
 # Headers that may stand there once.
 ONCE = ("authorization", "idempotency-key", "content-encoding")
 
-# What the till's way in leaves in a request's state for the routes: who asks, and by when, on the
-# loop's clock, the body has to be there.
-CALLER, BODY_BY_S = "caller", "body_by_s"
+# What is left in a request's state for those who come after: who asks and of whose services, and by
+# when, on the loop's clock, the body has to be there.
+CALLER, SERVICES, BODY_BY_S = "caller", "services", "body_by_s"
 
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class ApiRequest(Request[Any, Any, State]):
 
     @property
     def services(self) -> Services:
-        services = self.app.state["services"]
+        """Of the coalition that the request's key belongs to, once that is known."""
+        services = self.scope["state"].get(SERVICES) or self.app.state["services"]
         assert isinstance(services, Services)
         return services
 
@@ -123,7 +125,10 @@ async def identify(request: Request[Any, Any, Any]) -> None:
 async def _identify(request: ApiRequest) -> None:
     caller = request.scope["state"].get(CALLER)
     if caller is None:
-        caller = await request.services.access.authenticate(request.headers.get("authorization"))
+        sent = request.headers.get("authorization")
+        services = await services_for(sent, request.app.state["services"])
+        request.scope["state"][SERVICES] = services
+        caller = await services.access.authenticate(sent)
     opt = request.route_handler.opt
     scopes: tuple[str, ...] = opt["scopes"]
     if not any(caller.may(scope) for scope in scopes):

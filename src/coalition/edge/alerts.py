@@ -28,10 +28,18 @@ class RefusedSignInError(CoalitionError):
 
 
 class Alerts:
-    """One a process. monotonic_s is any clock that only goes forward, in seconds."""
+    """One a coalition and process. monotonic_s is any clock that only goes forward, in seconds."""
 
-    def __init__(self, meters: Meters, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        meters: Meters,
+        monotonic_s: Callable[[], float] = time.monotonic,
+        *,
+        is_live: bool = True,
+    ) -> None:
+        """is_live False: each line says that it is about the test coalition."""
         self._meters = meters
+        self._said = {} if is_live else {"coalition": "test"}
         self._monotonic_s = monotonic_s
         self._lines: dict[str, Sparing] = {}
 
@@ -54,4 +62,4 @@ class Alerts:
     def _tell(self, event: str, **said: str | None) -> None:
         more = self._lines.setdefault(event, Sparing()).due(self._monotonic_s())
         if more is not None:
-            log.warning(event, **said, **more)
+            log.warning(event, **said, **self._said, **more)

@@ -1,6 +1,6 @@
 """What the handlers work with: database, ledger, keys, meters, alerts, batches and the clock."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -18,7 +18,11 @@ from coalition.terms.book import Book
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One a process. clock() is the only place where the API reads the time, in UTC."""
+    """One a coalition and process. clock() is the only place where the API reads the time, in UTC.
+
+    sandbox: gives those of the test coalition, which answers test keys (sandbox.py); None: there is
+    none, or these are they.
+    """
 
     engine: AsyncEngine
     ledger: Ledger
@@ -28,6 +32,8 @@ class Services:
     alerts: Alerts
     batches: BatchService
     clock: Callable[[], datetime]
+    is_live: bool = True
+    sandbox: "Callable[[], Awaitable[Services]] | None" = None
     outage_lines: Sparing = field(default_factory=Sparing)
 
     @property

@@ -247,6 +247,12 @@ async def expire(
     return await find(connection, before.key_id)
 
 
+async def is_known(connection: AsyncConnection, key_id: str) -> bool:
+    """Whether there is a key of this id, revoked or not; key_id may be a whole key."""
+    found = await connection.execute(_ANY, {"key_id": _id_in(key_id)})
+    return found.first() is not None
+
+
 async def find(connection: AsyncConnection, key_id: str) -> StoredKey:
     """The key of this id, revoked or not; key_id may be a whole key. Raises not_found."""
     key_id = _id_in(key_id)

@@ -200,6 +200,57 @@ def test_the_audit_names_who_typed_what_from_where(terminal: Type) -> None:
     assert "Nothing was changed" in terminal("audit", "--since", "2999-01-01").stdout
 
 
+@pytest.fixture
+def with_sandbox(database_url: str, another_database_url: str) -> Type:
+    """A terminal on the alliance, with a test coalition beside it."""
+    terminal = typing(database_url, COALITION_TEST_DATABASE_URL=another_database_url)
+    terminal("merchants", "sync", ALLIANCE)
+    terminal("windows", "close", "--all")
+    return terminal
+
+
+def test_a_test_key_is_made_in_the_test_coalition_and_handled_by_its_id(
+    with_sandbox: Type, database_url: str
+) -> None:
+    made = with_sandbox("keys", "create", "telecom", "--scopes", "earn", "--test").stdout
+    assert made.startswith("coal_test_")
+    first = made[10:22]
+    second = with_sandbox("keys", "rotate", "telecom", "--test").stdout[10:22]
+    live = with_sandbox("keys", "create", "telecom", "--scopes", "earn").stdout
+    assert live.startswith("coal_live_")
+    listed = with_sandbox("keys", "list").stdout
+    for key_id in (first, second, live[10:22]):
+        assert key_id in listed
+    assert first not in typing(database_url)("keys", "list").stdout
+    assert "good until 2999-03-31" in with_sandbox("keys", "expire", first, "2999-03-31").stdout
+    assert "is revoked" in with_sandbox("keys", "revoke", first).stdout
+    assert "is revoked" in with_sandbox("keys", "revoke", live.strip()).stdout
+
+
+def test_a_test_coalition_that_is_away_hinders_no_live_key(
+    terminal: Type, database_url: str
+) -> None:
+    key_id = terminal("keys", "create", "telecom", "--scopes", "earn").stdout[10:22]
+    halved = typing(database_url, COALITION_TEST_DATABASE_URL=NOBODY)
+    listed = halved("keys", "list")
+    assert key_id in listed.stdout
+    assert "test coalition's database cannot be read" in listed.stderr
+    assert "sesame" not in listed.stderr
+    assert "is revoked" in halved("keys", "revoke", key_id).stdout
+
+
+def test_one_database_is_not_both_coalitions(database_url: str, another_database_url: str) -> None:
+    terminal = typing(database_url, COALITION_TEST_DATABASE_URL=another_database_url)
+    terminal("merchants", "sync", ALLIANCE)
+    swapped = typing(another_database_url, COALITION_TEST_DATABASE_URL=database_url)
+    told = swapped("merchants", "sync", ALLIANCE, leaves_with=1)
+    assert "DATABASE_URL names the database of a test coalition" in told.stderr
+    told = swapped("keys", "create", "telecom", "--scopes", "earn", "--test", leaves_with=1)
+    assert "not known as a test coalition's" in told.stderr
+    same = typing(database_url, COALITION_TEST_DATABASE_URL=database_url)
+    assert "a database of its own" in same("keys", "list", leaves_with=1).stderr
+
+
 def test_a_third_key_is_refused_until_one_of_the_two_is_revoked(terminal: Type) -> None:
     first = terminal("keys", "create", "retail", "--scopes", "earn").stdout[10:22]
     second = terminal("keys", "rotate", "retail").stdout[10:22]
