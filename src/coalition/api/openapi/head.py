@@ -25,7 +25,9 @@ def openapi_config() -> OpenAPIConfig:
                     bearer_format="coal_live_<id>_<secret><crc>",
                     description="A merchant's or the house's key. Scopes: earn, burn, members, "
                     "statements, house; each operation names those of which it needs one, and "
-                    "house is enough for all. A revoked key dies within 2 seconds.",
+                    "house is enough for all. A revoked key dies within 2 seconds. A key that "
+                    "begins with coal_test_ reaches a test coalition: the same merchants and "
+                    "terms, and no live card or point.",
                 )
             }
         ),
