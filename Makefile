@@ -1,6 +1,6 @@
 # Every target sets up .venv first, from requirements.lock; nothing else is needed but Python 3.11+.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static fix serve soak lock clean environment
+.PHONY: help demo test check static fix serve soak faults lock clean environment
 unexport PYTHONPATH PYTHONHOME
 
 # Any Python that runs at all: the set-up itself looks for one that is new enough.
@@ -37,6 +37,9 @@ serve: environment ## the HTTP interface, on the embedded database unless DATABA
 soak: environment ## the tests that take minutes
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-soak.lock
 	@$(PYTEST) -m soak
+
+faults: environment ## what goes wrong around the program, done on purpose: a table, some minutes
+	@$(BIN)/python -m tests.faults
 
 .PHONY: bench bench-large
 bench: environment ## how fast it is beside pgbench and COPY: 20 minutes (an hour: make bench-large)
