@@ -8,9 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import asyncpg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition.api.conftest import (
     HOUSE,
@@ -22,7 +21,6 @@ from tests.coalition.api.conftest import (
     Till,
     World,
 )  # fmt: skip
-from tests.conftest import TEMPLATE
 
 from coalition import database
 from coalition.clearing.service import ensure_first_window
@@ -34,19 +32,11 @@ from coalition.terms.store import sync
 
 
 @pytest.fixture
-async def second(server_url: str, database_url: str) -> AsyncIterator[AsyncEngine]:
+async def second(another_database_url: str) -> AsyncIterator[AsyncEngine]:
     """A migrated database beside the live one, for a test coalition."""
-    name = f"{make_url(database_url).database}_second"
-    maintenance = await asyncpg.connect(server_url.replace("postgresql+asyncpg", "postgresql"))
-    await maintenance.execute(f"create database {name} template {TEMPLATE} strategy file_copy")
-    url = make_url(database_url).set(database=name)
-    engine = database.create_engine(url.render_as_string(hide_password=False))
-    try:
-        yield engine
-    finally:
-        await engine.dispose()
-        await maintenance.execute(f"drop database {name} with (force)")
-        await maintenance.close()
+    engine = database.create_engine(another_database_url)
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture

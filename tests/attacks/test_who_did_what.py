@@ -237,7 +237,7 @@ async def test_the_audit_names_no_person_and_no_whole_card(world: World) -> None
     "statement", ["update audit set actor = null", "delete from audit", "truncate audit"]
 )
 async def test_what_was_done_cannot_be_rewritten(world: World, statement: str) -> None:
-    with pytest.raises(Exception, match="history is appended to, never changed"):
+    with pytest.raises(Exception, match=r"history is appended to, never changed|permission denied"):
         async with world.engine.begin() as connection:
             await connection.execute(text(statement))
     assert await acts(world.engine)
