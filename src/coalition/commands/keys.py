@@ -17,8 +17,6 @@ from coalition.settings import Settings
 
 # Whoever revokes a key that was used so lately is asked first.
 LATELY = timedelta(days=1)
-
-
 DAY = click.DateTime(["%Y-%m-%d"])
 
 

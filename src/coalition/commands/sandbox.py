@@ -71,6 +71,8 @@ async def fill_sandbox(
         await fill(sandbox, house, terms, actor, is_live=False)
     except (CoalitionError, click.ClickException) as refused:
         return str(refused)
+    except (OSError, DBAPIError) as away:
+        return in_a_line(away)
     finally:
         await sandbox.dispose()
     return None

@@ -211,15 +211,15 @@ async def jobs_forever() -> None:
         async with engine.connect() as connection:
             await check_synced(connection)
         ledgers = [Ledger(engine)]
+        await ledgers[0].start()
         if settings.test_database_url is not None:
             try:
-                sandbox = await stack.enter_async_context(opened_sandbox(engine, settings))
-                ledgers.append(Ledger(sandbox))
+                sandbox = Ledger(await stack.enter_async_context(opened_sandbox(engine, settings)))
+                await sandbox.start()
+                ledgers.append(sandbox)
             except Exception as error:
                 # The live coalition's windows close whatever becomes of the other.
                 log.warning("no jobs for the test coalition", error=in_a_line(error))
-        for ledger in ledgers:
-            await ledger.start()
         await run_jobs(*ledgers)
 
 

@@ -172,10 +172,8 @@ async def rotate(
 ) -> ParsedKey:
     """A second key like the merchant's first, so that it can change over and then revoke the first.
 
-    It has no last good day.
-
-    Raises CoalitionError: not_found for an unknown merchant or one without a key in use,
-    limit_reached where two are in use already.
+    It has no last good day. Raises CoalitionError: not_found for an unknown merchant or one without
+    a key in use, limit_reached where two are in use already.
     """
     merchant_id = await _lock(connection, merchant)
     in_use = await _keys_in_use(connection, merchant_id)
