@@ -13,7 +13,7 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -21,6 +21,8 @@ from coalition.postgres import server as embedded
 from coalition.settings import Settings
 
 DATABASE = "coalition"
+# Where the embedded server holds the test coalition.
+TEST_DATABASE = "coalition_test"
 CONNECT_TIMEOUT_S = 10
 # Long enough for a year's verify, short enough that a dead network is noticed.
 STATEMENT_TIMEOUT_S = 600
@@ -84,7 +86,8 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection:
 async def open_database(settings: Settings) -> AsyncIterator[str]:
     """The url of the database: DATABASE_URL, or the embedded server's for as long as this is open.
 
-    The database exists then, and is perhaps not migrated. Raises EmbeddedError.
+    The database exists then, and is perhaps not migrated; so does the embedded server's for the
+    test coalition. Raises EmbeddedError.
     """
     if settings.database_url is not None:
         yield settings.database_url
@@ -92,10 +95,18 @@ async def open_database(settings: Settings) -> AsyncIterator[str]:
     server = await asyncio.to_thread(embedded.start, settings.data_folder)
     try:
         url = embedded.url(server, DATABASE)
-        await _create_missing(embedded.url(server, "postgres"), DATABASE)
+        for name in (DATABASE, TEST_DATABASE):
+            await _create_missing(embedded.url(server, "postgres"), name)
         yield url
     finally:
         await asyncio.to_thread(embedded.stop, server)
+
+
+def sandbox_url(settings: Settings, live_url: URL) -> str:
+    """The url of the test coalition's database: as it is set, else beside the embedded live one."""
+    if settings.test_database_url is not None:
+        return settings.test_database_url
+    return live_url.set(database=TEST_DATABASE).render_as_string(hide_password=False)
 
 
 async def _create_missing(maintenance_url: str, name: str) -> None:

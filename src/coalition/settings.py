@@ -29,6 +29,7 @@ class Settings:
     is made of the pepper. retention_days: so long after a member's last movement it is kept who
     they are; 0: for good.
     trusted_proxies: whose X-Forwarded-For is believed.
+    test_database_url: the test coalition's; None: there is none, or it is in the embedded server.
     """
 
     database_url: str | None
@@ -43,6 +44,7 @@ class Settings:
     personal_keys: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     retention_days: int = 0
     trusted_proxies: tuple[Network, ...] = ()
+    test_database_url: str | None = None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -58,7 +60,13 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             return default
         return int(value)
 
-    database_url = _database_url(environment.get("DATABASE_URL", "").strip(), mistakes.append)
+    database_url = _database_url("DATABASE_URL", environment, mistakes.append)
+    test_database_url = _database_url("COALITION_TEST_DATABASE_URL", environment, mistakes.append)
+    if test_database_url is not None and test_database_url == database_url:
+        mistakes.append(
+            "COALITION_TEST_DATABASE_URL is DATABASE_URL, and test keys would move real points; "
+            "right is a database of its own"
+        )
     given = environment.get("COALITION_PEPPER", "").strip()
     if given and len(given) < PEPPER_CHARACTERS_MIN:
         mistakes.append(
@@ -94,6 +102,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         personal_keys=personal_keys,
         retention_days=retention_days,
         trusted_proxies=proxies,
+        test_database_url=test_database_url,
     )
 
 
@@ -117,14 +126,17 @@ def _personal_keys(given: str, mistake: Callable[[str], None]) -> dict[int, byte
     return keys
 
 
-def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
+def _database_url(
+    name: str, environment: Mapping[str, str], mistake: Callable[[str], None]
+) -> str | None:
+    given = environment.get(name, "").strip()
     if not given:
         return None
     scheme, separator, rest = given.partition("://")
     right = "right is postgresql://user:password@host:5432/database"
     if scheme not in ("postgres", "postgresql", "postgresql+asyncpg") or not separator:
         # Never the whole value: it holds a password.
-        mistake(f"DATABASE_URL begins with {scheme[:20]!r}; {right}")
+        mistake(f"{name} begins with {scheme[:20]!r}; {right}")
         return None
     try:
         parts = urlsplit(f"postgresql://{rest}")
@@ -132,7 +144,7 @@ def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
     except ValueError:
         complete = False
     if not complete:
-        mistake(f"DATABASE_URL names no database, or a port that is none; {right}")
+        mistake(f"{name} names no database, or a port that is none; {right}")
         return None
     return f"postgresql+asyncpg://{rest}"
 

@@ -48,7 +48,8 @@ class HistoryOut(msgspec.Struct, frozen=True, omit_defaults=True):
     """A movement. points is signed: what it did to the available balance.
 
     imported, which is there only where it is true: it came with the history that the coalition
-    brought along before it began.
+    brought along before it began. by, where it is known: who asked for it, such as key:<id>. A
+    merchant sees its own keys there only, the house everybody.
     """
 
     type: str
@@ -58,6 +59,7 @@ class HistoryOut(msgspec.Struct, frozen=True, omit_defaults=True):
     points: int
     reference: str | None
     imported: bool = False
+    by: str | None = None
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
@@ -184,6 +186,7 @@ def history_out(member_id: int, line: HistoryLine, book: Book) -> HistoryOut:
         points=line.change,
         reference=line.reference,
         imported=line.imported,
+        by=line.actor,
     )
 
 

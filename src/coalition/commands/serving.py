@@ -9,16 +9,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import structlog
 from rich.progress import Progress
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from coalition import logs
-from coalition.clearing.service import ensure_first_window
 from coalition.commands.listening import (
     BACKLOG,
     HEAD_BYTES_MAX,
@@ -26,6 +24,7 @@ from coalition.commands.listening import (
     connections_max,
     free_address,
 )
+from coalition.commands.sandbox import fill, fill_sandbox, has_sandbox, opened_sandbox
 from coalition.commands.shared import (
     check_synced,
     console,
@@ -35,8 +34,10 @@ from coalition.commands.shared import (
     ring_of,
     runs,
     told,
+    typed,
 )
-from coalition.database import create_engine, migrate, open_database
+from coalition.database import create_engine, migrate, open_database, sandbox_url
+from coalition.failures import in_a_line
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
@@ -45,7 +46,6 @@ from coalition.postgres.watch import watched
 from coalition.privacy.store import seal_rest
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
-from coalition.terms.store import sync
 from coalition.verify import RULES, verify
 
 log = structlog.get_logger()
@@ -56,11 +56,15 @@ JOBS_PAUSE_S = 5
 @click.command("migrate", epilog=example("DATABASE_URL=postgresql://... coalition migrate"))
 @runs
 async def migrate_database() -> None:
-    """Bring the database's schema to the newest version. Safe to run twice, or twice at once."""
+    """Bring the database's schema to the newest version. Safe to run twice, or twice at once.
+
+    That of COALITION_TEST_DATABASE_URL as well, where it is set.
+    """
     settings = read_settings(os.environ)
     async with open_database(settings) as url:
-        await migrate(url)
-        await _seal_rest(url, settings)
+        for one in filter(None, (url, settings.test_database_url)):
+            await migrate(one)
+            await _seal_rest(one, settings)
     click.echo("The schema is at the newest version.")
 
 
@@ -73,7 +77,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
     """Serve the HTTP API.
 
     Without DATABASE_URL it starts the embedded PostgreSQL, migrates it, syncs the merchants in
-    COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked.
+    COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked. The
+    embedded server holds a test coalition as well, for test keys.
     """
     with told():
         settings = read_settings(os.environ)
@@ -87,6 +92,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
         # The serving processes read the same environment; they join the database that is open.
         os.environ["DATABASE_URL"] = url
         os.environ["COALITION_PEPPER"] = settings.pepper.decode()
+        if has_sandbox(settings):
+            os.environ["COALITION_TEST_DATABASE_URL"] = sandbox_url(settings, make_url(url))
         if asked_to_end.is_set():
             return
         # Once more, as preparing took its time and another server may have been faster.
@@ -136,13 +143,14 @@ async def _seal_rest(url: str, settings: Settings) -> None:
 
 
 async def _prepare(url: str, settings: Settings) -> None:
+    house, terms = read_folder(settings.merchants_folder)
     await migrate(url)
     await _seal_rest(url, settings)
     engine = create_engine(url, pool_size=2)
-    house, terms = read_folder(settings.merchants_folder)
-    async with engine.begin() as connection:
-        await sync(connection, house, terms, datetime.now(UTC))
-        await ensure_first_window(connection, house)
+    await fill(engine, house, terms, typed("serve"), is_live=True)
+    kept = await fill_sandbox(engine, settings, house, terms, typed("serve"))
+    if kept is not None:
+        log.warning("the test coalition keeps its terms", why=kept)
     await engine.dispose()
 
 
@@ -227,12 +235,20 @@ async def jobs_forever() -> None:
     Any number may run at once: what is due is decided in the database.
     """
     logs.configure()
-    async with opened() as (engine, settings):
+    async with opened() as (engine, settings), AsyncExitStack() as stack:
         async with engine.connect() as connection:
             await check_synced(connection)
-        ledger = Ledger(engine)
-        await ledger.start()
-        await run_jobs(ledger, settings.retention_days)
+        ledgers = [Ledger(engine)]
+        await ledgers[0].start()
+        if settings.test_database_url is not None:
+            try:
+                sandbox = Ledger(await stack.enter_async_context(opened_sandbox(engine, settings)))
+                await sandbox.start()
+                ledgers.append(sandbox)
+            except Exception as error:
+                # The live coalition's windows close whatever becomes of the other.
+                log.warning("no jobs for the test coalition", error=in_a_line(error))
+        await run_jobs(*ledgers, retention_days=settings.retention_days)
 
 
 @click.command("verify", epilog=example("coalition verify"))

@@ -12,10 +12,13 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 
+from coalition.audit.actor import Actor
 from coalition.edge.access import Caller
 from coalition.edge.cursors import LIMIT_MAX
 from coalition.edge.problems import RetryLaterError
+from coalition.edge.sandbox import services_for
 from coalition.edge.services import Services
+from coalition.edge.throttle import place_of
 from coalition.errors import CoalitionError, Code, shown
 from coalition.wire.keys import is_key
 from coalition.wire.syntax import check_syntax, decode, may_be_empty
@@ -29,8 +32,9 @@ BROKEN_OFF = (InternalServerException, OSError, RuntimeError)
 ONCE = ("authorization", "idempotency-key", "content-encoding")
 
 # What stands in a request's state: who asks, for the gate once it is known and for the routes where
-# the till's way in knew it; and by when, on the loop's clock, the body has to be there.
-CALLER, BODY_BY_S = "caller", "body_by_s"
+# the till's way in knew it; of whose services; and by when, on the loop's clock, the body has to be
+# there.
+CALLER, SERVICES, BODY_BY_S = "caller", "services", "body_by_s"
 
 T = TypeVar("T")
 
@@ -45,9 +49,17 @@ class ApiRequest(Request[Any, Any, State]):
 
     @property
     def services(self) -> Services:
-        services = self.app.state["services"]
+        """Of the coalition that the request's key belongs to, once that is known."""
+        services = self.scope["state"].get(SERVICES) or self.app.state["services"]
         assert isinstance(services, Services)
         return services
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks and from where, for the audit."""
+        services = self.services
+        place = place_of(self.scope, services.trusted_proxies)
+        return Actor(self.caller.actor, place, services.alerts.tell_act)
 
     async def body(self) -> bytes:
         """The body, checked to be one JSON object. Absent is {} where no field is required.
@@ -117,7 +129,9 @@ async def _identify(request: ApiRequest) -> None:
     caller = state.get(CALLER)
     if caller is None:
         authorization = request.headers.get("authorization")
-        caller = state[CALLER] = await request.services.access.authenticate(authorization)
+        services = await services_for(authorization, request.app.state["services"])
+        state[SERVICES] = services
+        caller = state[CALLER] = await services.access.authenticate(authorization)
     opt = request.route_handler.opt
     scopes: tuple[str, ...] = opt["scopes"]
     if not any(caller.may(scope) for scope in scopes):

@@ -100,6 +100,7 @@ AnyRequest = Request[Any, Any, State]
 
 def on_coalition_error(request: AnyRequest, error: CoalitionError) -> Response[Problem]:
     """What the caller can put right, with its code's status."""
+    request.app.state["services"].alerts.tell_refusal(error)
     headers = {}
     if error.code is Code.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = 'Bearer realm="coalition"'

@@ -85,10 +85,24 @@ class Throttle:
 
 
 def address_of(scope: HTTPScope, proxies: Sequence[Network]) -> str:
-    """Who asks: the address that connects or, where that is a proxy we trust, whom it names.
+    """Who asks, as it is counted: an IPv6 address stands for its network of 64 bits."""
+    found = _found(scope, proxies)
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, _IPV6_PREFIX), strict=False))
+    return "" if found is None else str(found)
+
+
+def place_of(scope: HTTPScope, proxies: Sequence[Network]) -> str:
+    """The very address that asks; empty where it has none."""
+    found = _found(scope, proxies)
+    return "" if found is None else str(found)
+
+
+def _found(scope: HTTPScope, proxies: Sequence[Network]) -> _Address | None:
+    """The address that connects or, where that is a proxy we trust, the one that it names.
 
     X-Forwarded-For counts from its end, where our own proxies write; what stands before them was
-    sent by the client, and may be anything. An IPv6 address stands for its network of 64 bits.
+    sent by the client, and may be anything.
     """
     client = scope["client"]
     found = _read(client[0]) if client is not None else None
@@ -100,9 +114,7 @@ def address_of(scope: HTTPScope, proxies: Sequence[Network]) -> str:
             if before is None:
                 break
             found = before
-    if isinstance(found, IPv6Address):
-        return str(ip_network((found, _IPV6_PREFIX), strict=False))
-    return "" if found is None else str(found)
+    return found
 
 
 def _read(text: str) -> _Address | None:

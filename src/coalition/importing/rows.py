@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 
+from coalition.audit.actor import of_command
 from coalition.batches.rows import read_csv_row, read_json_row
 from coalition.errors import CoalitionError, Code, shown
 from coalition.importing.members import Newcomer
@@ -40,6 +41,7 @@ _REVERSES = {
     "reverse_burn": ("burn", "burn_key", ids.BURN, "burn_id"),
 }
 _BOTH = frozenset({"earn", "burn"})
+_ACTOR = of_command("import")
 
 
 class MemberRow(EnrolBody, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class Movement:
                 detail = f"{by_key}: no row of this merchant was posted under that key before"
                 return Refused(Code.NOT_FOUND, detail)
             fields = fields | {by_id: ids.encode(prefix, *named[self.names])}
-        asker = Asker(self.merchant_id, _BOTH, book, self.at)
+        asker = Asker(self.merchant_id, _BOTH, book, self.at, _ACTOR)
         if self.is_csv:
             return read_csv_row(fields, asker)
         return read_json_row(msgspec.json.encode(fields), asker)

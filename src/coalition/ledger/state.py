@@ -158,6 +158,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     reference: str | None = None
     lapsed: int = 0
     imported: bool = False
+    actor: str | None = None
 
 
 @dataclass(slots=True)

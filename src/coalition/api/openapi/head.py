@@ -25,7 +25,9 @@ def openapi_config() -> OpenAPIConfig:
                     bearer_format="coal_live_<id>_<secret><crc>",
                     description="A merchant's or the house's key. Scopes: earn, burn, transfer, "
                     "members, statements, house; each operation names those of which it needs "
-                    "one, and house is enough for all. A revoked key dies within 2 seconds.",
+                    "one, and house is enough for all. A revoked key dies within 2 seconds. A key "
+                    "that begins with coal_test_ reaches a test coalition: the same merchants and "
+                    "terms, and no live card or point.",
                 )
             }
         ),
@@ -37,6 +39,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Paths", "Where points came from and went"),
             Tag("Bulk", "Files of many rows"),
             Tag("Settlement", "Windows, positions, statements"),
+            Tag("Audit", "Who changed what"),
             Tag("Operations", "Alive, ready, counted"),
         ],
         render_plugins=[SchemaPage(), as_json(), as_yaml()],

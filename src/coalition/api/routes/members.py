@@ -89,6 +89,7 @@ async def enrol(
             ring=services.ring,
             request_id=None if key is None else request_id(caller.merchant_id, "enrol", key),
             body_hash=body_hash(data),
+            actor=request.actor,
         )
         if not done.replayed:
             await check_not_suspended(connection, caller.merchant_id)
@@ -188,6 +189,7 @@ async def replace_card(
             services.clock(),
             request_id=None if key is None else request_id(caller.merchant_id, "replace", key),
             body_hash=None if key is None else body_hash(data, card),
+            actor=request.actor,
         )
     headers = {REPLAYED: "true"} if done.replayed else None
     return Response(ReplaceOut(card_text(done.card)), headers=headers)
@@ -211,7 +213,9 @@ async def block_card(
     number = read_card(card)
     check_rate(caller)
     async with asking_for(services, caller, number), services.engine.begin() as connection:
-        status = await cards.block(connection, number, caller.merchant_id, services.clock())
+        status = await cards.block(
+            connection, number, caller.merchant_id, services.clock(), actor=request.actor
+        )
     return CardStatusOut(card_text(number), status)
 
 
@@ -232,7 +236,9 @@ async def unblock_card(
     number = read_card(card)
     check_rate(caller)
     async with asking_for(services, caller, number), services.engine.begin() as connection:
-        status = await cards.unblock(connection, number, caller.merchant_id)
+        status = await cards.unblock(
+            connection, number, caller.merchant_id, services.clock(), actor=request.actor
+        )
     return CardStatusOut(card_text(number), status)
 
 
@@ -261,7 +267,8 @@ async def set_pin(
         raise CoalitionError(Code.INVALID, f"pin: {error}") from None
     check_rate(caller)
     async with asking_for(services, caller, number):
-        await services.pins.change(caller, number, data.pin, data.old_pin, services.clock())
+        now, actor = services.clock(), request.actor
+        await services.pins.change(caller, number, data.pin, data.old_pin, now, actor=actor)
     return PinOut(card_text(number))
 
 
