@@ -121,6 +121,21 @@ def _anchors_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def another_database_url(server_url: str, database_url: str) -> Iterator[str]:
+    """A second one beside it, for a test coalition."""
+    url = make_url(database_url)
+    name = f"{url.database}_another"
+    _finish(
+        _execute(
+            server_url,
+            f"create database {name} owner {database.OWNER} template {TEMPLATE} strategy file_copy",
+        )
+    )
+    yield url.set(database=name).render_as_string(hide_password=False)
+    _finish(_execute(server_url, f"drop database {name} with (force)"))
+
+
+@pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Connections to the test's own database."""
     engine = database.create_engine(database_url, SEAL_KEY)

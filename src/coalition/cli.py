@@ -2,6 +2,7 @@
 
 import click
 
+from coalition.commands.audit import show_audit
 from coalition.commands.batch import post_file
 from coalition.commands.importing import import_history
 from coalition.commands.keys import keys
@@ -48,6 +49,7 @@ for command in (
     import_history,
     privacy,
     seal,
+    show_audit,
     verify_ledger,
 ):
     main.add_command(command)

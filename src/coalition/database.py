@@ -16,8 +16,7 @@ import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import URL, Connection, make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -30,6 +29,8 @@ DATABASE = "coalition"
 # As postgres/roles.sql makes them and migrations/grants.sql names them.
 OWNER = "coalition_owner"
 APPLICATION = "coalition_app"
+# Where the embedded server holds the test coalition.
+TEST_DATABASE = "coalition_test"
 CONNECT_TIMEOUT_S = 10
 # Long enough for a year's verify, short enough that a dead network is noticed.
 STATEMENT_TIMEOUT_S = 600
@@ -141,15 +142,17 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection:
 async def open_database(settings: Settings) -> AsyncIterator[str]:
     """The application's url of the database: DATABASE_URL, or the embedded server's while open.
 
-    The database exists then, and is perhaps not migrated: owner_url() is for that. Raises
-    EmbeddedError.
+    The database exists then, and is perhaps not migrated: owner_url() is for that; so does the
+    embedded server's for the test coalition. Raises EmbeddedError.
     """
     if settings.database_url is not None:
         yield settings.database_url
         return
     server = await asyncio.to_thread(embedded.start, settings.data_folder)
     try:
-        yield await set_up(server, DATABASE)
+        url = await set_up(server, DATABASE)
+        await set_up(server, TEST_DATABASE)
+        yield url
     finally:
         await asyncio.to_thread(embedded.stop, server)
 
@@ -164,6 +167,13 @@ def owner_url(settings: Settings, url: str) -> str:
         # One owner for all databases of its server.
         owners = make_url(settings.owner_url).set(database=make_url(url).database)
     return owners.render_as_string(hide_password=False)
+
+
+def sandbox_url(settings: Settings, live_url: URL) -> str:
+    """The url of the test coalition's database: as it is set, else beside the embedded live one."""
+    if settings.test_database_url is not None:
+        return settings.test_database_url
+    return live_url.set(database=TEST_DATABASE).render_as_string(hide_password=False)
 
 
 async def set_up(server: EmbeddedServer, name: str) -> str:

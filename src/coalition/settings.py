@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,6 +15,8 @@ SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 # Of a key for personal data; its version is one byte of what it sealed.
 SECRET_CHARACTERS_MIN = 32
 VERSION_MAX = 255
+
+Network = IPv4Network | IPv6Network
 
 
 class SettingsError(Exception):
@@ -29,6 +32,8 @@ class Settings:
     personal_keys: secrets by version that what names a person is sealed with, beside the one that
     is made of the pepper. retention_days: so long after a member's last movement it is kept who
     they are; 0: for good.
+    trusted_proxies: whose X-Forwarded-For is believed.
+    test_database_url: the test coalition's; None: there is none, or it is in the embedded server.
     """
 
     database_url: str | None
@@ -44,6 +49,8 @@ class Settings:
     owner_url: str | None = None
     personal_keys: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     retention_days: int = 0
+    trusted_proxies: tuple[Network, ...] = ()
+    test_database_url: str | None = None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -66,6 +73,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             "COALITION_OWNER_URL is set and DATABASE_URL is not; right are both, or neither for "
             "the embedded server, whose owner is known"
         )
+    test_database_url = _database_url("COALITION_TEST_DATABASE_URL", environment, mistakes.append)
+    if test_database_url is not None and test_database_url == database_url:
+        mistakes.append(
+            "COALITION_TEST_DATABASE_URL is DATABASE_URL, and test keys would move real points; "
+            "right is a database of its own"
+        )
     given = environment.get("COALITION_PEPPER", "").strip()
     if given and len(given) < PEPPER_CHARACTERS_MIN:
         mistakes.append(
@@ -86,6 +99,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     rate_max = number("COALITION_REQUESTS_PER_SECOND_MAX", 0, 0, 1_000_000)
     retention_days = number("COALITION_RETENTION_DAYS", 0, 0, 36_500)
     personal_keys = _personal_keys(environment.get("COALITION_PERSONAL_KEYS", ""), mistakes.append)
+    proxies = _networks(environment.get("COALITION_TRUSTED_PROXIES", ""), mistakes.append)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return Settings(
@@ -102,6 +116,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         anchors_folder=Path(anchors).absolute() if anchors else data_folder / "anchors",
         personal_keys=personal_keys,
         retention_days=retention_days,
+        trusted_proxies=proxies,
+        test_database_url=test_database_url,
     )
 
 
@@ -154,6 +170,19 @@ def _database_url(
             if not (os.access(file, os.R_OK) or (part, file) == ("sslrootcert", "system")):
                 mistake(f"{name}: {part} is {file!r}, which cannot be read; right is a PEM file")
     return f"postgresql+asyncpg://{rest}"
+
+
+def _networks(given: str, mistake: Callable[[str], None]) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for one in filter(None, (part.strip() for part in given.split(","))):
+        try:
+            found.append(ip_network(one))
+        except ValueError:
+            mistake(
+                f"COALITION_TRUSTED_PROXIES names {one[:50]!r}; right are addresses or networks "
+                "with commas between them, such as 10.0.0.7, 10.1.0.0/24"
+            )
+    return tuple(found)
 
 
 def _kept_pepper(data_folder: Path) -> bytes:

@@ -94,6 +94,23 @@ async def test_a_revoked_keys_file_ends_with_the_group_that_is_being_posted(
     await assert_stopped(world, batch_id, "not good any more", tmp_path)
 
 
+async def test_a_file_ends_once_its_keys_last_day_is_past(
+    world: World, after_three_groups: Any, tmp_path: Path
+) -> None:
+    till = world.till("telecom")
+
+    async def let_the_day_pass() -> None:
+        today = world.clock.now.date()
+        async with world.engine.begin() as connection:
+            await key_store.expire(connection, till.bearer, today, world.clock.now)
+        world.clock.pass_(days=2)
+
+    after_three_groups(let_the_day_pass)
+    # Another key of its merchant's, and the house's, ask how it went.
+    batch_id = await send(till, await file_of(world))
+    await assert_stopped(world, batch_id, "not good any more", tmp_path)
+
+
 async def test_a_file_whose_key_lost_its_scope_ends(
     world: World, after_three_groups: Any, tmp_path: Path
 ) -> None:

@@ -183,7 +183,7 @@ async def test_the_scheduler_runs_all_jobs_at_once_when_it_starts(
     )
     await schedulers[0].post([asked(earn(1, 40)), asked(earn(2, 40))])
     await hold(schedulers[0], 2, 30, seconds=60)
-    running = [asyncio.create_task(run_jobs(ledger, tmp_path)) for ledger in schedulers]
+    running = [asyncio.create_task(run_jobs(ledger, anchors=tmp_path)) for ledger in schedulers]
 
     async def done() -> bool:
         expired = "select count(*) from burn where kind = 'expiry'"
@@ -199,3 +199,35 @@ async def test_the_scheduler_runs_all_jobs_at_once_when_it_starts(
         each.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     await crowd.assert_sound(engine)
+
+
+async def test_one_scheduler_sees_to_the_test_coalition_beside_the_live_one(
+    schedulers: list[Ledger], another_database_url: str, tmp_path: Path
+) -> None:
+    sandbox = Ledger(database.create_engine(another_database_url, SEAL_KEY))
+    await crowd.found(sandbox.engine, members=1)
+    await sandbox.start()
+    both = (schedulers[0], sandbox)
+    for ledger in both:
+        await crowd.change(
+            ledger.engine,
+            "update settlement_window set opens_at = now() - interval '50 days',"
+            " closes_at = now() - interval '20 days'",
+        )
+        await ledger.post([asked(earn(1, 40))])
+        await crowd.change(
+            ledger.engine, "update member set enrolled_at = now() - interval '50 days'"
+        )
+    running = asyncio.create_task(run_jobs(*both, anchors=tmp_path, retention_days=30))
+
+    async def done() -> bool:
+        netted = "select count(*) from settlement_window where netted_at is not null"
+        erased = "select count(*) from audit where action = 'member.erase'"
+        asks = [(ledger.engine, what) for ledger in both for what in (netted, erased)]
+        return all([await crowd.value(engine, what) for engine, what in asks])
+
+    await crowd.until(done, "a window of each is closed, and who was silent in each is erased")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await crowd.assert_sound(sandbox.engine)
+    await sandbox.engine.dispose()

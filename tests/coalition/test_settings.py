@@ -44,6 +44,13 @@ def test_numbers_are_read() -> None:
     assert settings.pepper == PEPPER.encode()
 
 
+def test_proxies_are_addresses_and_networks_with_commas_between_them() -> None:
+    given = {"COALITION_PEPPER": PEPPER, "COALITION_TRUSTED_PROXIES": "10.0.0.7, 2001:db8::/64,"}
+    found = read_settings(given).trusted_proxies
+    assert [str(one) for one in found] == ["10.0.0.7/32", "2001:db8::/64"]
+    assert read_settings({"COALITION_PEPPER": PEPPER}).trusted_proxies == ()
+
+
 def test_all_mistakes_are_reported_at_once_and_nothing_is_written(tmp_path: Path) -> None:
     given = {
         "DATABASE_URL": "mysql://me:secret@db/points",
@@ -52,6 +59,7 @@ def test_all_mistakes_are_reported_at_once_and_nothing_is_written(tmp_path: Path
         "COALITION_QUEUE_MAX": "0",
         "COALITION_WAIT_S_MAX": "1.5",
         "COALITION_REQUESTS_PER_SECOND_MAX": "-1",
+        "COALITION_TRUSTED_PROXIES": "proxy.example",
     }
     with pytest.raises(SettingsError) as raised:
         read_settings(given)
@@ -63,6 +71,7 @@ def test_all_mistakes_are_reported_at_once_and_nothing_is_written(tmp_path: Path
         "COALITION_QUEUE_MAX",
         "COALITION_WAIT_S_MAX",
         "COALITION_REQUESTS_PER_SECOND_MAX",
+        "COALITION_TRUSTED_PROXIES",
     ]
     assert "right is" in str(raised.value)
     assert "secret" not in str(raised.value)

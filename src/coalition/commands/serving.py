@@ -9,17 +9,33 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import structlog
+from sqlalchemy import make_url
 
 from coalition import logs
-from coalition.clearing.service import ensure_first_window
-from coalition.commands.listening import free_address
-from coalition.commands.shared import check_synced, console, example, opened, ring_of, runs, told
-from coalition.database import create_engine, migrate, open_database, owner_url
+from coalition.commands.listening import (
+    BACKLOG,
+    HEAD_BYTES_MAX,
+    HEAD_TIMEOUT_S,
+    connections_max,
+    free_address,
+)
+from coalition.commands.sandbox import fill, fill_sandbox, has_sandbox, opened_sandbox
+from coalition.commands.shared import (
+    check_synced,
+    console,
+    example,
+    opened,
+    ring_of,
+    runs,
+    told,
+    typed,
+)
+from coalition.database import create_engine, migrate, open_database, owner_url, sandbox_url
+from coalition.failures import in_a_line
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
@@ -29,7 +45,6 @@ from coalition.privacy.store import seal_rest
 from coalition.sealing.digests import seal_key
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
-from coalition.terms.store import sync
 
 log = structlog.get_logger()
 
@@ -41,12 +56,14 @@ JOBS_PAUSE_S = 5
 async def migrate_database() -> None:
     """Bring the database's schema to the newest version. Safe to run twice, or twice at once.
 
-    Goes by COALITION_OWNER_URL where that is set, else by DATABASE_URL.
+    That of COALITION_TEST_DATABASE_URL as well, where it is set. Goes by COALITION_OWNER_URL where
+    that is set, else by DATABASE_URL.
     """
     settings = read_settings(os.environ)
     async with open_database(settings) as url:
-        await migrate(owner_url(settings, url))
-        await _seal_rest(url, settings)
+        for one in filter(None, (url, settings.test_database_url)):
+            await migrate(owner_url(settings, one))
+            await _seal_rest(one, settings)
     click.echo("The schema is at the newest version.")
 
 
@@ -59,7 +76,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
     """Serve the HTTP API.
 
     Without DATABASE_URL it starts the embedded PostgreSQL, migrates it, syncs the merchants in
-    COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked.
+    COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked. The
+    embedded server holds a test coalition as well, for test keys.
     """
     with told():
         settings = read_settings(os.environ)
@@ -73,6 +91,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
         # The serving processes read the same environment; they join the database that is open.
         os.environ["DATABASE_URL"] = url
         os.environ["COALITION_PEPPER"] = settings.pepper.decode()
+        if has_sandbox(settings):
+            os.environ["COALITION_TEST_DATABASE_URL"] = sandbox_url(settings, make_url(url))
         # What they are never to be is the owner.
         os.environ.pop("COALITION_OWNER_URL", None)
         if asked_to_end.is_set():
@@ -124,13 +144,14 @@ async def _seal_rest(url: str, settings: Settings) -> None:
 
 
 async def _prepare(url: str, settings: Settings) -> None:
+    house, terms = read_folder(settings.merchants_folder)
     await migrate(owner_url(settings, url))
     await _seal_rest(url, settings)
     engine = create_engine(url, seal_key(settings.pepper), pool_size=2)
-    house, terms = read_folder(settings.merchants_folder)
-    async with engine.begin() as connection:
-        await sync(connection, house, terms, datetime.now(UTC))
-        await ensure_first_window(connection, house)
+    await fill(engine, house, terms, typed("serve"), is_live=True)
+    kept = await fill_sandbox(engine, settings, house, terms, typed("serve"))
+    if kept is not None:
+        log.warning("the test coalition keeps its terms", why=kept)
     await engine.dispose()
 
 
@@ -178,7 +199,8 @@ def _run_jobs() -> None:
 def _serve(host: str, address: str, port: int, processes: int) -> None:
     # Imported here: the other commands need no web server.
     from granian import Granian
-    from granian.constants import Interfaces, Loops
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
 
     # Workers are started afresh: a copy of this process would hold its threads' locks for ever.
     multiprocessing.set_start_method("spawn", force=True)
@@ -192,6 +214,15 @@ def _serve(host: str, address: str, port: int, processes: int) -> None:
         interface=Interfaces.ASGI,
         workers=processes,
         workers_kill_timeout=END_TIMEOUT_S,
+        # Where it may be either version the first bytes are waited for without end, and HTTP/2
+        # holds up to 16 MB of headers a stream.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEAD_TIMEOUT_S * 1_000, max_buffer_size=HEAD_BYTES_MAX
+        ),
+        backlog=BACKLOG,
+        # It accepts no more than so many: beyond them everybody waits, tills too.
+        backpressure=connections_max(),
         loop=Loops.uvloop if sys.platform != "win32" else Loops.asyncio,
         websockets=False,
         log_access=False,
@@ -207,12 +238,22 @@ async def jobs_forever() -> None:
     Any number may run at once: what is due is decided in the database.
     """
     logs.configure()
-    async with opened() as (engine, settings):
+    async with opened() as (engine, settings), AsyncExitStack() as stack:
         async with engine.connect() as connection:
             await check_synced(connection)
-        ledger = Ledger(engine)
-        await ledger.start()
-        await run_jobs(ledger, settings.anchors_folder, settings.retention_days)
+        ledgers = [Ledger(engine)]
+        await ledgers[0].start()
+        if settings.test_database_url is not None:
+            try:
+                sandbox = Ledger(await stack.enter_async_context(opened_sandbox(engine, settings)))
+                await sandbox.start()
+                ledgers.append(sandbox)
+            except Exception as error:
+                # The live coalition's windows close whatever becomes of the other.
+                log.warning("no jobs for the test coalition", error=in_a_line(error))
+        await run_jobs(
+            *ledgers, anchors=settings.anchors_folder, retention_days=settings.retention_days
+        )
 
 
 @click.command("demo", epilog=example("coalition demo", "coalition demo --out /tmp/year"))

@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import pwd
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -19,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from coalition.audit.actor import Actor, of_command
 from coalition.database import create_engine, is_current, migrate, open_database, owner_url
 from coalition.errors import CoalitionError
 from coalition.postgres.server import EmbeddedError
@@ -129,6 +132,16 @@ async def opened(*, as_owner: bool = False) -> AsyncIterator[tuple[AsyncEngine, 
             yield engine, settings
         finally:
             await engine.dispose()
+
+
+def typed(command: str) -> Actor:
+    """Who types this command, for the audit: the account that runs it, and this machine's name."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        # A container's account need have no name.
+        user = str(os.getuid())
+    return Actor(of_command(command), f"{user}@{socket.gethostname()}")
 
 
 def ring_of(settings: Settings) -> Keyring:

@@ -14,6 +14,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from coalition.audit.actor import Actor, of_job
+from coalition.audit.windows import noting_closes
 from coalition.errors import Code
 from coalition.failures import in_full
 from coalition.ledger.beginning import BEGIN_AT, HAS_BEGUN, HOLD_OFF_IMPORTS
@@ -218,7 +220,8 @@ class Ledger:
         """
         house, zone = self.book.house, self.book.house_zone
         calendar = Calendar(house.window_rule, zone, house.first_window_on)
-        await flip_due(self.engine, calendar, now)
+        actor = Actor(of_job("beginning"))
+        await flip_due(self.engine, calendar, now, noting_closes(actor, now))
         await self.refresh()
 
 

@@ -162,6 +162,7 @@ class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reference: str | None = None
     lapsed: int = 0
     imported: bool = False
+    actor: str | None = None
 
 
 @dataclass(slots=True)

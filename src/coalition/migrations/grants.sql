@@ -19,7 +19,8 @@ revoke insert on sealing, earlier_digest from coalition_app;
 
 -- ------------------------------------------------------------------ appended to, never changed
 grant select, insert on
-    posting, price, terms, beginning, batch_chunk,   -- as it happens
+    posting, price, terms, beginning, batch_chunk, audit,   -- as it happens
+    coalition_mode,                                  -- once, when the database is prepared
     path, passed_net, position, window_terms         -- while a window is netted
 to coalition_app;
 
@@ -36,7 +37,7 @@ grant update (occurred_on, window_id) on leg to coalition_app;
 -- Cards are blocked and replaced, PINs set and tried, keys revoked, merchants synced from their files.
 grant update (status, blocked_by, blocked_at) on card to coalition_app;
 grant update (hash, wrong, locked_until, set_at) on pin to coalition_app;
-grant update (revoked_at) on api_key to coalition_app;
+grant update (revoked_at, expires_on, last_used_at) on api_key to coalition_app;
 grant update (name, time_zone, joined_on, suspended, terms, synced_at) on merchant to coalition_app;
 
 -- What names a person is put right, sealed with another key, and erased; whose member it is, and

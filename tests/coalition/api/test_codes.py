@@ -288,11 +288,11 @@ async def test_a_revoked_key_dies_within_two_seconds(world: World) -> None:
     assert_problem(await telecom.get("/v1/windows"), Code.UNAUTHENTICATED)
 
 
-def _as_live(key: str) -> str:
-    """The same id and secret as a live key, with the checksum that belongs to it."""
+def _as_test(key: str) -> str:
+    """The same id and secret as a test key, with the checksum that belongs to it."""
     parsed = parse(key)
     assert parsed is not None
-    return replace(parsed, is_live=True).text
+    return replace(parsed, is_live=False).text
 
 
 @pytest.mark.parametrize(
@@ -301,8 +301,8 @@ def _as_live(key: str) -> str:
         lambda key: "",
         lambda key: f"Basic {key}",
         lambda key: f"Bearer {key[:-1]}",
-        lambda key: f"Bearer {key.replace('coal_test', 'coal_live')}",
-        lambda key: f"Bearer {_as_live(key)}",
+        lambda key: f"Bearer {key.replace('coal_live', 'coal_test')}",
+        lambda key: f"Bearer {_as_test(key)}",
         lambda key: f"Bearer {key} {key}",
         lambda key: "Bearer \xe9\xff",
     ],

@@ -219,7 +219,7 @@ async def test_a_server_killed_in_the_middle_of_a_file_posts_the_rest_when_it_is
             pepper=PEPPER.encode(),
             merchant="telecom",
             scopes=["earn"],
-            live=False,
+            live=True,
             label="",
             now=datetime.now(UTC),
         )

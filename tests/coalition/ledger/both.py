@@ -306,7 +306,9 @@ class Both:
             elif what == "block":
                 member.card_status = await block(connection, person.card, HOUSE_ID, self.world.now)
             else:
-                member.card_status = await unblock(connection, person.card, HOUSE_ID)
+                member.card_status = await unblock(
+                    connection, person.card, HOUSE_ID, self.world.now
+                )
 
     # ------------------------------------------------------------ windows
 

@@ -108,8 +108,8 @@ async def test_a_card_from_before_is_its_enrollers_and_unblocked_by_the_house_al
         await connection.execute(text("update card set issued_by = null, status = 'blocked'"))
     async with shops.begin() as connection:
         with pytest.raises(CoalitionError):
-            await cards.unblock(connection, made.card, GROCER)
-        assert await cards.unblock(connection, made.card, HOUSE) == "active"
+            await cards.unblock(connection, made.card, GROCER, NOW)
+        assert await cards.unblock(connection, made.card, HOUSE, NOW) == "active"
     assert isinstance(await _replace(shops, made.card, GROCER), cards.Replacement)
 
 
@@ -168,7 +168,7 @@ async def test_an_unknown_card_cannot_be_changed(shops: AsyncEngine) -> None:
     async with shops.begin() as connection:
         for change in (
             cards.block(connection, make_card(3), HOUSE, NOW),
-            cards.unblock(connection, make_card(3), HOUSE),
+            cards.unblock(connection, make_card(3), HOUSE, NOW),
         ):
             with pytest.raises(CoalitionError) as refused:
                 await change
