@@ -50,6 +50,7 @@ def write(
         reference=reference,
         lapsed=lapsed,
         imported=state.is_import,
+        actor=request.actor,
     )
     state.record_posting(member, posting)
     return posting

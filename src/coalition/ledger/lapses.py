@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 
+from coalition.audit.actor import LAPSE
 from coalition.ledger import journal
 from coalition.ledger.burns import void_hold
 from coalition.ledger.commands import Expire, Request
@@ -20,7 +21,7 @@ def lapse(member: Member, state: State, book: Book, now: datetime) -> tuple[int,
         # In the order in which it happened, so that it makes no difference when somebody looks:
         # what was free and past its day had expired before this hold gave its points back.
         expired += _expire_lots(member, state, book, book.today(over_at), now)
-        request = Request(Expire(row.member_id), row.redeemer_id, now)
+        request = Request(Expire(row.member_id), row.redeemer_id, now, actor=LAPSE)
         void_hold(request, member, row, state, book, over_at)
         voided += row.points
     expired += _expire_lots(member, state, book, book.today(now), now)
@@ -51,7 +52,7 @@ def _expire_lots(member: Member, state: State, book: Book, day: date, now: datet
                 earned.note_lapsed(lot)
         post_burn("expiry", number, HOUSE_ID, taken, book.today(now), member, state)
         account.available -= points
-        request = Request(Expire(account.member_id), HOUSE_ID, now)
+        request = Request(Expire(account.member_id), HOUSE_ID, now, actor=LAPSE)
         journal.write(
             "expire", number, -points, request, member, state, merchant_id=HOUSE_ID, card=None
         )

@@ -46,8 +46,15 @@ _CARD = """
     from card c join member m using (member_id) join account a using (member_id)
     where c.card_number = $1
 """
+_IS_REPLACED = text("""
+    select exists (select from card where card_number = :card and status = 'replaced')
+""")
 _HISTORY = text("""
-    select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference, imported
+    select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference, imported,
+           case when cast(:merchant_id as int) is null or exists (
+               select from api_key k
+               where k.key_id = substr(posting.actor, 5) and k.merchant_id = :merchant_id)
+           then actor end as actor
     from posting
     where member_id = :member_id and posting_no < :before_no
       and (cast(:merchant_id as int) is null or merchant_id = :merchant_id)
@@ -112,7 +119,8 @@ class CardView:
 class HistoryLine:
     """A posting. change is signed: what it did to the available balance.
 
-    imported: it came with the history that the coalition brought along.
+    imported: it came with the history that the coalition brought along. actor is whoever asked for
+    it, None where that is not known or not the reader's to know.
     """
 
     posting_no: int
@@ -123,6 +131,7 @@ class HistoryLine:
     target_no: int | None
     reference: str | None
     imported: bool
+    actor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +261,11 @@ def _member(row: asyncpg.Record) -> Member:
     return member
 
 
+async def is_replaced(connection: AsyncConnection, card: int) -> bool:
+    """Whether a card of this number is dead, and another one has taken its place."""
+    return bool(await connection.scalar(_IS_REPLACED, {"card": card}))
+
+
 async def history(
     connection: AsyncConnection,
     member_id: int,
@@ -260,7 +274,10 @@ async def history(
     merchant_id: int | None,
     rows_max: int,
 ) -> list[HistoryLine]:
-    """Postings with a number under before_no, the newest first; merchant_id None: everybody's."""
+    """Postings with a number under before_no, the newest first; merchant_id None: everybody's.
+
+    A merchant learns of its own keys only that they asked.
+    """
     rows = await connection.execute(
         _HISTORY,
         {

@@ -4,7 +4,8 @@ A State is filled by load.py, changed only by its own record_* methods, and writ
 save.py. Nothing here touches the world.
 
 The rows are structs that cannot refer to each other in a circle (gc=False), so that the garbage
-collector need not look through the thousands of a large group.
+collector need not look through the thousands of a large group. Written out for a digest (sealed.py)
+they leave out what holds its default (omit_defaults): a column that comes later changes no digest.
 """
 
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ class Account(msgspec.Struct, gc=False):
     """A member's balance. expires_next_on: no open lot expires before it (None: none expires).
 
     spent_points were spent on the house's date spent_on, by the postings numbered above
-    spent_after_no; what that is for stands in limits.py.
+    spent_after_no; what that is for stands in limits.py. digest is that of the member's latest
+    posting; None: it has none yet, or was not sealed.
     """
 
     member_id: int
@@ -34,9 +36,10 @@ class Account(msgspec.Struct, gc=False):
     spent_on: date | None = None
     spent_points: int = 0
     spent_after_no: int = 0
+    digest: bytes | None = None
 
 
-class Lot(msgspec.Struct, gc=False):
+class Lot(msgspec.Struct, omit_defaults=True, gc=False):
     """One grant of points. Only remaining and expires_on ever change.
 
     first_expires_on is the last good day it was granted with, where a refund gave it more time.
@@ -64,10 +67,11 @@ class Lot(msgspec.Struct, gc=False):
         return self.first_expires_on or self.expires_on
 
 
-class Leg(msgspec.Struct, gc=False):
+class Leg(msgspec.Struct, omit_defaults=True, gc=False):
     """points of one lot taken by a burn; negative: given back. window_id None while only held.
 
-    good_until is the lot's last good day when they were taken; None where they are given back.
+    good_until is the lot's last good day when they were taken; where they are given back, the day
+    until which that made the lot good, and None where it left the lot as it was.
     """
 
     member_id: int
@@ -85,7 +89,7 @@ class Leg(msgspec.Struct, gc=False):
     good_until: date | None = None
 
 
-class BurnRow(msgspec.Struct, gc=False):
+class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
     """A burn and its legs, in the order they were written. card: the card it was asked with.
 
     occurred_at is its posting's; None where it was not read, and of what no till asked for.
@@ -152,7 +156,7 @@ class EarnRow(msgspec.Struct, gc=False):
                 part.lapsed_left += lot.remaining
 
 
-class ReversedLot(msgspec.Struct, frozen=True, gc=False):
+class ReversedLot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a reversal took back of one lot, of an earn that made several.
 
     Of these points, lapsed were gone and owed could not be taken, so that the member owes them to
@@ -167,7 +171,7 @@ class ReversedLot(msgspec.Struct, frozen=True, gc=False):
     owed: int
 
 
-class Posting(msgspec.Struct, frozen=True, gc=False):
+class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of the journal. change is signed: what it did to the available balance.
 
     Of a reversed earn: owed could not be taken back, lapsed was gone and is not owed.
@@ -192,6 +196,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     reference: str | None = None
     lapsed: int = 0
     imported: bool = False
+    actor: str | None = None
 
 
 @dataclass(slots=True)
@@ -279,6 +284,8 @@ class State:
     seen: dict[UUID, Seen] = field(default_factory=dict)
     called: dict[Called, list[int]] = field(default_factory=dict)
     new_postings: list[Posting] = field(default_factory=list)
+    # Of new_postings, in the same order.
+    digests: list[bytes] = field(default_factory=list)
     new_lots: list[Lot] = field(default_factory=list)
     new_burns: list[BurnRow] = field(default_factory=list)
     new_legs: list[Leg] = field(default_factory=list)

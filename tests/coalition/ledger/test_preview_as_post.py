@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import text
-from tests.world import World, merchant
+from tests.world import SEAL_KEY, World, merchant
 
 from coalition import database
 from coalition.earning.conditions import Conditions, Hours
@@ -63,7 +63,7 @@ def earns(draw: st.DrawFn) -> dict[str, Any]:
 
 
 async def _world(url: str) -> World:
-    world = World(database.create_engine(url))
+    world = World(database.create_engine(url, SEAL_KEY))
     await world.sync(MERCHANTS)
     await world.enrol("ann")
     world.now += timedelta(days=2)
