@@ -24,6 +24,7 @@ from coalition.verify import BREACHES_MAX, RULES, Breach, verify
 FEBRUARY = datetime(2017, 2, 10, tzinfo=UTC)
 CHANGE = "a posting's change is the lots it made less the legs it wrote"
 DEBTS = "what a member owes an origin is what reversed earns left owing, less what was paid since"
+PENDING_AFTER = "every posting states what of its member's lots was pending after it"
 JANUARY_REBUILT = "window 2017-01 is what its ledger rows come to"
 
 
@@ -166,6 +167,22 @@ CASES = (
         "no open lot expires before the day its account knows of",
         ("update lot set expires_on = '2017-03-01' where member_id = 1 and lot_no = 7",),
         "member 1: next expiry known , but lot 7 expires on 2017-03-01",
+    ),
+    Case(
+        "no open lot is pending longer than its account knows of",
+        ("update lot set active_from = '2017-02-11' where member_id = 1 and lot_no = 7",),
+        "member 1: none pending from  on, but lot 7 is until 2017-02-11",
+    ),
+    Case(
+        PENDING_AFTER,
+        ("update posting set pending_after = 3 where member_id = 1 and posting_no = 6",),
+        "posting 6 of member 1: 3 pending after it, but its lots come to 0",
+    ),
+    Case(
+        "nothing was burned, held or given away while it was pending",
+        ("update lot set active_from = '2017-02-13' where member_id = 1 and lot_no = 2",),
+        "leg (member 1, lot 2, posting 8): on 2017-02-10 it was pending until 2017-02-13",
+        also=PENDING_AFTER,
     ),
     Case(
         "an account's counter is not behind any number it gave out",

@@ -26,10 +26,13 @@ T = TypeVar("T")
 
 
 class LotOut(msgspec.Struct, frozen=True, gc=False):
+    """A new lot. active_from: the first day on which it can be burned, null: at once."""
+
     lot_id: str
     kind: str
     points: int
     expires_on: date | None
+    active_from: date | None
 
 
 class LegOut(msgspec.Struct, frozen=True, gc=False):
@@ -39,7 +42,9 @@ class LegOut(msgspec.Struct, frozen=True, gc=False):
 
 
 class EarnOut(msgspec.Struct, frozen=True, gc=False):
-    """An earn as it was posted. available is the member's balance right after it."""
+    """An earn as it was posted. available is what the member could burn right after it: without the
+    points that are pending until their lot's active_from.
+    """
 
     earn_id: str
     card: str
@@ -118,7 +123,13 @@ def earn_out(answer: EarnAnswer, book: Book) -> EarnOut:
         merchant=book.codes[answer.merchant_id],
         points=answer.points,
         lots=tuple(
-            LotOut(ids.encode(ids.LOT, member_id, lot.lot_no), lot.kind, lot.points, lot.expires_on)
+            LotOut(
+                ids.encode(ids.LOT, member_id, lot.lot_no),
+                lot.kind,
+                lot.points,
+                lot.expires_on,
+                lot.active_from,
+            )
             for lot in answer.lots
         ),
         available=answer.available,

@@ -12,12 +12,21 @@ class Validity(msgspec.Struct, frozen=True):
 
     A point earned on day D is last good on D + months (or + days); with until_month_end, on the
     last day of that month. Points that come back after they lapsed live grace_days more at least.
+    It can first be burned on D + usable_after_days, the time in which the goods may be returned.
     """
 
     months: int | None = None
     days: int | None = None
     until_month_end: bool = False
     grace_days: int = 30
+    usable_after_days: int = 0
+
+
+def usable_from(validity: Validity, earned_on: date) -> date | None:
+    """The first day on which a point earned on earned_on can be burned; None: from the start."""
+    if not validity.usable_after_days:
+        return None
+    return earned_on + timedelta(days=validity.usable_after_days)
 
 
 # The same day again and again, for every purchase of it.

@@ -151,10 +151,13 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewLot(msgspec.Struct, frozen=True, gc=False):
+    """active_from: the first day on which it can be burned; None: at once."""
+
     lot_no: int
     kind: str
     points: int
     expires_on: date | None
+    active_from: date | None = None
 
 
 class TakenLeg(msgspec.Struct, frozen=True, gc=False):

@@ -1,8 +1,10 @@
 """Deciding an earn: what a purchase is worth, the lot it makes, and the debt it first pays."""
 
+from datetime import date
+
 from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import check_purchase, points_for
-from coalition.earning.validity import last_good_day
+from coalition.earning.validity import last_good_day, usable_from
 from coalition.errors import Code
 from coalition.ledger import journal
 from coalition.ledger.answer import earn_answer
@@ -51,11 +53,10 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     refusal = _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal
-    expires_on = last_good_day(terms.validity, on)
-    if expires_on is not None and expires_on < book.today(request.now):
-        return Refused(
-            Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
-        )
+    expires_on, active_from = last_good_day(terms.validity, on), usable_from(terms.validity, on)
+    over = _over(on, active_from, expires_on, book.today(request.now))
+    if over is not None:
+        return over
     account = member.account
     earn_no = member.next_no()
     lot = Lot(
@@ -71,6 +72,7 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         expires_on=expires_on,
         window_id=state.window.window_id,
         about_window_id=window_about(command.occurred_at, state, book),
+        active_from=active_from,
     )
     state.record_lot(member, lot)
     paid = pay_debts(earn_no, [(lot, points)], member, state)
@@ -85,6 +87,7 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         request,
         member,
         state,
+        book,
         merchant_id=request.merchant_id,
         card=command.card,
         occurred_at=command.occurred_at,
@@ -95,6 +98,25 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         # A reversal of the same group may name it by its reference.
         member.earns[earn_no] = _as_row(posting, lot)
     return Done(earn_answer(posting, [lot], state.window.label))
+
+
+def _over(
+    on: date, active_from: date | None, expires_on: date | None, today: date
+) -> Refused | None:
+    """A refusal of points that lapsed already, or would before they could be burned."""
+    if expires_on is None:
+        return None
+    if expires_on < today:
+        return Refused(
+            Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
+        )
+    if active_from is not None and expires_on < active_from:
+        return Refused(
+            Code.NOTHING_EARNED,
+            f"Points earned on {on} could be burned from {active_from} on, and lapse after "
+            f"{expires_on}.",
+        )
+    return None
 
 
 def _as_row(posting: Posting, lot: Lot) -> EarnRow:

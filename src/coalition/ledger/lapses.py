@@ -53,7 +53,7 @@ def _expire_lots(member: Member, state: State, book: Book, day: date, now: datet
         account.available -= points
         request = Request(Expire(account.member_id), HOUSE_ID, now)
         journal.write(
-            "expire", number, -points, request, member, state, merchant_id=HOUSE_ID, card=None
+            "expire", number, -points, request, member, state, book, merchant_id=HOUSE_ID, card=None
         )
     member.tighten_expiry()
     return points

@@ -26,14 +26,25 @@ from coalition.ledger.commands import (
     Void,
 )
 from coalition.ledger.rows import Keys
-from coalition.ledger.state import Account, BurnRow, Called, Card, Lot, Member, Posting, Seen, State
+from coalition.ledger.state import (
+    Account,
+    BurnRow,
+    Called,
+    Card,
+    Lot,
+    Member,
+    Posting,
+    Seen,
+    State,
+    lot_of,
+)
 from coalition.terms.book import Book
 from settlement.window import Window
 
-_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6)"
+_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7)"
 
 # How many columns of a row are known here; what a later migration adds comes behind them.
-_ACCOUNT, _LOT, _POSTING = (len(one.__struct_fields__) for one in (Account, Lot, Posting))
+_ACCOUNT, _POSTING = (len(one.__struct_fields__) for one in (Account, Posting))
 
 # Which burn a posting made or is about, by its kind: its own number, or its target's.
 _MADE_BURN = ("burn", "hold", "reverse_earn", "transfer_out")
@@ -52,10 +63,11 @@ async def load(
     Raises NoOpenWindowError where no window is open.
     """
     named = _named(requests)
-    today = book.today(max(request.now for request in requests))
+    times = [request.now for request in requests]
+    today, since = book.today(max(times)), book.today(min(times))
     asked = (
         list(named.cards), list(named.spending), list(named.spending.values()),
-        list(named.members), named.keys, today,
+        list(named.members), named.keys, today, since,
     )  # fmt: skip
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
@@ -70,7 +82,7 @@ async def load(
     state.members = {row[0]: Member(Account(*row[:_ACCOUNT])) for row in read["accounts"] or ()}
     for row in read["found_cards"] or ():
         state.cards[row[0]] = Card(row[1], row[2], row[3])
-    spenders = _add_lots(state, named, read["wholly"], read["lots"] or ())
+    spenders = _add_lots(state, named, read["wholly"], read["lots"] or (), since)
     await _add_the_rest(connection, state, requests)
     seen = [Posting(*row[:_POSTING]) for row in read["seen"] or ()]
     await _load_rare(connection, state, requests, spenders, seen, book)
@@ -89,9 +101,16 @@ class _Named(NamedTuple):
 
 
 def _add_lots(
-    state: State, named: _Named, whole: Iterable[int], found: Iterable[asyncpg.Record]
+    state: State,
+    named: _Named,
+    whole: Iterable[int],
+    found: Iterable[asyncpg.Record],
+    since: date,
 ) -> set[int]:
-    """Put the lots that were found into their members. Answers the members whose lots these are."""
+    """Put the lots that were found into their members. Answers the members whose lots these are.
+
+    Of all others, they are the lots that are pending on the day `since`.
+    """
     wholly = set(whole)
     partly: set[int] = set()
     for number, needed in named.spending.items():
@@ -100,13 +119,16 @@ def _add_lots(
     # A card that was issued after the lock names a member whose account is not held.
     spenders = (wholly | partly) & state.members.keys()
     for row in found:
-        if row[0] in spenders:
-            state.members[row[0]].lots[row[1]] = Lot(*row[:_LOT])
+        if (holder := state.members.get(row[0])) is not None:
+            holder.lots[row[1]] = lot_of(row)
     for member_id in spenders:
         member = state.members[member_id]
         member.lots_loaded = True
         if member_id not in wholly:
-            member.loaded_until = _last_day(member.lots.values())
+            # Of pending lots none is left out, whatever day it expires.
+            member.loaded_until = _last_day(
+                lot for lot in member.lots.values() if not lot.is_pending(since)
+            )
     return spenders
 
 

@@ -15,15 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.database import raw
 from coalition.ledger.lapses import lapse
-from coalition.ledger.state import Account, BurnRow, Leg, Lot, Member, State
+from coalition.ledger.state import Account, BurnRow, Leg, Member, State, lot_of
 from coalition.terms.book import Book
 from settlement.window import Window
 
 # How many columns of a row are known here; what a later migration adds comes behind them. A burn's
 # card and legs are rows of their own.
-_ACCOUNT_COLUMNS, _LOT_COLUMNS, _LEG_COLUMNS = (
-    len(one.__struct_fields__) for one in (Account, Lot, Leg)
-)
+_ACCOUNT_COLUMNS, _LEG_COLUMNS = (len(one.__struct_fields__) for one in (Account, Leg))
 _BURN_COLUMNS = BurnRow.__struct_fields__.index("card")
 # Of rows that are never written.
 _NO_WINDOW = Window(
@@ -74,6 +72,7 @@ _BURN = text("""
 """)
 _LOT = text("""
     select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.expires_on, l.earn_no,
+           l.active_from,
            e.kind::text as made_by, w.label as window,
            g.burn_no, g.redeemer_id, g.kind::text as leg_kind, g.points as leg_points,
            p.occurred_at as leg_at, gw.label as leg_window
@@ -94,7 +93,8 @@ class CardView:
 
     available leaves out points past their day and counts those of holds past their time, whether
     the jobs have come by or not. origins and owed map a merchant's id, expiring a last good day to
-    points.
+    points. pending, of which pending_from maps the first good day to points, is in neither
+    available nor origins, but in expiring.
     """
 
     member_id: int
@@ -105,11 +105,13 @@ class CardView:
     origins: dict[int, int]
     expiring: dict[date, int]
     owed: dict[int, int]
+    pending: int
+    pending_from: dict[date, int]
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """A posting. change is signed: what it did to the available balance.
+    """A posting. change is signed: what it did to the balance, pending points included.
 
     imported: it came with the history that the coalition brought along.
     """
@@ -197,6 +199,7 @@ class LotView:
     remaining: int
     earned_at: datetime
     expires_on: date | None
+    active_from: date | None
     earn_no: int | None
     window: str
     legs: tuple[LegOfLot, ...]
@@ -214,25 +217,32 @@ async def card_view(
     lapse(member, State(_NO_WINDOW), book, now)
     origins: defaultdict[int, int] = defaultdict(int)
     expiring: defaultdict[date, int] = defaultdict(int)
+    pending_from: defaultdict[date, int] = defaultdict(int)
+    today = book.today(now)
     for lot in member.lots_in_order():
-        origins[lot.origin_id] += lot.remaining
+        if lot.active_from is not None and lot.active_from > today:
+            pending_from[lot.active_from] += lot.remaining
+        else:
+            origins[lot.origin_id] += lot.remaining
         if lot.expires_on is not None:
             expiring[lot.expires_on] += lot.remaining
     return CardView(
         member_id=member.account.member_id,
         status=row["status"],
         tier=row["tier"],
-        available=member.account.available,
+        available=member.account.available - sum(pending_from.values()),
         held=member.account.held,
         origins=dict(origins),
         expiring=dict(expiring),
         owed={origin_id: points for origin_id, points in member.debts.items() if points},
+        pending=sum(pending_from.values()),
+        pending_from=dict(sorted(pending_from.items())),
     )
 
 
 def _member(row: asyncpg.Record) -> Member:
     member = Member(Account(*row["account"][:_ACCOUNT_COLUMNS]), lots_loaded=True)
-    member.lots = {lot[1]: Lot(*lot[:_LOT_COLUMNS]) for lot in row["lots"] or ()}
+    member.lots = {lot[1]: lot_of(lot) for lot in row["lots"] or ()}
     for burn in row["burns"] or ():
         member.burns[burn[1]] = BurnRow(*(*burn[:_BURN_COLUMNS], None, None))
     for leg in row["legs"] or ():
@@ -327,6 +337,7 @@ async def lot_view(connection: AsyncConnection, member_id: int, lot_no: int) -> 
         remaining=first.remaining,
         earned_at=first.earned_at,
         expires_on=first.expires_on,
+        active_from=first.active_from,
         earn_no=first.earn_no if first.made_by == "earn" else None,
         window=first.window,
         legs=legs,

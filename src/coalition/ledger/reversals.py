@@ -1,5 +1,7 @@
 """Deciding reversals: a burn's points go back into their lots, an earn's are taken back."""
 
+from datetime import date
+
 from coalition.errors import Code
 from coalition.ledger import journal
 from coalition.ledger.answer import reversal_answer
@@ -41,6 +43,7 @@ def reverse_burn(
         request,
         member,
         state,
+        book,
         # Whose burn it is, also where the house asked: it stands in that one's history.
         merchant_id=row.redeemer_id,
         card=row.card,
@@ -59,7 +62,8 @@ def reverse_earn(
     state: State,
     book: Book,
 ) -> Outcome:
-    """Take points of an earn back: from its own lots, then the origin's others, then as a debt.
+    """Take points of an earn back: from its own lots, then the origin's others, those that are
+    pending first, then as a debt.
 
     Expired is not spent: what lapsed of its own lots is gone first, and nothing is taken or owed
     for it. Since that much is counted once, parts end as the whole would.
@@ -76,7 +80,7 @@ def reverse_earn(
     first_new = len(state.new_legs)
     lapsed = min(points, earned.lapsed_left)
     earned.lapsed_left -= lapsed
-    taken = _lots_to_claw(member, earned, points - lapsed)
+    taken = _lots_to_claw(member, earned, points - lapsed, book.today(request.now))
     moved = sum(part for _, part in taken)
     if taken:
         is_earlier = earned.window_id != state.window.window_id
@@ -104,6 +108,7 @@ def reverse_earn(
         request,
         member,
         state,
+        book,
         # Whose earn it is, also where the house asked: it stands in that one's history.
         merchant_id=earned.merchant_id,
         card=earned.card,
@@ -143,13 +148,18 @@ def _to_reverse(command: ReverseEarn, earned: EarnRow) -> int | Refused:
     return max(0, left - kept)
 
 
-def _lots_to_claw(member: Member, earned: EarnRow, points: int) -> list[tuple[Lot, int]]:
+def _lots_to_claw(
+    member: Member, earned: EarnRow, points: int, today: date
+) -> list[tuple[Lot, int]]:
+    # Of the others first what the member cannot burn yet; then those it would miss.
     # The others oldest first, as a burn takes them: the earliest expiry, then the earliest earned.
     order = [lot for lot in member.lots_in_order() if lot.origin_id == earned.merchant_id]
     own = [lot for lot in order if lot.earn_no == earned.earn_no]
     others = [lot for lot in order if lot.earn_no != earned.earn_no]
     taken: list[tuple[Lot, int]] = []
-    for lot in own + others:
+    pending = [lot for lot in others if lot.is_pending(today)]
+    usable = [lot for lot in others if not lot.is_pending(today)]
+    for lot in own + pending + usable:
         part = min(lot.remaining, points)
         if part:
             taken.append((lot, part))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from msgspec.structs import astuple
 
-from coalition.ledger.state import BurnRow, Lot, State
+from coalition.ledger.state import IS_OPEN, BurnRow, Lot, State
 
 _Rows = list[tuple[Any, ...]]
 # The legs are rows of their own; the card and the time stand in the posting.
@@ -36,14 +36,14 @@ class _Write(NamedTuple):
 
 
 _POSTINGS = _Write("posting", "insert into posting select * from {}")
-# is_open, the last column, is generated.
+# is_open is generated.
 _LOTS = _Write(
     "lot",
     """
     insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
-        earned_on, expires_on, window_id, about_window_id, first_expires_on)
+        earned_on, expires_on, window_id, about_window_id, first_expires_on, active_from)
     select member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
-        earned_on, expires_on, window_id, about_window_id, first_expires_on from {}
+        earned_on, expires_on, window_id, about_window_id, first_expires_on, active_from from {}
     """,
 )
 _BURNS = _Write("burn", "insert into burn select * from {}")
@@ -61,7 +61,8 @@ _ACCOUNTS = _Write(
     update account set available = added.available, held = added.held, owed = added.owed,
         last_no = added.last_no, expires_next_on = added.expires_next_on,
         spent_on = added.spent_on, spent_points = added.spent_points,
-        spent_after_no = added.spent_after_no
+        spent_after_no = added.spent_after_no,
+        pending_until = added.pending_until
     from {} where account.member_id = added.member_id
     """,
 )
@@ -128,7 +129,8 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
 
 
 def _lot_row(lot: Lot) -> tuple[Any, ...]:
-    return (*astuple(lot), None)
+    fields = astuple(lot)
+    return (*fields[:IS_OPEN], None, *fields[IS_OPEN:])
 
 
 async def _write(connection: asyncpg.Connection, *parts: tuple[_Write, _Rows]) -> None:

@@ -9,7 +9,7 @@ collector need not look through the thousands of a large group.
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -22,7 +22,8 @@ class Account(msgspec.Struct, gc=False):
     """A member's balance. expires_next_on: no open lot expires before it (None: none expires).
 
     spent_points were spent on the house's date spent_on, by the postings numbered above
-    spent_after_no; what that is for stands in limits.py.
+    spent_after_no; what that is for stands in limits.py. available counts pending points:
+    from pending_until on there are none (None: there never were).
     """
 
     member_id: int
@@ -34,12 +35,14 @@ class Account(msgspec.Struct, gc=False):
     spent_on: date | None = None
     spent_points: int = 0
     spent_after_no: int = 0
+    pending_until: date | None = None
 
 
 class Lot(msgspec.Struct, gc=False):
     """One grant of points. Only remaining and expires_on ever change.
 
-    first_expires_on is the last good day it was granted with, where a refund gave it more time.
+    first_expires_on is the last good day it was granted with, where it was given more time since.
+    active_from: the first day, by the house's date, on which it can be burned; None: at once.
     """
 
     member_id: int
@@ -55,11 +58,26 @@ class Lot(msgspec.Struct, gc=False):
     window_id: int
     about_window_id: int | None = None
     first_expires_on: date | None = None
+    active_from: date | None = None
+
+    def is_pending(self, day: date) -> bool:
+        """Whether its points cannot be burned yet on that day, by the house's date."""
+        return self.active_from is not None and self.active_from > day
 
     @property
     def granted_until(self) -> date | None:
         """The last good day it was granted with, whatever a refund made of it since."""
         return self.first_expires_on or self.expires_on
+
+
+# Where the table has is_open, a column that the database fills in, among the struct's.
+IS_OPEN = Lot.__struct_fields__.index("first_expires_on") + 1
+_LOT_COLUMNS = len(Lot.__struct_fields__) + 1
+
+
+def lot_of(row: Any) -> Lot:
+    """A whole row of the table lot. What a later migration adds comes behind what is known here."""
+    return Lot(*row[:IS_OPEN], *row[IS_OPEN + 1 : _LOT_COLUMNS])
 
 
 class Leg(msgspec.Struct, gc=False):
@@ -137,6 +155,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     """One line of the journal. change is signed: what it did to the available balance.
 
     Of a reversed earn: owed could not be taken back, lapsed was gone and is not owed.
+    pending_after: what of available_after could not be burned yet.
     """
 
     member_id: int
@@ -158,6 +177,12 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     reference: str | None = None
     lapsed: int = 0
     imported: bool = False
+    pending_after: int = 0
+
+    @property
+    def spendable_after(self) -> int:
+        """What could be burned right after it: what it answers as available."""
+        return self.available_after - self.pending_after
 
 
 @dataclass(slots=True)
@@ -165,7 +190,7 @@ class Member:
     """What is loaded of one member: with lots_loaded, its open lots; and any asked for.
 
     loaded_until None: every open lot. Else those that are taken first, enough for what is asked;
-    all others are good until that day at least.
+    all others are good until that day at least. Pending lots are always loaded, all of them.
     """
 
     account: Account
@@ -184,6 +209,29 @@ class Member:
         """Open lots, the one that expires first at the front; then earliest earned."""
         # Oldest expiry first, so that members lose as few points as possible.
         return sorted((lot for lot in self.lots.values() if lot.remaining), key=_expiry_order)
+
+    def usable_lots(self, day: date) -> list[Lot]:
+        """Those of lots_in_order() that can be burned on that day, by the house's date."""
+        lots = self.lots_in_order()
+        if not self._may_have_pending(day):
+            return lots
+        return [lot for lot in lots if not lot.is_pending(day)]
+
+    def pending_on(self, day: date) -> int:
+        """The points that cannot be burned yet on that day, by the house's date."""
+        if not self._may_have_pending(day):
+            return 0
+        return sum(lot.remaining for lot in self.lots.values() if lot.is_pending(day))
+
+    def _may_have_pending(self, day: date) -> bool:
+        until = self.account.pending_until
+        return until is not None and until > day
+
+    def note_pending(self, active_from: date | None) -> None:
+        """Keep account.pending_until an upper bound when a lot appears."""
+        known = self.account.pending_until
+        if active_from is not None and (known is None or active_from > known):
+            self.account.pending_until = active_from
 
     def note_expiry(self, expires_on: date | None) -> None:
         """Keep account.expires_next_on a lower bound when an open lot appears."""
@@ -278,6 +326,7 @@ class State:
     def record_lot(self, member: Member, lot: Lot) -> None:
         member.lots[lot.lot_no] = lot
         member.note_expiry(lot.expires_on)
+        member.note_pending(lot.active_from)
         self.new_lots.append(lot)
 
     def record_burn(self, member: Member, burn: BurnRow) -> None:

@@ -149,7 +149,7 @@ def _circles(rows: Rows, new: Sequence[NewTerms]) -> list[str]:
 
 
 def _lives_longer(before: Validity, after: Validity) -> bool:
-    if after.grace_days < before.grace_days:
+    if after.grace_days < before.grace_days or after.usable_after_days > before.usable_after_days:
         return False
     if after.months is None and after.days is None:
         return True

@@ -12,10 +12,10 @@ from typing import cast, get_args
 
 from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import Rate
-from coalition.earning.validity import Validity
 from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.prices import Price
 from coalition.terms.terms import LATENESS_DAYS_DEFAULT, Breakage, HouseTerms, Terms
+from coalition.terms.validity import read_validity
 from coalition.toml.document import (
     Section,
     check_keys,
@@ -71,7 +71,7 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         time_zone=_time_zone(document),
         joined_on=joined_on or date.min,
         rates=_rates(earning, currency),
-        validity=_validity(subsection(document, "validity")),
+        validity=read_validity(subsection(document, "validity")),
         # Prices have days of their own: they all stand in the file without a date.
         prices=() if filed_for else _prices(code, document, joined_on),
         pair_prices=_pair_prices(code, document),
@@ -169,19 +169,6 @@ def _points(rate: Section) -> Decimal:
         rate, "points", digits_max=6, below=1_000_000, example="1.5", required=True
     )
     return points or Decimal(0)
-
-
-def _validity(section: Section) -> Validity:
-    check_keys(section, ["months", "days", "until_month_end", "grace_days"])
-    months = read_count(section, "months", 1, 1_200)
-    days = read_count(section, "days", 1, 36_500)
-    until_month_end = read_flag(section, "until_month_end")
-    grace_days = read_count(section, "grace_days", 0, 36_500)
-    if "months" in section.values and "days" in section.values:
-        section.note("days", "points live for months or for days, not both; leave out one")
-    if until_month_end and not {"months", "days"} & section.values.keys():
-        section.note("until_month_end", "there is no end to move; write months or days as well")
-    return Validity(months, days, until_month_end, 30 if grace_days is None else grace_days)
 
 
 def _prices(code: str, document: Section, joined_on: date | None) -> tuple[Price, ...]:

@@ -19,7 +19,8 @@ A_DAY_MAX = 900
 
 
 def terms() -> dict[str, Terms]:
-    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse.
+    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse, and
+    two times in which points are pending.
 
     At fuel less may be spent on one day than A_DAY_MAX, which is the house's.
     """
@@ -45,7 +46,7 @@ def terms() -> dict[str, Terms]:
     )
     retail = replace(
         merchant("retail"),
-        validity=Validity(days=45, grace_days=7),
+        validity=Validity(days=45, grace_days=7, usable_after_days=4),
         breakage="pool",
         prices=(
             Price("retail", None, FIRST_DAY, Decimal("0.004"), Decimal("0.008"), Decimal("0.0075")),
@@ -54,6 +55,7 @@ def terms() -> dict[str, Terms]:
     fuel = replace(
         merchant("fuel"),
         time_zone="Europe/Berlin",
+        validity=Validity(usable_after_days=2),
         lateness_days_max=12,
         prices=(Price("fuel", None, FIRST_DAY, burn_price=Decimal("0.0055")),),
         minimum_payout=500,

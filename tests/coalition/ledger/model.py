@@ -192,6 +192,8 @@ class Model:
             return "nothing_earned"
         kind = "outright" if points is not None else "purchase"
         lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
+        if validity.usable_after_days:
+            lot.active_from = day + timedelta(days=validity.usable_after_days)
         member.lots.append(lot)
         self._pay(member, [(lot, worth)])
         earn = Earn(lot, amount, self.window, reference)
@@ -217,10 +219,11 @@ class Model:
         self.lapse(name, now)
         if on < member.card_issued_at - CLOCKS_DIFFER:
             return "invalid"
-        parts = self._choose(member.open_lots(), points, take, at)
+        usable = [lot for lot in member.open_lots() if not lot.is_pending(self.day(now))]
+        parts = self._choose(usable, points, take, at)
         if parts is not None and on < now:
             # What was earned later it cannot have taken.
-            there = [lot for lot in member.open_lots() if lot.earned_at <= on]
+            there = [lot for lot in usable if lot.earned_at <= on]
             parts = self._choose(there, points, take, at)
             if parts is None:
                 return "invalid"
@@ -323,8 +326,10 @@ class Model:
         lapsed = min(back, earn.lot.lapsed)
         earn.lot.lapsed -= lapsed
         back -= lapsed
-        own = [lot for lot in member.open_lots() if lot is earn.lot]
-        lots = own + [x for x in member.open_lots() if x.origin == at and x is not earn.lot]
+        # Its own points, then what the member cannot burn yet, then the rest.
+        today = self.day(now)
+        lots = [lot for lot in member.open_lots() if lot.origin == at]
+        lots.sort(key=lambda lot: (lot is not earn.lot, not lot.is_pending(today)))
         moved = min(back, sum(lot.left for lot in lots))
         legs: list[Leg] = []
         if moved:
@@ -351,7 +356,9 @@ class Model:
         self.lapse(giver, now)
         if not self.within_limits(giver, None, points, now):
             return LIMIT
-        parts = self._choose(self.members[giver].open_lots(), points, take, None)
+        lots = self.members[giver].open_lots()
+        usable = [lot for lot in lots if not lot.is_pending(self.day(now))]
+        parts = self._choose(usable, points, take, None)
         if parts is None:
             return SHORT
         self.spend(giver, points, now)

@@ -17,6 +17,11 @@ class Lot:
     about: int | None = None
     # What expired of it and was not yet asked back.
     lapsed: int = 0
+    # The first of the house's days on which it can be burned.
+    active_from: date | None = None
+
+    def is_pending(self, day: date) -> bool:
+        return self.active_from is not None and day < self.active_from
 
 
 @dataclass(eq=False)
@@ -85,6 +90,9 @@ class Member:
     @property
     def available(self) -> int:
         return sum(lot.left for lot in self.lots)
+
+    def pending(self, day: date) -> int:
+        return sum(lot.left for lot in self.lots if lot.is_pending(day))
 
     @property
     def held(self) -> int:

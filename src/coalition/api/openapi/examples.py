@@ -47,6 +47,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "birthday": "1990-02-28",
         "locale": "zh-CN",
         "available": 700,
+        "pending": 0,
         "held": 0,
         "owed": 0,
         "cards": [{"card": _CARD, "status": "active", "issued_at": _AT}],
@@ -59,6 +60,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
                 "remaining": 700,
                 "earned_at": _AT,
                 "expires_on": "2028-03-31",
+                "active_from": None,
             }
         ],
         "movements": [
@@ -85,8 +87,10 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "held": 0,
         "tier": None,
         "origins": [{"origin": "telecom", "points": 700}],
-        "expiring": [{"on": "2028-03-31", "points": 700}],
+        "expiring": [{"on": "2028-03-31", "points": 820}],
         "owed": [],
+        "pending": 120,
+        "pending_from": [{"on": "2026-03-15", "points": 120}],
     },
     "HistoryPage": {
         "items": [
@@ -106,7 +110,15 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "card": _CARD,
         "merchant": "telecom",
         "points": 1_200,
-        "lots": [{"lot_id": _LOT, "kind": "purchase", "points": 1_200, "expires_on": "2028-03-31"}],
+        "lots": [
+            {
+                "lot_id": _LOT,
+                "kind": "purchase",
+                "points": 1_200,
+                "expires_on": "2028-03-31",
+                "active_from": None,
+            }
+        ],
         **_MOVED,
     },
     "BurnOut": {
@@ -180,6 +192,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "remaining": 700,
         "earned_at": _AT,
         "expires_on": "2028-03-31",
+        "active_from": None,
         "earn_id": _EARN,
         "window": "2026-03",
         "legs": [

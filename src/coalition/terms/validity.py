@@ -1,0 +1,64 @@
+"""The section [validity] of a merchant's file: from when its points are good, and until when."""
+
+import re
+from datetime import date, timedelta
+
+from coalition.earning.validity import Validity, last_good_day
+from coalition.toml.document import Section, check_keys, read_count, read_flag, read_text
+
+_GRACE_DAYS_DEFAULT = 30
+_DAYS = re.compile(r"([1-9][0-9]{0,3}) days?")
+# Four years hold every length that a run of months may have.
+_DAYS_TRIED = [date(2001, 1, 1) + timedelta(days=number) for number in range(4 * 365 + 1)]
+
+
+def read_validity(section: Section) -> Validity:
+    """What is wrong is noted and left at its default: points that never expire, good at once."""
+    check_keys(section, ["months", "days", "until_month_end", "grace_days", "usable_after"])
+    months = read_count(section, "months", 1, 1_200)
+    days = read_count(section, "days", 1, 36_500)
+    until_month_end = read_flag(section, "until_month_end")
+    grace_days = read_count(section, "grace_days", 0, 36_500)
+    if "months" in section.values and "days" in section.values:
+        section.note("days", "points live for months or for days, not both; leave out one")
+    if until_month_end and not {"months", "days"} & section.values.keys():
+        section.note("until_month_end", "there is no end to move; write months or days as well")
+    validity = Validity(
+        months=months,
+        days=days,
+        until_month_end=until_month_end,
+        grace_days=_GRACE_DAYS_DEFAULT if grace_days is None else grace_days,
+        usable_after_days=_usable_after(section),
+    )
+    _check_usable(section, validity)
+    return validity
+
+
+def _usable_after(section: Section) -> int:
+    value = read_text(section, "usable_after")
+    if value is None:
+        return 0
+    found = _DAYS.fullmatch(value)
+    if found is None:
+        section.note("usable_after", f'"{value}" is not a number of days; write such as "14 days"')
+        return 0
+    return int(found[1])
+
+
+def _check_usable(section: Section, validity: Validity) -> None:
+    """Note a usable_after that some points do not live to see."""
+    shortest = _shortest_days(validity)
+    if shortest is not None and validity.usable_after_days > shortest:
+        section.note(
+            "usable_after",
+            f"points would lapse after {shortest} days, before they can be burned; "
+            f'write "{shortest} days" at most, or let them live longer',
+        )
+
+
+def _shortest_days(validity: Validity) -> int | None:
+    """How many days after the earn the last good day comes at the soonest; None: it never does."""
+    if not validity.usable_after_days:
+        return None
+    ends = [(last_good_day(validity, day), day) for day in _DAYS_TRIED]
+    return min(((end - day).days for end, day in ends if end is not None), default=None)
