@@ -2,17 +2,26 @@
 
 import calendar
 from datetime import date, timedelta
+from decimal import Decimal
 from functools import lru_cache
 
 import msgspec
 
+from settlement.rule import payment_day_after
+
 
 class Validity(msgspec.Struct, frozen=True):
-    """How long a point lives. All None: it never expires. At most one of months and days is set.
+    """How long a point lives. All None: it never expires. At most one of months, days, until and
+    period_rule is set.
 
     A point earned on day D is last good on D + months (or + days); with until_month_end, on the
-    last day of that month. Points that come back after they lapsed live grace_days more at least.
-    It can first be burned on D + usable_after_days, the time in which the goods may be returned.
+    last day of that month. Or on the day `until`; or on the last day of the period in which it can
+    first be burned: the days that period_rule (RFC 5545) names. At the end of a period so much of
+    an origin's points as carried_share says, in whole points rounded down, lives on to the end of
+    the next, and the rest lapses.
+
+    Points that come back after they lapsed live grace_days more at least. A point can first be
+    burned on D + usable_after_days, the time in which the goods may be returned.
     """
 
     months: int | None = None
@@ -20,6 +29,14 @@ class Validity(msgspec.Struct, frozen=True):
     until_month_end: bool = False
     grace_days: int = 30
     usable_after_days: int = 0
+    until: date | None = None
+    period_rule: str | None = None
+    carried_share: Decimal = Decimal(0)
+
+    @property
+    def is_for_ever(self) -> bool:
+        ways = (self.months, self.days, self.until, self.period_rule)
+        return all(way is None for way in ways)
 
 
 def usable_from(validity: Validity, earned_on: date) -> date | None:
@@ -32,7 +49,8 @@ def usable_from(validity: Validity, earned_on: date) -> date | None:
 # The same day again and again, for every purchase of it.
 @lru_cache(maxsize=4096)
 def last_good_day(validity: Validity, earned_on: date) -> date | None:
-    """The last day on which a point earned on earned_on can be burned; None: it never expires.
+    """The last day on which a point earned on earned_on can be burned, before anything is carried;
+    None: it never expires.
 
     A day that the target month does not have becomes that month's last: 31 August + 6 months is
     28 or 29 February.
@@ -41,11 +59,26 @@ def last_good_day(validity: Validity, earned_on: date) -> date | None:
         day = _months_later(earned_on, validity.months)
     elif validity.days is not None:
         day = earned_on + timedelta(days=validity.days)
+    elif validity.period_rule is not None:
+        # Of the next period where it cannot be burned in this one any more.
+        begins_on = usable_from(validity, earned_on) or earned_on
+        return period_end_after(validity, begins_on - timedelta(days=1))
     else:
-        return None
+        return validity.until
     if validity.until_month_end:
         day = day.replace(day=calendar.monthrange(day.year, day.month)[1])
     return day
+
+
+def period_end_after(validity: Validity, day: date) -> date | None:
+    """The first last day of a period after `day`; None: there are no periods."""
+    return payment_day_after(validity.period_rule, day) if validity.period_rule else None
+
+
+def carried(validity: Validity, points: int) -> int:
+    """How many of so many points of one origin live on after the end of their period."""
+    numerator, divisor = validity.carried_share.as_integer_ratio()
+    return points * numerator // divisor
 
 
 def _months_later(day: date, months: int) -> date:

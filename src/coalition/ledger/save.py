@@ -66,8 +66,9 @@ _ACCOUNTS = _Write(
     from {} where account.member_id = added.member_id
     """,
 )
-# A refund may give a lot more time. Apart from _LOT_CHANGES because few groups do, and the trigger
-# that watches over it looks at each row of a statement that names these columns.
+# A refund, or the end of a period, may give a lot more time. Apart from _LOT_CHANGES because few
+# groups do, and the trigger that watches over it looks at each row of a statement that names these
+# columns.
 _LOT_EXPIRIES = _Write(
     "lot",
     """
@@ -118,7 +119,7 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
         (_LOT_CHANGES, lots),
         (_ACCOUNTS, list(map(astuple, sorted(accounts, key=_member)))),
     )
-    if any(leg.points < 0 for leg in state.new_legs):
+    if state.has_lengthened or any(leg.points < 0 for leg in state.new_legs):
         await _write(connection, (_LOT_EXPIRIES, lots))
     await _write(
         connection,

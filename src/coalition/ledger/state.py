@@ -301,6 +301,8 @@ class State:
     captured: list[BurnRow] = field(default_factory=list)
     changed_members: dict[int, Member] = field(default_factory=dict)
     changed_debts: dict[tuple[int, int], int] = field(default_factory=dict)
+    # Whether any loaded lot was given more time.
+    has_lengthened: bool = False
     # Whether what is decided is history on its way in.
     is_import: bool = False
 
@@ -328,6 +330,14 @@ class State:
         member.note_expiry(lot.expires_on)
         member.note_pending(lot.active_from)
         self.new_lots.append(lot)
+
+    def lengthen(self, member: Member, lot: Lot, until: date) -> None:
+        """Let a lot live on to a later day; what it was granted with stays known."""
+        lot.first_expires_on = lot.granted_until
+        lot.expires_on = until
+        member.note_expiry(until)
+        self.changed_lots[(lot.member_id, lot.lot_no)] = lot
+        self.has_lengthened = True
 
     def record_burn(self, member: Member, burn: BurnRow) -> None:
         member.burns[burn.burn_no] = burn

@@ -151,13 +151,17 @@ def _circles(rows: Rows, new: Sequence[NewTerms]) -> list[str]:
 def _lives_longer(before: Validity, after: Validity) -> bool:
     if after.grace_days < before.grace_days or after.usable_after_days > before.usable_after_days:
         return False
-    if after.months is None and after.days is None:
+    if after.is_for_ever:
         return True
     if before.until_month_end and not after.until_month_end:
         return False
     months = before.months is not None and (after.months or 0) >= before.months
     days = before.days is not None and (after.days or 0) >= before.days
-    return months or days
+    until = before.until is not None and after.until is not None and after.until >= before.until
+    period = before.period_rule is not None and (
+        after.period_rule == before.period_rule and after.carried_share >= before.carried_share
+    )
+    return months or days or until or period
 
 
 def _is_wider(before: int | None, after: int | None) -> bool:

@@ -14,6 +14,7 @@ from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import Rate
 from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.prices import Price
+from coalition.terms.rules import read_rule
 from coalition.terms.terms import LATENESS_DAYS_DEFAULT, Breakage, HouseTerms, Terms
 from coalition.terms.validity import read_validity
 from coalition.toml.document import (
@@ -30,9 +31,7 @@ from coalition.toml.document import (
     subsection,
 )
 from settlement.money import PRICE_DIGITS_MAX
-from settlement.rule import PAYMENT_RULE_COUNTS_FROM, left_out, wrong_with
 
-_RULE_EXAMPLE = '"FREQ=MONTHLY;BYMONTHDAY=1"'
 # Before this year a coalition's calendar is a slip of the pen, and the database's year gets short.
 _FIRST_WINDOW_YEAR_MIN = 1900
 
@@ -86,7 +85,7 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         breakage=cast(Breakage, breakage),
         settles_through=read_text(settlement, "settles_through"),
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
-        payment_rule=_rule(calendar, "payments"),
+        payment_rule=read_rule(calendar, "payments"),
         filed_for=filed_for,
         points_per_member_per_day_max=_points_a_day(burning),
         pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
@@ -109,9 +108,9 @@ def read_house(document: Section) -> HouseTerms:
         currency=currency or "",
         time_zone=_time_zone(document),
         first_window_on=first_window_on or date.min,
-        window_rule=_rule(calendar, "windows", first_window_on, required=True) or "",
+        window_rule=read_rule(calendar, "windows", first_window_on, required=True) or "",
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
-        payment_rule=_rule(calendar, "payments"),
+        payment_rule=read_rule(calendar, "payments"),
         points_per_member_per_day_max=_points_a_day(burning),
         pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
     )
@@ -243,20 +242,3 @@ def _first_window_on(calendar: Section) -> date | None:
         )
         return None
     return day
-
-
-def _rule(
-    section: Section, key: str, first_on: date | None = None, *, required: bool = False
-) -> str | None:
-    rule = read_text(section, key, required=required)
-    if rule is None:
-        return None
-    first_on = first_on or PAYMENT_RULE_COUNTS_FROM
-    if (wrong := wrong_with(rule, first_on)) is not None:
-        section.note(
-            key, f'"{rule}" is not a rule of days (RFC 5545): {wrong}; such as {_RULE_EXAMPLE}'
-        )
-        return None
-    if (passes_over := left_out(rule, first_on)) is not None:
-        section.warn(key, f'"{rule}": {passes_over}')
-    return rule

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.coalition.ledger.model_validity import PERIOD_ENDS_ON
 from tests.world import FIRST_DAY, merchant
 
 from coalition.earning.validity import Validity
@@ -19,8 +20,8 @@ A_DAY_MAX = 900
 
 
 def terms() -> dict[str, Terms]:
-    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse, and
-    two times in which points are pending.
+    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse, of
+    which one carries a share on; two times in which points are pending.
 
     At fuel less may be spent on one day than A_DAY_MAX, which is the house's.
     """
@@ -55,7 +56,11 @@ def terms() -> dict[str, Terms]:
     fuel = replace(
         merchant("fuel"),
         time_zone="Europe/Berlin",
-        validity=Validity(usable_after_days=2),
+        validity=Validity(
+            usable_after_days=2,
+            period_rule=f"FREQ=MONTHLY;BYMONTHDAY={PERIOD_ENDS_ON}",
+            carried_share=Decimal("0.3"),
+        ),
         lateness_days_max=12,
         prices=(Price("fuel", None, FIRST_DAY, burn_price=Decimal("0.0055")),),
         minimum_payout=500,

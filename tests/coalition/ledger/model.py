@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.coalition.ledger.model_rows import Back, Burn, Earn, Leg, Lot, Member, Span
+from tests.coalition.ledger.model_validity import end, first_day, last_day
 
 from coalition.terms.terms import Terms
 
@@ -78,13 +79,10 @@ class Model:
         self._expire(member, self.day(now), now)
 
     def _expire(self, member: Member, today: date, now: datetime) -> None:
-        dead = [lot for lot in member.open_lots() if lot.good_until and lot.good_until < today]
-        if dead:
-            for lot in dead:
-                lot.lapsed += lot.left
-            burn = Burn("expiry", None, sum(lot.left for lot in dead))
+        while dead := [x for x in member.open_lots() if x.good_until and x.good_until < today]:
+            parts = end(dead, self.terms)
+            burn = Burn("expiry", None, sum(part for _, part in parts))
             member.burns.append(burn)
-            parts = [(lot, lot.left) for lot in dead]
             self._write(member, burn, parts, self.day(now), self.window, None)
 
     # ------------------------------------------------------------ legs
@@ -187,13 +185,12 @@ class Model:
         if not worth:
             return "nothing_earned"
         validity, day = self.terms[at].validity, self.day(on, at)
-        until = day + timedelta(days=validity.days) if validity.days else None
+        until = last_day(validity, day)
         if until and until < self.day(now):
             return "nothing_earned"
         kind = "outright" if points is not None else "purchase"
         lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
-        if validity.usable_after_days:
-            lot.active_from = day + timedelta(days=validity.usable_after_days)
+        lot.active_from = first_day(validity, day)
         member.lots.append(lot)
         self._pay(member, [(lot, worth)])
         earn = Earn(lot, amount, self.window, reference)

@@ -30,7 +30,12 @@ SINCE = {
     "points_per_member_per_day_max": None,
     "pin_above_points": None,
 }
-VALIDITY_SINCE = {"usable_after_days": 0}
+VALIDITY_SINCE = {
+    "usable_after_days": 0,
+    "until": None,
+    "period_rule": None,
+    "carried_share": "0",
+}
 
 
 def test_a_row_of_the_first_version_gives_prices_that_say_whose_they_are() -> None:

@@ -1,8 +1,12 @@
 """The section [validity]: what it may say, and what is wrong with it in which line."""
 
+from datetime import date
+from decimal import Decimal
+
 import pytest
 
 from coalition.earning.validity import Validity
+from coalition.terms.rules import RULE_EXAMPLE
 from coalition.terms.validity import read_validity
 from coalition.toml.document import parse_document
 
@@ -45,3 +49,36 @@ def test_points_may_not_be_pending_for_longer_than_they_live(lives: str, at_most
     line = lives.count("\n") + 2
     assert mistake.startswith(f"slow.toml:{line}: usable_after: ")
     assert f'"{at_most} days" at most' in mistake
+
+
+def test_points_may_live_until_a_day_or_to_the_end_of_a_period() -> None:
+    assert read("until = 2027-12-31") == (Validity(until=date(2027, 12, 31)), [])
+    rule = "FREQ=MONTHLY;BYMONTH=2,4,6,8,10,12;BYMONTHDAY=20"
+    assert read(f'period_ends = "{rule}"') == (Validity(period_rule=rule), [])
+    share = Decimal("0.25")
+    assert read(f'period_ends = "{rule}"\ncarried_share = "0.25"') == (
+        Validity(period_rule=rule, carried_share=share),
+        [],
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "says"),
+    [
+        ("months = 2\nuntil = 2027-12-31", 2, "until", "not both; leave out one"),
+        ("days = 2\nmonths = 2", 1, "days", "not both; leave out one"),
+        ('carried_share = "0.5"', 1, "carried_share", "write period_ends as well"),
+        ('period_ends = "the 20th"', 1, "period_ends", "not a rule of days (RFC 5545)"),
+        (f'period_ends = {RULE_EXAMPLE}\ncarried_share = "1"', 2, "carried_share", "below 1"),
+        (f"period_ends = {RULE_EXAMPLE}\ncarried_share = 0.5", 2, "carried_share", '"0.5"'),
+        (f"period_ends = {RULE_EXAMPLE}\nuntil_month_end = true", 2, "until_month_end", "no end"),
+        ('until = "soon"', 1, "until", "2017-01-01"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_with_line_and_remedy(
+    text: str, line: int, key: str, says: str
+) -> None:
+    _, mistakes = read(text)
+    [mistake] = mistakes
+    assert mistake.startswith(f"slow.toml:{line}: {key}: ")
+    assert says in mistake
