@@ -21,7 +21,9 @@ class Validity(msgspec.Struct, frozen=True):
     the next, and the rest lapses.
 
     Points that come back after they lapsed live grace_days more at least. A point can first be
-    burned on D + usable_after_days, the time in which the goods may be returned.
+    burned on D + usable_after_days, the time in which the goods may be returned. With
+    extends_earned, points that were earned before live as long as these terms say, where that is
+    longer.
     """
 
     months: int | None = None
@@ -32,6 +34,7 @@ class Validity(msgspec.Struct, frozen=True):
     until: date | None = None
     period_rule: str | None = None
     carried_share: Decimal = Decimal(0)
+    extends_earned: bool = False
 
     @property
     def is_for_ever(self) -> bool:

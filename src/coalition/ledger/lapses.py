@@ -7,6 +7,7 @@ from coalition.earning.validity import Validity, carried, period_end_after
 from coalition.ledger import journal
 from coalition.ledger.burns import void_hold
 from coalition.ledger.commands import Expire, Request
+from coalition.ledger.extension import extend
 from coalition.ledger.legs import post_burn
 from coalition.ledger.state import BurnRow, Lot, Member, State
 from coalition.ledger.take import Taken
@@ -18,6 +19,8 @@ def lapse(member: Member, state: State, book: Book, now: datetime) -> tuple[int,
 
     Looks only at what was loaded: open lots and held burns.
     """
+    if book.extends_earned:
+        extend(member, state, book, book.today(now))
     expired, voided = 0, 0
     for row, over_at in _stale_holds(member, now):
         # In the order in which it happened, so that it makes no difference when somebody looks:

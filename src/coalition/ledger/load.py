@@ -62,7 +62,7 @@ async def load(
 
     Raises NoOpenWindowError where no window is open.
     """
-    named = _named(requests)
+    named = _named(requests, book)
     times = [request.now for request in requests]
     today, since = book.today(max(times)), book.today(min(times))
     asked = (
@@ -161,7 +161,7 @@ def _last_day(lots: Iterable[Lot]) -> date | None:
     return None if None in days else max(filter(None, days), default=None)
 
 
-def _named(requests: Iterable[Request]) -> _Named:
+def _named(requests: Iterable[Request], book: Book) -> _Named:
     named = _Named(set(), {}, set(), [])
     for request in requests:
         command = request.command
@@ -175,7 +175,10 @@ def _named(requests: Iterable[Request]) -> _Named:
             if needed is not None:
                 # A hold may lapse before the next request of this group is decided, and put back
                 # points that live longer then.
+                # And which lots are the oldest, those know only that are loaded, where terms give
+                # some of them more time.
                 oldest = command.take.order == "oldest" and command.hold_seconds is None
+                oldest = oldest and not book.extends_earned
                 named.spending[command.card] = needed + command.points if oldest else None
         elif isinstance(command, Transfer):
             named.cards.update((command.from_card, command.to_card))

@@ -331,8 +331,8 @@ class State:
         member.note_pending(lot.active_from)
         self.new_lots.append(lot)
 
-    def lengthen(self, member: Member, lot: Lot, until: date) -> None:
-        """Let a lot live on to a later day; what it was granted with stays known."""
+    def lengthen(self, member: Member, lot: Lot, until: date | None) -> None:
+        """Let a lot live on to a later day, or for ever; what it was granted with stays known."""
         lot.first_expires_on = lot.granted_until
         lot.expires_on = until
         member.note_expiry(until)

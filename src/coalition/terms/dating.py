@@ -151,6 +151,8 @@ def _circles(rows: Rows, new: Sequence[NewTerms]) -> list[str]:
 def _lives_longer(before: Validity, after: Validity) -> bool:
     if after.grace_days < before.grace_days or after.usable_after_days > before.usable_after_days:
         return False
+    if before.extends_earned and not after.extends_earned:
+        return False
     if after.is_for_ever:
         return True
     if before.until_month_end and not after.until_month_end:

@@ -18,7 +18,14 @@ from coalition.toml.document import (
 
 # How long points live is said in one of these ways; in none: for ever.
 _LIVES = ("months", "days", "until", "period_ends")
-_KEYS = (*_LIVES, "until_month_end", "carried_share", "grace_days", "usable_after")
+_KEYS = (
+    *_LIVES,
+    "until_month_end",
+    "carried_share",
+    "grace_days",
+    "usable_after",
+    "extends_earned",
+)
 _GRACE_DAYS_DEFAULT = 30
 _DAYS = re.compile(r"([1-9][0-9]{0,3}) days?")
 # Four years hold every length that a run of months may have.
@@ -38,6 +45,7 @@ def read_validity(section: Section) -> Validity:
         until=read_date(section, "until") if "until" in section.values else None,
         period_rule=read_rule(section, "period_ends"),
         carried_share=_carried_share(section),
+        extends_earned=read_flag(section, "extends_earned"),
     )
     _check_together(section, validity)
     return validity

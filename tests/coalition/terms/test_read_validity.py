@@ -82,3 +82,8 @@ def test_what_contradicts_itself_is_refused_with_line_and_remedy(
     [mistake] = mistakes
     assert mistake.startswith(f"slow.toml:{line}: {key}: ")
     assert says in mistake
+
+
+def test_terms_may_extend_what_was_earned_before() -> None:
+    text = "months = 36\nextends_earned = true"
+    assert read(text) == (Validity(months=36, extends_earned=True), [])

@@ -35,6 +35,7 @@ VALIDITY_SINCE = {
     "until": None,
     "period_rule": None,
     "carried_share": "0",
+    "extends_earned": False,
 }
 
 

@@ -75,3 +75,15 @@ begin
         (select array_agg(p) from posting p where p.request_id = any(request_ids))
     from settlement_window w where w.status = 'open' for share of w;
 end $$;
+
+-- A refund, the end of a period or later terms may give a lot more time, up to for ever; nothing ever
+-- takes time away.
+create or replace function lot_lives_no_shorter() returns trigger language plpgsql as $$
+begin
+    if (new.expires_on > old.expires_on or new.expires_on is null)
+       and new.first_expires_on = coalesce(old.first_expires_on, old.expires_on) then
+        return new;
+    end if;
+    raise exception 'lot % of member %: expires_on may only move later, and keeps its first day',
+        old.lot_no, old.member_id using errcode = 'restrict_violation';
+end $$;
