@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.clearing.kinds import ISSUE, REDEMPTIONS, listed
 from coalition.clearing.service import differs
-from coalition.ledger.pending_rules import PENDING_RULES
+from coalition.ledger.validity_rules import VALIDITY_RULES
 from settlement.obligation import REDEEM
 
 BREACHES_MAX = 100
@@ -251,7 +251,7 @@ RULES = (
           and (a.expires_next_on is null or a.expires_next_on > l.expires_on)
         """,
     ),
-    *(Rule(says, statement) for says, statement in PENDING_RULES),
+    *(Rule(says, statement) for says, statement in VALIDITY_RULES),
     Rule(
         "an account's counter is not behind any number it gave out",
         """

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 SOURCES = Path(__file__).parents[2] / "src"
 # Every table that grows with the members; the rest is small and would be copied to every shard.
-HOT = {"account", "posting", "lot", "burn", "leg", "debt"}
+HOT = {"account", "posting", "lot", "burn", "leg", "debt", "activity"}
 REFERENCE = {
     *("merchant", "price", "settlement_window", "api_key", "terms", "window_terms"),
     "unknown_cards",
@@ -90,8 +90,11 @@ def test_rows_of_several_members_are_locked_by_the_ordered_account_lock_alone() 
         for path in [*SOURCES.rglob("ledger/*.py"), *SOURCES.rglob("*.sql")]
         for found in re.finditer(r"order by member_id for update|for update", path.read_text())
     }
-    schema = "coalition/migrations/versions/0001_ledger.sql"
-    assert locks == {(schema, "order by member_id for update")}
+    # Twice: load_group as it was, and as it is.
+    assert locks == {
+        (f"coalition/migrations/versions/{name}.sql", "order by member_id for update")
+        for name in ("0001_ledger", "0021_pending")
+    }
 
 
 def test_the_core_uses_nothing_that_a_sharded_postgresql_lacks() -> None:

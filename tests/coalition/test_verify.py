@@ -185,6 +185,11 @@ CASES = (
         also=PENDING_AFTER,
     ),
     Case(
+        "points that lapse by inactivity have moved, and not before the day their account knows of",
+        ("update lot set inactive_months = 3 where member_id = 1 and lot_no = 7",),
+        "member 1: next expiry known , but lot 7 moved on  and lives 3 months",
+    ),
+    Case(
         "an account's counter is not behind any number it gave out",
         ("update account set last_no = 12 where member_id = 1",),
         "member 1: counter 12, but number 13 is in use",

@@ -11,14 +11,17 @@ from settlement.rule import payment_day_after
 
 
 class Validity(msgspec.Struct, frozen=True):
-    """How long a point lives. All None: it never expires. At most one of months, days, until and
-    period_rule is set.
+    """How long a point lives. All None: it never expires. At most one of months, days, until,
+    period_rule and inactive_months is set.
 
     A point earned on day D is last good on D + months (or + days); with until_month_end, on the
     last day of that month. Or on the day `until`; or on the last day of the period in which it can
     first be burned: the days that period_rule (RFC 5545) names. At the end of a period so much of
     an origin's points as carried_share says, in whole points rounded down, lives on to the end of
     the next, and the rest lapses.
+
+    Or it lives until inactive_months after the last day on which points of its origin moved, which
+    is not known when it is earned.
 
     Points that come back after they lapsed live grace_days more at least. A point can first be
     burned on D + usable_after_days, the time in which the goods may be returned. With
@@ -35,10 +38,11 @@ class Validity(msgspec.Struct, frozen=True):
     period_rule: str | None = None
     carried_share: Decimal = Decimal(0)
     extends_earned: bool = False
+    inactive_months: int | None = None
 
     @property
     def is_for_ever(self) -> bool:
-        ways = (self.months, self.days, self.until, self.period_rule)
+        ways = (self.months, self.days, self.until, self.period_rule, self.inactive_months)
         return all(way is None for way in ways)
 
 
@@ -53,13 +57,13 @@ def usable_from(validity: Validity, earned_on: date) -> date | None:
 @lru_cache(maxsize=4096)
 def last_good_day(validity: Validity, earned_on: date) -> date | None:
     """The last day on which a point earned on earned_on can be burned, before anything is carried;
-    None: it never expires.
+    None: it never expires, or by inactivity.
 
     A day that the target month does not have becomes that month's last: 31 August + 6 months is
     28 or 29 February.
     """
     if validity.months is not None:
-        day = _months_later(earned_on, validity.months)
+        day = months_later(earned_on, validity.months)
     elif validity.days is not None:
         day = earned_on + timedelta(days=validity.days)
     elif validity.period_rule is not None:
@@ -84,7 +88,8 @@ def carried(validity: Validity, points: int) -> int:
     return points * numerator // divisor
 
 
-def _months_later(day: date, months: int) -> date:
+def months_later(day: date, months: int) -> date:
+    """The same day so many months later, or the last of that month where it has none."""
     years, month_index = divmod(day.month - 1 + months, 12)
     year, month = day.year + years, month_index + 1
     return date(year, month, min(day.day, calendar.monthrange(year, month)[1]))

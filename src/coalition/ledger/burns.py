@@ -140,6 +140,9 @@ def capture(
     row.status, row.points = "posted", points
     for leg in row.legs:
         leg.window_id, leg.occurred_on = row.window_id, row.occurred_on
+    for leg, _ in row.taken():
+        if member.lots[leg.lot_no].inactive_months is not None:
+            state.record_move(member, leg.origin_id, row.occurred_on)
     state.captured.append(row)
     state.record_burn_change(row)
     member.account.held -= points + returned

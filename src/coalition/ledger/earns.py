@@ -4,7 +4,7 @@ from datetime import date
 
 from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import check_purchase, points_for
-from coalition.earning.validity import last_good_day, usable_from
+from coalition.earning.validity import last_good_day, months_later, usable_from
 from coalition.errors import Code
 from coalition.ledger import journal
 from coalition.ledger.answer import earn_answer
@@ -54,7 +54,8 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     if refusal is not None:
         return refusal
     expires_on, active_from = last_good_day(terms.validity, on), usable_from(terms.validity, on)
-    over = _over(on, active_from, expires_on, book.today(request.now))
+    idle_until = _idle_until(request.merchant_id, on, terms, member)
+    over = _over(on, active_from, expires_on or idle_until, book.today(request.now))
     if over is not None:
         return over
     account = member.account
@@ -73,7 +74,10 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         window_id=state.window.window_id,
         about_window_id=window_about(command.occurred_at, state, book),
         active_from=active_from,
+        inactive_months=terms.validity.inactive_months,
     )
+    if request.merchant_id in book.idle_origins:
+        state.record_move(member, request.merchant_id, on)
     state.record_lot(member, lot)
     paid = pay_debts(earn_no, [(lot, points)], member, state)
     account.available += points - paid
@@ -98,6 +102,15 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         # A reversal of the same group may name it by its reference.
         member.earns[earn_no] = _as_row(posting, lot)
     return Done(earn_answer(posting, [lot], state.window.label))
+
+
+def _idle_until(origin_id: int, on: date, terms: Terms, member: Member) -> date | None:
+    """Until when points earned on that day live, where they lapse by inactivity."""
+    months = terms.validity.inactive_months
+    if months is None:
+        return None
+    moved_on = member.moved_on.get(origin_id, on)
+    return months_later(max(on, moved_on), months)
 
 
 def _over(

@@ -10,7 +10,7 @@ from coalition.terms.book import Book, DatedTerms, Merchant
 def extend(member: Member, state: State, book: Book, today: date) -> None:
     """Let open lots live as long as later terms say that extend what was earned; never shorter."""
     for lot in member.lots.values():
-        if not lot.remaining or lot.expires_on is None:
+        if not lot.remaining or lot.expires_on is None or lot.inactive_months is not None:
             continue
         origin = book.merchants.get(lot.origin_id)
         if origin is not None and (until := _extended(lot, origin, today)) != lot.expires_on:

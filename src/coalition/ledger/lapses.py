@@ -54,8 +54,8 @@ def _expire_lots(member: Member, state: State, book: Book, day: date, now: datet
     expired = 0
     while dead := _past(member, day):
         if any(_validity(lot, book).carried_share for lot in dead):
-            first = dead[0].expires_on
-            ended = [lot for lot in dead if lot.expires_on == first]
+            first = member.last_day(dead[0])
+            ended = [lot for lot in dead if member.last_day(lot) == first]
             void = _carry(ended, member, state, book)
         else:
             void = [(lot, lot.remaining) for lot in dead]
@@ -66,7 +66,7 @@ def _expire_lots(member: Member, state: State, book: Book, day: date, now: datet
 
 def _past(member: Member, day: date) -> list[Lot]:
     """The open lots that were good until before `day`, the first to end at the front."""
-    return [lot for lot in member.lots_in_order() if lot.expires_on and lot.expires_on < day]
+    return [lot for lot in member.lots_in_order() if (member.last_day(lot) or day) < day]
 
 
 def _expire(void: Taken, member: Member, state: State, book: Book, now: datetime) -> int:

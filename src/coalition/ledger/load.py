@@ -41,7 +41,7 @@ from coalition.ledger.state import (
 from coalition.terms.book import Book
 from settlement.window import Window
 
-_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7)"
+_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7, $8)"
 
 # How many columns of a row are known here; what a later migration adds comes behind them.
 _ACCOUNT, _POSTING = (len(one.__struct_fields__) for one in (Account, Posting))
@@ -67,7 +67,7 @@ async def load(
     today, since = book.today(max(times)), book.today(min(times))
     asked = (
         list(named.cards), list(named.spending), list(named.spending.values()),
-        list(named.members), named.keys, today, since,
+        list(named.members), named.keys, today, since, bool(book.idle_origins),
     )  # fmt: skip
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
@@ -80,6 +80,8 @@ async def load(
         )
     state = State(Window(read[0], read[1], read[2], read[3], "open"))
     state.members = {row[0]: Member(Account(*row[:_ACCOUNT])) for row in read["accounts"] or ()}
+    for member_id, origin_id, moved_on in read["moved"] or ():
+        state.members[member_id].moved_on[origin_id] = moved_on
     for row in read["found_cards"] or ():
         state.cards[row[0]] = Card(row[1], row[2], row[3])
     spenders = _add_lots(state, named, read["wholly"], read["lots"] or (), since)
@@ -176,9 +178,9 @@ def _named(requests: Iterable[Request], book: Book) -> _Named:
                 # A hold may lapse before the next request of this group is decided, and put back
                 # points that live longer then.
                 # And which lots are the oldest, those know only that are loaded, where terms give
-                # some of them more time.
+                # some of them more time, or they lapse by inactivity.
                 oldest = command.take.order == "oldest" and command.hold_seconds is None
-                oldest = oldest and not book.extends_earned
+                oldest = oldest and not (book.extends_earned or book.idle_origins)
                 named.spending[command.card] = needed + command.points if oldest else None
         elif isinstance(command, Transfer):
             named.cards.update((command.from_card, command.to_card))

@@ -14,6 +14,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.database import raw
+from coalition.earning.validity import months_later
 from coalition.ledger.lapses import lapse
 from coalition.ledger.state import Account, BurnRow, Leg, Member, State, lot_of
 from coalition.terms.book import Book
@@ -41,7 +42,8 @@ _CARD = """
         (select array_agg(h.b) from h) as burns,
         (select array_agg(g order by g.posting_no, g.leg_no) from h join leg g
             on g.member_id = c.member_id and g.burn_no = (h.b).burn_no) as legs,
-        (select array_agg(d) from debt d where d.member_id = c.member_id and a.owed > 0) as debts
+        (select array_agg(d) from debt d where d.member_id = c.member_id and a.owed > 0) as debts,
+        (select array_agg(m) from activity m where m.member_id = c.member_id) as moved
     from card c join member m using (member_id) join account a using (member_id)
     where c.card_number = $1
 """
@@ -72,13 +74,14 @@ _BURN = text("""
 """)
 _LOT = text("""
     select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.expires_on, l.earn_no,
-           l.active_from,
+           l.active_from, l.inactive_months, l.earned_on, a.last_moved_on,
            e.kind::text as made_by, w.label as window,
            g.burn_no, g.redeemer_id, g.kind::text as leg_kind, g.points as leg_points,
            p.occurred_at as leg_at, gw.label as leg_window
     from lot l
     join posting e on e.member_id = l.member_id and e.posting_no = l.earn_no
     join settlement_window w on w.window_id = l.window_id
+    left join activity a on a.member_id = l.member_id and a.origin_id = l.origin_id
     left join leg g on g.member_id = l.member_id and g.lot_no = l.lot_no
     left join posting p on p.member_id = g.member_id and p.posting_no = g.posting_no
     left join settlement_window gw on gw.window_id = g.window_id
@@ -224,8 +227,8 @@ async def card_view(
             pending_from[lot.active_from] += lot.remaining
         else:
             origins[lot.origin_id] += lot.remaining
-        if lot.expires_on is not None:
-            expiring[lot.expires_on] += lot.remaining
+        if (last_day := member.last_day(lot)) is not None:
+            expiring[last_day] += lot.remaining
     return CardView(
         member_id=member.account.member_id,
         status=row["status"],
@@ -248,6 +251,7 @@ def _member(row: asyncpg.Record) -> Member:
     for leg in row["legs"] or ():
         member.burns[leg[3]].legs.append(Leg(*leg[:_LEG_COLUMNS]))
     member.debts = {debt[1]: debt[2] for debt in row["debts"] or ()}
+    member.moved_on = {moved[1]: moved[2] for moved in row["moved"] or ()}
     return member
 
 
@@ -336,9 +340,18 @@ async def lot_view(connection: AsyncConnection, member_id: int, lot_no: int) -> 
         points=first.points,
         remaining=first.remaining,
         earned_at=first.earned_at,
-        expires_on=first.expires_on,
+        expires_on=_last_day(first),
         active_from=first.active_from,
         earn_no=first.earn_no if first.made_by == "earn" else None,
         window=first.window,
         legs=legs,
     )
+
+
+def _last_day(lot: Row[Any]) -> date | None:
+    """As Member.last_day() has it."""
+    if lot.inactive_months is None:
+        day: date | None = lot.expires_on
+        return day
+    idle = months_later(lot.last_moved_on or lot.earned_on, lot.inactive_months)
+    return max(idle, lot.expires_on or idle)

@@ -15,7 +15,7 @@ Keys = set[tuple[int, int]]
 _LOT_COLUMNS = """
 lot.member_id, lot.lot_no, lot.earn_no, lot.origin_id, lot.kind::text, lot.points, lot.remaining,
 lot.earned_at, lot.earned_on, lot.expires_on, lot.window_id, lot.about_window_id,
-lot.first_expires_on, lot.active_from
+lot.first_expires_on, lot.active_from, lot.inactive_months
 """
 _LOTS = f"""
 select {_LOT_COLUMNS} from lot

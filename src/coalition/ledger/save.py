@@ -41,9 +41,11 @@ _LOTS = _Write(
     "lot",
     """
     insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
-        earned_on, expires_on, window_id, about_window_id, first_expires_on, active_from)
+        earned_on, expires_on, window_id, about_window_id, first_expires_on, active_from,
+        inactive_months)
     select member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
-        earned_on, expires_on, window_id, about_window_id, first_expires_on, active_from from {}
+        earned_on, expires_on, window_id, about_window_id, first_expires_on, active_from,
+        inactive_months from {}
     """,
 )
 _BURNS = _Write("burn", "insert into burn select * from {}")
@@ -103,6 +105,15 @@ _DEBTS = _Write(
 )
 
 
+_MOVED = _Write(
+    "activity",
+    """
+    insert into activity select * from {}
+    on conflict (member_id, origin_id) do update set last_moved_on = excluded.last_moved_on
+    """,
+)
+
+
 async def save(connection: asyncpg.Connection, state: State) -> None:
     """Write every row that `state` records, inside the caller's database transaction."""
     new_lots = {(lot.member_id, lot.lot_no) for lot in state.new_lots}
@@ -118,6 +129,7 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
         (_LEGS, list(map(astuple, state.new_legs))),
         (_LOT_CHANGES, lots),
         (_ACCOUNTS, list(map(astuple, sorted(accounts, key=_member)))),
+        (_MOVED, [(*key, day) for key, day in state.moved.items()]),
     )
     if state.has_lengthened or any(leg.points < 0 for leg in state.new_legs):
         await _write(connection, (_LOT_EXPIRIES, lots))

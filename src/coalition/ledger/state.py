@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 
+from coalition.earning.validity import months_later
 from coalition.ledger.commands import Answer, Request, ReversalCalled, ReverseEarnCalled
 from settlement.window import Window
 
@@ -43,6 +44,8 @@ class Lot(msgspec.Struct, gc=False):
 
     first_expires_on is the last good day it was granted with, where it was given more time since.
     active_from: the first day, by the house's date, on which it can be burned; None: at once.
+    inactive_months: it lives until so many months after its origin's points last moved, and not
+    less than to expires_on; Member.last_day() tells. None: expires_on is its last good day.
     """
 
     member_id: int
@@ -59,6 +62,7 @@ class Lot(msgspec.Struct, gc=False):
     about_window_id: int | None = None
     first_expires_on: date | None = None
     active_from: date | None = None
+    inactive_months: int | None = None
 
     def is_pending(self, day: date) -> bool:
         """Whether its points cannot be burned yet on that day, by the house's date."""
@@ -67,6 +71,8 @@ class Lot(msgspec.Struct, gc=False):
     @property
     def granted_until(self) -> date | None:
         """The last good day it was granted with, whatever a refund made of it since."""
+        if self.inactive_months is not None:
+            return None
         return self.first_expires_on or self.expires_on
 
 
@@ -191,6 +197,7 @@ class Member:
 
     loaded_until None: every open lot. Else those that are taken first, enough for what is asked;
     all others are good until that day at least. Pending lots are always loaded, all of them.
+    moved_on: by origin, the last day on which its points moved, where they lapse by inactivity.
     """
 
     account: Account
@@ -200,6 +207,15 @@ class Member:
     debts: dict[int, int] = field(default_factory=dict)
     lots_loaded: bool = False
     loaded_until: date | None = None
+    moved_on: dict[int, date] = field(default_factory=dict)
+
+    def last_day(self, lot: Lot) -> date | None:
+        """The last day on which a lot can be burned, as things are now; None: it never expires."""
+        if lot.inactive_months is None:
+            return lot.expires_on
+        moved_on = self.moved_on.get(lot.origin_id, lot.earned_on)
+        idle = months_later(moved_on, lot.inactive_months)
+        return idle if lot.expires_on is None else max(idle, lot.expires_on)
 
     def next_no(self) -> int:
         self.account.last_no += 1
@@ -208,7 +224,13 @@ class Member:
     def lots_in_order(self) -> list[Lot]:
         """Open lots, the one that expires first at the front; then earliest earned."""
         # Oldest expiry first, so that members lose as few points as possible.
-        return sorted((lot for lot in self.lots.values() if lot.remaining), key=_expiry_order)
+        open_lots = (lot for lot in self.lots.values() if lot.remaining)
+        if not self.moved_on:
+            return sorted(open_lots, key=_expiry_order)
+        return sorted(
+            open_lots,
+            key=lambda lot: (self.last_day(lot) or date.max, lot.earned_at, lot.lot_no),
+        )
 
     def usable_lots(self, day: date) -> list[Lot]:
         """Those of lots_in_order() that can be burned on that day, by the house's date."""
@@ -243,7 +265,8 @@ class Member:
         """Set account.expires_next_on from the open lots; only where they are loaded."""
         if not self.lots_loaded:
             return
-        days = [lot.expires_on for lot in self.lots.values() if lot.remaining and lot.expires_on]
+        ends = [self.last_day(lot) for lot in self.lots.values() if lot.remaining]
+        days = [day for day in ends if day is not None]
         if self.loaded_until is not None:
             days.append(self.loaded_until)
         self.account.expires_next_on = min(days, default=None)
@@ -301,6 +324,8 @@ class State:
     captured: list[BurnRow] = field(default_factory=list)
     changed_members: dict[int, Member] = field(default_factory=dict)
     changed_debts: dict[tuple[int, int], int] = field(default_factory=dict)
+    # The last days on which points of (member_id, origin_id) moved, of those that moved now.
+    moved: dict[tuple[int, int], date] = field(default_factory=dict)
     # Whether any loaded lot was given more time.
     has_lengthened: bool = False
     # Whether what is decided is history on its way in.
@@ -327,9 +352,16 @@ class State:
 
     def record_lot(self, member: Member, lot: Lot) -> None:
         member.lots[lot.lot_no] = lot
-        member.note_expiry(lot.expires_on)
+        member.note_expiry(member.last_day(lot))
         member.note_pending(lot.active_from)
         self.new_lots.append(lot)
+
+    def record_move(self, member: Member, origin_id: int, day: date) -> None:
+        """Points of an origin that lapse by inactivity moved on that day; no day is taken back."""
+        known = member.moved_on.get(origin_id)
+        if known is None or day > known:
+            member.moved_on[origin_id] = day
+            self.moved[(member.account.member_id, origin_id)] = day
 
     def lengthen(self, member: Member, lot: Lot, until: date | None) -> None:
         """Let a lot live on to a later day, or for ever; what it was granted with stays known."""

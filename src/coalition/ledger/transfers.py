@@ -96,10 +96,15 @@ def _receive(
             earned_on=lot.earned_on,
             expires_on=lot.expires_on,
             window_id=state.window.window_id,
+            inactive_months=lot.inactive_months,
         )
         for lot, points in taken
     ]
     for lot in lots:
+        if lot.inactive_months is not None:
+            # What is given lives on as it would have with its giver.
+            moved_on = giver.moved_on.get(lot.origin_id, lot.earned_on)
+            state.record_move(taker, lot.origin_id, moved_on)
         state.record_lot(taker, lot)
     taker.account.available += command.points
     journal.write(

@@ -163,7 +163,10 @@ def _lives_longer(before: Validity, after: Validity) -> bool:
     period = before.period_rule is not None and (
         after.period_rule == before.period_rule and after.carried_share >= before.carried_share
     )
-    return months or days or until or period
+    idle = before.inactive_months is not None and (
+        (after.inactive_months or 0) >= before.inactive_months
+    )
+    return months or days or until or period or idle
 
 
 def _is_wider(before: int | None, after: int | None) -> bool:

@@ -17,7 +17,7 @@ from coalition.toml.document import (
 )
 
 # How long points live is said in one of these ways; in none: for ever.
-_LIVES = ("months", "days", "until", "period_ends")
+_LIVES = ("months", "days", "until", "period_ends", "inactive_months")
 _KEYS = (
     *_LIVES,
     "until_month_end",
@@ -46,6 +46,7 @@ def read_validity(section: Section) -> Validity:
         period_rule=read_rule(section, "period_ends"),
         carried_share=_carried_share(section),
         extends_earned=read_flag(section, "extends_earned"),
+        inactive_months=read_count(section, "inactive_months", 1, 1_200),
     )
     _check_together(section, validity)
     return validity
@@ -63,6 +64,12 @@ def _check_together(section: Section, validity: Validity) -> None:
             "carried_share",
             "there is no next period to carry points into; write period_ends as well, "
             f"such as {RULE_EXAMPLE}",
+        )
+    if validity.extends_earned and validity.inactive_months is not None:
+        section.note(
+            "extends_earned",
+            "only to a day that is known points are extended, not to one by inactivity; leave it "
+            "out",
         )
     if len(ways) == 1:
         _check_usable(section, validity)
@@ -97,8 +104,11 @@ def _check_usable(section: Section, validity: Validity) -> None:
 
 def _shortest_days(validity: Validity) -> int | None:
     """How many days after the earn the last good day comes at the soonest; None: it never does."""
-    if not validity.usable_after_days or not (validity.months or validity.days):
+    months = validity.months or validity.inactive_months
+    if not validity.usable_after_days or not (months or validity.days):
         # A day that is fixed comes whenever it was earned: the last points are not granted then.
         return None
+    if validity.inactive_months is not None:
+        validity = Validity(months=months)
     ends = [(last_good_day(validity, day), day) for day in _DAYS_TRIED]
     return min(((end - day).days for end, day in ends if end is not None), default=None)

@@ -1,4 +1,4 @@
-"""What the state machine may ask for: three merchants' terms, and movements to draw from."""
+"""What the state machine may ask for: four merchants' terms, and movements to draw from."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -15,13 +15,13 @@ from coalition.terms.prices import Price
 from coalition.terms.terms import Terms
 
 NAMES = ["ann", "bob", "cyd"]
-CODES = ["telecom", "retail", "fuel"]
+CODES = ["telecom", "retail", "fuel", "post"]
 A_DAY_MAX = 900
 
 
 def terms() -> dict[str, Terms]:
-    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse, of
-    which one carries a share on; two times in which points are pending.
+    """Every kind of price: one that changes, a prefunded one, a pair's; four ways to lapse, of
+    which one carries a share on and one is by inactivity; two times in which points are pending.
 
     At fuel less may be spent on one day than A_DAY_MAX, which is the house's.
     """
@@ -66,7 +66,12 @@ def terms() -> dict[str, Terms]:
         minimum_payout=500,
         points_per_member_per_day_max=500,
     )
-    return {one.code: one for one in (telecom, retail, fuel)}
+    post = replace(
+        merchant("post"),
+        validity=Validity(inactive_months=1),
+        prices=(Price("post", None, FIRST_DAY, burn_price=Decimal("0.007")),),
+    )
+    return {one.code: one for one in (telecom, retail, fuel, post)}
 
 
 @dataclass(frozen=True)

@@ -182,8 +182,9 @@ class Both:
         if isinstance(thing, Earn):
             lot = thing.lot
             parts = [(place[id(lot)], lot.points)]
+            until = None if lot.idle_months else lot.good_until
             return Said(
-                lot.points, parts, available, until=lot.good_until, usable_from=lot.active_from
+                lot.points, parts, available, until=until, usable_from=lot.active_from
             ), thing
         if isinstance(thing, Burn):
             legs = [(place[id(leg.lot)], points) for leg, points in thing.taken()]
@@ -255,7 +256,8 @@ class Both:
                  x.window, x.about, x.active_from)
                 for x in lots
             ] == [
-                (x.origin, x.kind, x.points, x.left, x.good_until, x.earned_at,
+                (x.origin, x.kind, x.points, x.left,
+                 x.at_least if x.idle_months else x.good_until, x.earned_at,
                  x.window, x.about, x.active_from)
                 for x in member.lots
             ], name  # fmt: skip

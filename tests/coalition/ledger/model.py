@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.coalition.ledger.model_rows import Back, Burn, Earn, Leg, Lot, Member, Span
-from tests.coalition.ledger.model_validity import end, first_day, last_day
+from tests.coalition.ledger.model_validity import end, first_day, last_day, move
 
 from coalition.terms.terms import Terms
 
@@ -118,9 +118,10 @@ class Model:
             come.append((first.lot, part))
             lot, today = first.lot, self.day(at)
             # The day they had when they were taken passed while they were away.
-            if lot.good_until and first.good_until and first.good_until < today:
+            ended = lot.good_until if lot.idle_months else first.good_until
+            if lot.good_until and ended and ended < today:
                 grace = timedelta(days=self.terms[lot.origin].validity.grace_days)
-                lot.good_until = max(lot.good_until, today + grace)
+                lot.good_until = lot.at_least = max(lot.good_until, today + grace)
         self._pay(member, come)
         return legs
 
@@ -186,12 +187,16 @@ class Model:
             return "nothing_earned"
         validity, day = self.terms[at].validity, self.day(on, at)
         until = last_day(validity, day)
+        if validity.inactive_months:
+            until = last_day(validity, max(day, member.moved.get(at, day)))
         if until and until < self.day(now):
             return "nothing_earned"
         kind = "outright" if points is not None else "purchase"
         lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
         lot.active_from = first_day(validity, day)
+        lot.idle_months = validity.inactive_months
         member.lots.append(lot)
+        move(member, at, day)
         self._pay(member, [(lot, worth)])
         earn = Earn(lot, amount, self.window, reference)
         member.earns.append(earn)
@@ -237,6 +242,9 @@ class Model:
             burn.status, burn.over_at = "held", now + timedelta(seconds=hold_seconds)
             window = about = None
         self._write(member, burn, parts, self.day(on, at), window, about)
+        if burn.status == "posted":
+            for lot, _ in parts:
+                move(member, lot.origin, self.day(on, at))
         return burn
 
     def capture(self, name: str, burn: Burn, points: int | None, now: datetime) -> Burn | str:
@@ -250,6 +258,8 @@ class Model:
         burn.status, burn.points = "posted", kept
         for leg in burn.legs:
             leg.window, leg.on = self.window, self.day(now, burn.redeemer)
+        for leg, _ in burn.taken():
+            move(self.members[name], leg.lot.origin, leg.on)
         return burn
 
     def void(self, name: str, burn: Burn, now: datetime) -> Burn | str:
@@ -351,6 +361,7 @@ class Model:
         if giver == taker:
             return "invalid"
         self.lapse(giver, now)
+        self.lapse(taker, now)
         if not self.within_limits(giver, None, points, now):
             return LIMIT
         lots = self.members[giver].open_lots()
@@ -368,5 +379,8 @@ class Model:
                 lot.origin, "transfer", part, part, lot.earned_at, lot.earned_on, lot.good_until,
                 self.window,
             )  # fmt: skip
+            gift.idle_months, gift.at_least = lot.idle_months, lot.at_least
             self.members[taker].lots.append(gift)
+            if gift.idle_months:
+                move(self.members[taker], lot.origin, self.members[giver].moved[lot.origin])
         return burn

@@ -2,7 +2,8 @@
 
 from datetime import date, timedelta
 
-from tests.coalition.ledger.model_rows import Lot
+from dateutil.relativedelta import relativedelta
+from tests.coalition.ledger.model_rows import Lot, Member
 
 from coalition.earning.validity import Validity
 from coalition.terms.terms import Terms
@@ -19,9 +20,24 @@ def first_day(validity: Validity, earned_on: date) -> date | None:
 def last_day(validity: Validity, earned_on: date) -> date | None:
     if validity.days:
         return earned_on + timedelta(days=validity.days)
+    if validity.inactive_months:
+        return months_after(earned_on, validity.inactive_months)
     if validity.period_rule:
         return _end_of_period(first_day(validity, earned_on) or earned_on)
     return None
+
+
+def months_after(day: date, months: int) -> date:
+    moved: date = day + relativedelta(months=months)
+    return moved
+
+
+def move(member: Member, origin: str, day: date) -> None:
+    """An origin's points moved: all of them live longer, and none less."""
+    last = member.moved[origin] = max(day, member.moved.get(origin, day))
+    for lot in member.lots:
+        if lot.origin == origin and lot.idle_months and lot.good_until:
+            lot.good_until = max(lot.good_until, months_after(last, lot.idle_months))
 
 
 def end(dead: list[Lot], terms: dict[str, Terms]) -> list[tuple[Lot, int]]:

@@ -245,6 +245,12 @@ async def test_the_migration_gives_each_party_the_terms_it_had_from_its_first_da
             {"validity": Validity(period_rule="FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1")},
             False,
         ),
+        (
+            {"validity": Validity(inactive_months=5)},
+            {"validity": Validity(inactive_months=6)},
+            True,
+        ),
+        ({"validity": Validity(inactive_months=5)}, {"validity": Validity(months=6)}, False),
         ({"points_per_earn_max": 5}, {"points_per_earn_max": 6}, True),
         ({"points_per_burn_max": 5}, {"points_per_burn_max": None}, True),
         ({"points_per_burn_max": None}, {"points_per_burn_max": 5}, False),

@@ -40,6 +40,7 @@ def test_a_pending_time_that_is_none_is_refused_with_its_line(text: str) -> None
         ("days = 10\nuntil_month_end = true", 10),
         ("months = 1", 28),
         ("months = 12", 365),
+        ("inactive_months = 2", 59),
         ("months = 3\nuntil_month_end = true", 89),
     ],
 )
@@ -73,6 +74,8 @@ def test_points_may_live_until_a_day_or_to_the_end_of_a_period() -> None:
         (f"period_ends = {RULE_EXAMPLE}\ncarried_share = 0.5", 2, "carried_share", '"0.5"'),
         (f"period_ends = {RULE_EXAMPLE}\nuntil_month_end = true", 2, "until_month_end", "no end"),
         ('until = "soon"', 1, "until", "2017-01-01"),
+        ("inactive_months = 6\nmonths = 2", 1, "inactive_months", "not both; leave out one"),
+        ("inactive_months = 6\nextends_earned = true", 2, "extends_earned", "leave it out"),
     ],
 )
 def test_what_contradicts_itself_is_refused_with_line_and_remedy(
@@ -87,3 +90,7 @@ def test_what_contradicts_itself_is_refused_with_line_and_remedy(
 def test_terms_may_extend_what_was_earned_before() -> None:
     text = "months = 36\nextends_earned = true"
     assert read(text) == (Validity(months=36, extends_earned=True), [])
+
+
+def test_points_may_lapse_by_inactivity() -> None:
+    assert read("inactive_months = 18") == (Validity(inactive_months=18), [])

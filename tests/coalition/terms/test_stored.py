@@ -36,6 +36,7 @@ VALIDITY_SINCE = {
     "period_rule": None,
     "carried_share": "0",
     "extends_earned": False,
+    "inactive_months": None,
 }
 
 

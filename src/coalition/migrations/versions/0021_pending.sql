@@ -2,13 +2,30 @@
 -- has to run for them to become good: a lot says from which day on it is, and whoever asks compares.
 
 -- The first day, by the house's date, on which the lot's points can be burned; until then they are
--- pending. null: from the start. It never changes.
+-- pending. null: from the start. It never changes. inactive_months: the points live until so many
+-- months after their origin's points last moved (activity), and not less than to expires_on.
 alter table lot
     add column active_from date,
+    add column inactive_months smallint check (inactive_months > 0),
     add check (active_from > earned_on),
     add check (active_from <= expires_on);
-create trigger lot_active_from_is_history before update of active_from on lot
+create trigger lot_active_from_is_history before update of active_from, inactive_months on lot
     for each statement execute function refuse_change();
+
+-- The last day on which points of an origin were earned or redeemed by a member, where they lapse by
+-- inactivity; it only ever moves later. So no lot is written anew when its points get more time.
+create table activity (
+    member_id     bigint not null references account,
+    origin_id     int not null,
+    last_moved_on date not null,
+    primary key (member_id, origin_id)
+);
+create trigger activity_stays before delete or truncate on activity
+    for each statement execute function refuse_change();
+create trigger activity_takes_nothing_back before update on activity
+    for each row when (new.last_moved_on < old.last_moved_on or new.member_id <> old.member_id
+                       or new.origin_id <> old.origin_id)
+    execute function refuse_change();
 
 -- From this day on no open lot of the member is pending (an upper bound, null: none ever was). So that
 -- nobody looks for pending lots where there are none. account.available counts pending points.
@@ -22,13 +39,13 @@ alter table posting
 
 -- As it was (0001), and since: since is the earliest of the requests' days, by which lots are pending.
 -- Those come whole, of everybody who has some, and are never among what a burn of the oldest points
--- takes.
+-- takes. moved: the activity of those members, where idle asks for it.
 drop function load_group(bigint[], bigint[], bigint[], bigint[], uuid[], date);
 create function load_group(cards bigint[], spending bigint[], needed bigint[], members bigint[],
-                           request_ids uuid[], today date, since date)
+                           request_ids uuid[], today date, since date, idle boolean)
 returns table (window_id int, label text, opens_at timestamptz, closes_at timestamptz,
                synced_at timestamptz, accounts account[], found_cards card[], wholly bigint[],
-               lots lot[], seen posting[])
+               lots lot[], seen posting[], moved activity[])
 language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -72,7 +89,9 @@ begin
          where case when spender.needed is null then true
                     when open.is_pending then spender.needed = 0
                     else open.before < spender.needed end),
-        (select array_agg(p) from posting p where p.request_id = any(request_ids))
+        (select array_agg(p) from posting p where p.request_id = any(request_ids)),
+        case when idle then (select array_agg(a) from activity a
+                             where a.member_id in (select member_id from unnest(locked))) end
     from settlement_window w where w.status = 'open' for share of w;
 end $$;
 
@@ -80,6 +99,11 @@ end $$;
 -- takes time away.
 create or replace function lot_lives_no_shorter() returns trigger language plpgsql as $$
 begin
+    -- Of points that lapse by inactivity it is only what they live at least.
+    if old.inactive_months is not null and new.first_expires_on is null
+       and new.expires_on > coalesce(old.expires_on, '-infinity') then
+        return new;
+    end if;
     if (new.expires_on > old.expires_on or new.expires_on is null)
        and new.first_expires_on = coalesce(old.first_expires_on, old.expires_on) then
         return new;

@@ -1,11 +1,14 @@
-"""What must hold of pending points: what it says, and SQL that finds each row that breaks it."""
+"""What must hold of pending points, and of those that lapse by inactivity.
+
+Each as what it says, and SQL that finds the rows that break it.
+"""
 
 _HOUSE_DAY = """
     (p.recorded_at at time zone (select time_zone from merchant where merchant_id = 0))::date
 """
 
 # A day more or less is allowed: the house may have moved to another time zone since.
-PENDING_RULES: tuple[tuple[str, str], ...] = (
+VALIDITY_RULES: tuple[tuple[str, str], ...] = (
     (
         "no open lot is pending longer than its account knows of",
         """
@@ -47,6 +50,21 @@ PENDING_RULES: tuple[tuple[str, str], ...] = (
         join posting p using (member_id, posting_no)
         where l.active_from is not null and g.points > 0 and g.kind <> 'clawback'
           and l.active_from > {_HOUSE_DAY} + 1
+        """,
+    ),
+    (
+        "points that lapse by inactivity have moved, and not before the day their account knows of",
+        """
+        select format('member %s: next expiry known %s, but lot %s moved on %s and lives %s months',
+                      a.member_id, a.expires_next_on, l.lot_no, m.last_moved_on, l.inactive_months)
+        from lot l
+        join account a using (member_id)
+        left join activity m using (member_id, origin_id)
+        where l.is_open and l.inactive_months is not null
+          and (m.last_moved_on is null or m.last_moved_on < l.earned_on
+               or a.expires_next_on is null
+               or a.expires_next_on > greatest(l.expires_on, (
+                   m.last_moved_on + make_interval(months => l.inactive_months))::date))
         """,
     ),
 )
