@@ -14,7 +14,6 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.database import raw
-from coalition.earning.validity import months_later
 from coalition.ledger.lapses import lapse
 from coalition.ledger.state import Account, BurnRow, Leg, Member, State, lot_of
 from coalition.terms.book import Book
@@ -72,9 +71,15 @@ _BURN = text("""
     where b.member_id = :member_id and b.burn_no = :burn_no
     order by g.posting_no, g.leg_no
 """)
-_LOT = text("""
-    select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.expires_on, l.earn_no,
-           l.active_from, l.inactive_months, l.earned_on, a.last_moved_on,
+# Of a lot l with its activity a, which may not be there: as Member.last_day() has it.
+LAST_DAY = """
+    case when l.inactive_months is null then l.expires_on
+         else greatest(l.expires_on, (coalesce(a.last_moved_on, l.earned_on)
+                                      + make_interval(months => l.inactive_months))::date) end
+"""
+_LOT = text(f"""
+    select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.earn_no, l.active_from,
+           {LAST_DAY} as expires_on,
            e.kind::text as made_by, w.label as window,
            g.burn_no, g.redeemer_id, g.kind::text as leg_kind, g.points as leg_points,
            p.occurred_at as leg_at, gw.label as leg_window
@@ -340,18 +345,9 @@ async def lot_view(connection: AsyncConnection, member_id: int, lot_no: int) -> 
         points=first.points,
         remaining=first.remaining,
         earned_at=first.earned_at,
-        expires_on=_last_day(first),
+        expires_on=first.expires_on,
         active_from=first.active_from,
         earn_no=first.earn_no if first.made_by == "earn" else None,
         window=first.window,
         legs=legs,
     )
-
-
-def _last_day(lot: Row[Any]) -> date | None:
-    """As Member.last_day() has it."""
-    if lot.inactive_months is None:
-        day: date | None = lot.expires_on
-        return day
-    idle = months_later(lot.last_moved_on or lot.earned_on, lot.inactive_months)
-    return max(idle, lot.expires_on or idle)

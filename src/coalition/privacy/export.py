@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.ledger.read import LAST_DAY
 from coalition.privacy.store import Person
 from coalition.terms.book import Book
 from coalition.wire import ids
@@ -16,10 +17,11 @@ _CARDS = text("""
     where member_id = :member_id order by issued_at, card_number
 """)
 _ACCOUNT = text("select available, held, owed from account where member_id = :member_id")
-_LOTS = text("""
-    select lot_no, origin_id, kind::text, points, remaining, earned_at, expires_on, active_from
-    from lot
-    where member_id = :member_id order by lot_no
+_LOTS = text(f"""
+    select l.lot_no, l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.active_from,
+           {LAST_DAY} as expires_on
+    from lot l left join activity a using (member_id, origin_id)
+    where l.member_id = :member_id order by l.lot_no
 """)
 _POSTINGS = text("""
     select posting_no, kind::text, merchant_id, change,
