@@ -1,18 +1,32 @@
-FROM python:3.11-slim
+# Both images are pinned by an exact version; `tools/pin_images` adds the digest that the registry
+# gives for it today.
+FROM python:3.11.15-slim-trixie AS build
 
-ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PATH=/venv/bin:$PATH
 WORKDIR /app
-# Files of rows wait in /data until they are posted; the API works on through a new image.
-RUN useradd --system --uid 10001 --no-create-home coalition && install -d -o coalition /data
+RUN python -m venv /venv
 
 # The packages change less often than the program, so they come first.
 COPY requirements-runtime.lock ./
-RUN pip install --no-cache-dir --require-hashes -r requirements-runtime.lock
+RUN pip install --require-hashes -r requirements-runtime.lock
 
 COPY pyproject.toml README.md ./
 COPY src src
+# What installs packages has no business where they run.
+RUN pip install --no-build-isolation --no-deps . && pip uninstall --yes setuptools pip
+
+FROM python:3.11.15-slim-trixie
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/venv/bin:$PATH
+WORKDIR /app
+# Files of rows wait in /data until they are posted, and /anchors is where anchors go; the API works on
+# through a new image. Nothing else is written: the rest may be, and in docker-compose.yml is, read only.
+RUN useradd --system --uid 10001 --no-create-home coalition \
+    && install -d -m 0700 -o coalition /data /anchors \
+    && python -m pip uninstall --yes setuptools wheel pip
+
+COPY --from=build /venv /venv
 COPY configs configs
-RUN pip install --no-cache-dir --no-build-isolation --no-deps .
 
 USER coalition
 ENV COALITION_HOST=0.0.0.0 COALITION_PORT=8000 COALITION_DATA=/data

@@ -1,6 +1,6 @@
 # Every target sets up .venv first, from requirements.lock; nothing else is needed but Python 3.11+.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static fix serve soak faults lock clean environment
+.PHONY: help demo test check static fix serve fuzz soak faults lock clean environment
 unexport PYTHONPATH PYTHONHOME
 
 # Any Python that runs at all: the set-up itself looks for one that is new enough.
@@ -33,6 +33,9 @@ fix: environment ## put right what ruff can: its fixes, then the format
 
 serve: environment ## the HTTP interface, on the embedded database unless DATABASE_URL says where
 	@$(BIN)/coalition serve
+
+fuzz: environment ## two minutes of random requests, as the API's own description makes them
+	@FUZZ_S=120 $(PYTEST) tests/coalition/api/test_schema_fuzz.py
 
 soak: environment ## the tests that take minutes
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements-soak.lock

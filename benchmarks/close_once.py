@@ -6,6 +6,7 @@ with it but the server. Run by closing.py: `python -m benchmarks.close_once URL`
 
 import asyncio
 import json
+import os
 import resource
 import sys
 import time
@@ -14,10 +15,11 @@ from pathlib import Path
 
 from coalition.clearing.service import close_due
 from coalition.database import create_engine
+from coalition.sealing.digests import seal_key
 
 
 async def _close(url: str) -> float:
-    engine = create_engine(url, pool_size=2)
+    engine = create_engine(url, seal_key(os.environ["COALITION_PEPPER"].encode()), pool_size=2)
     try:
         async with engine.connect():
             # Connected before the clock starts.

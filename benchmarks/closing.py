@@ -69,8 +69,9 @@ delete from burn where window_id > 1;
 delete from posting where window_id > 1;
 delete from settlement_window where window_id > 1;
 update settlement_window set status = 'open', closed_at = null, netted_at = null,
-    rule_version = null, statement_format = null, opens_offset_s = null, closes_offset_s = null;
-update account set available = 0, expires_next_on = null;
+    rule_version = null, statement_format = null, opens_offset_s = null, closes_offset_s = null,
+    digest = null;
+update account set available = 0, expires_next_on = null, digest = null;
 """
 
 
@@ -199,7 +200,7 @@ def _close_beside_till(place: Place, till: Till, closes: Closes) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.close_once", place.url(NAME)],
             cwd=ROOT,
-            env=clean_environment(),
+            env=clean_environment() | {"COALITION_PEPPER": place.pepper},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

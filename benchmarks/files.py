@@ -131,7 +131,7 @@ def _ask(
 
 async def post_in_process(place: Place, town: Town, path: Path) -> Posted:
     """Post the file through the ledger's door, a group after the other, as the first merchant."""
-    engine = create_engine(place.url(town.database))
+    engine = create_engine(place.url(town.database), place.seal_key)
     ledger = Ledger(engine)
     rows = done = 0
     try:

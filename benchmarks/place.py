@@ -18,7 +18,8 @@ from rich.console import Console
 
 from coalition import database
 from coalition.postgres import server as embedded
-from coalition.postgres.server import EmbeddedServer
+from coalition.postgres.server import SUPERUSER, EmbeddedServer
+from coalition.sealing.digests import seal_key
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,9 +34,13 @@ class Place:
     console: Console
     pepper: str
 
-    def url(self, name: str) -> str:
+    def url(self, name: str, role: str = database.APPLICATION) -> str:
         """A database's address as SQLAlchemy reads it."""
-        return embedded.url(self.server, name)
+        return embedded.url(self.server, name, role)
+
+    @property
+    def seal_key(self) -> bytes:
+        return seal_key(self.pepper.encode())
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)
@@ -55,8 +60,8 @@ def open_place(console: Console) -> Iterator[Place]:
 
 @asynccontextmanager
 async def connected(place: Place, name: str) -> AsyncIterator[asyncpg.Connection]:
-    """A plain connection of the driver, without a limit on how long a statement takes."""
-    connection = await asyncpg.connect(place.url(name).replace("+asyncpg", ""))
+    """The superuser, by the driver alone, without a limit on how long a statement takes."""
+    connection = await asyncpg.connect(place.url(name, SUPERUSER).replace("+asyncpg", ""))
     try:
         yield connection
     finally:
@@ -65,16 +70,22 @@ async def connected(place: Place, name: str) -> AsyncIterator[asyncpg.Connection
 
 async def create_database(place: Place, name: str, *, migrated: bool) -> None:
     """An empty database, or one with the product's schema."""
+    if migrated:
+        await database.set_up(place.server, name)
+        await database.migrate(place.url(name, database.OWNER))
+        return
     async with connected(place, "postgres") as connection:
         await connection.execute(f'create database "{name}"')
-    if migrated:
-        await database.migrate(place.url(name))
 
 
 @asynccontextmanager
 async def without_triggers(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """Load rows that are known to fit each other: no triggers, no foreign keys looked up."""
+    """Load rows that are known to fit each other: no triggers, no foreign keys looked up.
+
+    They have no digests, as rows of before there were any.
+    """
     await connection.execute("set session_replication_role = replica")
+    await connection.execute("update sealing set begins_at = now()")
     try:
         yield
     finally:

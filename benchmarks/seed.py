@@ -12,11 +12,10 @@ from pathlib import Path
 
 import asyncpg
 from rich.progress import Progress
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
 from benchmarks.place import Place, connected, create_database, settle, without_triggers
 from coalition.clearing.service import ensure_first_window
+from coalition.database import create_engine
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.keys import store as key_store
@@ -129,7 +128,7 @@ def merchant_terms(count: int, joined_on: date) -> list[Terms]:
 
 async def sync_merchants(place: Place, name: str, house: HouseTerms, terms: list[Terms]) -> None:
     """The merchants and the first window, as `coalition merchants sync` makes them."""
-    engine = create_async_engine(place.url(name), poolclass=NullPool)
+    engine = create_engine(place.url(name), place.seal_key, pool_size=1)
     try:
         async with engine.begin() as connection:
             await sync(connection, house, terms, datetime.now(UTC))
@@ -140,7 +139,7 @@ async def sync_merchants(place: Place, name: str, house: HouseTerms, terms: list
 
 async def make_keys(place: Place, name: str, terms: list[Terms], *, house: bool = False) -> Path:
     """A key for each merchant, or for the house, in a file with one a line, in their order."""
-    engine = create_async_engine(place.url(name), poolclass=NullPool)
+    engine = create_engine(place.url(name), place.seal_key, pool_size=1)
     keys = []
     try:
         async with engine.begin() as connection:

@@ -157,6 +157,12 @@ def _domain_names() -> Iterator[tuple[str, str]]:
                     yield node.name, _name(path)
 
 
+def test_every_attack_stands_in_the_page_on_security() -> None:
+    page = (ROOT / "docs/security.md").read_text()
+    for path in (ROOT / "tests/attacks").glob("test_*.py"):
+        assert path.name in page, f"docs/security.md does not tell what {path.name} attacks"
+
+
 def test_no_file_lies_there_that_nothing_names() -> None:
     files = [ROOT / line for line in _git("ls-files").splitlines() if (ROOT / line).is_file()]
     for path in files:

@@ -19,6 +19,7 @@ from coalition.jobs import expire_due, void_stale
 from coalition.ledger import commands as ask
 from coalition.ledger.post import Ledger
 from coalition.members.store import Enrolment, enrol
+from coalition.sealing.digests import seal_key
 from coalition.sealing.encryption import Keyring
 from coalition.terms.book import HOUSE_ID
 from coalition.terms.store import sync
@@ -27,6 +28,9 @@ from coalition.verify import verify
 from settlement.obligation import Result
 
 ZONE = ZoneInfo("Asia/Shanghai")
+# The pepper of every process that a test starts, and the key of digests in every engine of a test.
+PEPPER = "0123456789abcdef0123456789abcdef"
+SEAL_KEY = seal_key(PEPPER.encode())
 HOUSE = HouseTerms(
     name="The house",
     currency="CNY",

@@ -2,19 +2,21 @@
 
 import click
 
+from coalition.commands.audit import show_audit
 from coalition.commands.batch import post_file
 from coalition.commands.importing import import_history
 from coalition.commands.keys import keys
 from coalition.commands.merchants import merchants
 from coalition.commands.privacy import privacy
+from coalition.commands.sealing import seal
 from coalition.commands.serving import (
     demo_year,
     jobs_forever,
     migrate_database,
     serve,
-    verify_ledger,
 )
 from coalition.commands.shared import example
+from coalition.commands.verifying import verify_ledger
 from coalition.commands.windows import statement, windows
 
 
@@ -46,6 +48,8 @@ for command in (
     post_file,
     import_history,
     privacy,
+    seal,
+    show_audit,
     verify_ledger,
 ):
     main.add_command(command)

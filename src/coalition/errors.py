@@ -29,6 +29,17 @@ class Code(StrEnum):
     INTERNAL = "internal"
 
 
+# What an error says again of what a caller sent: enough to find it by.
+_SHOWN_CHARACTERS_MAX = 100
+
+
+def shown(sent: str) -> str:
+    """What a caller sent, cut to what an error may say of it again."""
+    if len(sent) <= _SHOWN_CHARACTERS_MAX:
+        return sent
+    return f"{sent[:_SHOWN_CHARACTERS_MAX]}..."
+
+
 class CoalitionError(Exception):
     """Something a caller can put right; detail says what is wrong, where, and what would do."""
 

@@ -1,4 +1,5 @@
-"""What runs by the clock: closing due windows, expiring lots, voiding holds past their time.
+"""What runs by the clock: closing due windows, expiring lots, voiding holds past their time, and
+noting outside the database how much there is in it.
 
 The scheduler only wakes these; what is due is decided in the database. Two schedulers, a late one
 or a restart make no difference: each job asks what is due, and doing it twice does nothing.
@@ -7,21 +8,31 @@ or a restart make no difference: each job asks what is due, and doing it twice d
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import text
 
+from coalition.audit.actor import LAPSE, Actor, of_job
 from coalition.clearing.service import close_due
+from coalition.failures import in_a_line
 from coalition.ledger.beginning import HAS_BEGUN
 from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
 from coalition.ledger.post import Ledger
 from coalition.privacy.store import erase_silent
+from coalition.sealing.anchors import AnchorError, write_anchor
+from coalition.sealing.key import key_of
 from coalition.terms.book import HOUSE_ID
 
 log = structlog.get_logger()
 
 GROUP_SIZE = 1_000
+# What is older is protected: the promise of docs/tampering.md.
+ANCHOR_EVERY_S = 60
+_CLOSER = Actor(of_job("close"))
+_RETENTION = Actor(of_job("retention"))
 
 _LAPSED = """
 select member_id from account where expires_next_on < :today and member_id > :after
@@ -67,7 +78,9 @@ async def _lapse(
             members = list(found)
         if not members:
             return expired, voided
-        outcomes = await ledger.post([Request(Expire(m), HOUSE_ID, now) for m in members])
+        outcomes = await ledger.post(
+            [Request(Expire(m), HOUSE_ID, now, actor=LAPSE) for m in members]
+        )
         for outcome in outcomes:
             if isinstance(outcome, Done) and isinstance(outcome.answer, ExpireAnswer):
                 expired += outcome.answer.expired
@@ -79,31 +92,42 @@ async def _lapse(
 
 
 def schedule(
-    ledger: Ledger,
+    *ledgers: Ledger,
+    anchors: Path,
     retention_days: int = 0,
-    *,
     close_every_s: int = 60,
     lapse_every_s: int = 60,
 ) -> AsyncIOScheduler:
-    """A scheduler, not started yet, that wakes the jobs. It must run in the ledger's loop."""
+    """A scheduler, not started yet, that wakes the jobs of each ledger, in its own loop.
+
+    anchors: the folder that each minute's anchor of the first, the live one, goes to.
+    """
     scheduler = AsyncIOScheduler(
         timezone=UTC,
         # A wake-up that comes late or twice still happens, once.
         job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
     )
     first = datetime.now(UTC)
-    for job, every_s in ((_close, close_every_s), (_expire, lapse_every_s), (_void, lapse_every_s)):
+    jobs = ((_close, close_every_s), (_expire, lapse_every_s), (_void, lapse_every_s))
+    for ledger, (job, every_s) in product(ledgers, jobs):
         scheduler.add_job(job, "interval", args=[ledger], seconds=every_s, next_run_time=first)
-    if retention_days:
+    scheduler.add_job(
+        _anchor,
+        "interval",
+        args=[ledgers[0], anchors],
+        seconds=ANCHOR_EVERY_S,
+        next_run_time=first,
+    )
+    for ledger in ledgers if retention_days else ():
         scheduler.add_job(
             _erase, "interval", args=[ledger, retention_days], days=1, next_run_time=first
         )
     return scheduler
 
 
-async def run_jobs(ledger: Ledger, retention_days: int = 0) -> None:
-    """Wake the jobs until cancelled. retention_days 0: nobody is erased by them."""
-    scheduler = schedule(ledger, retention_days)
+async def run_jobs(*ledgers: Ledger, anchors: Path, retention_days: int = 0) -> None:
+    """Wake the jobs of each ledger until cancelled. retention_days 0: nobody is erased by them."""
+    scheduler = schedule(*ledgers, anchors=anchors, retention_days=retention_days)
     scheduler.start()
     try:
         await asyncio.Event().wait()
@@ -125,7 +149,7 @@ async def _has_begun(ledger: Ledger) -> bool:
 async def _close(ledger: Ledger) -> None:
     if not await _has_begun(ledger):
         return
-    closed = await close_due(ledger.engine, datetime.now(UTC))
+    closed = await close_due(ledger.engine, datetime.now(UTC), actor=_CLOSER)
     if closed:
         # After a long standstill they are many, and they follow one another.
         log.info("windows_closed", count=len(closed), first=closed[0], last=closed[-1])
@@ -147,7 +171,16 @@ async def _void(ledger: Ledger) -> None:
         log.info("holds_voided", points=points)
 
 
+async def _anchor(ledger: Ledger, folder: Path) -> None:
+    try:
+        async with ledger.engine.begin() as connection:
+            await write_anchor(connection, folder, key_of(connection), datetime.now(UTC))
+    except (AnchorError, OSError) as error:
+        # Until it can be written, nothing new is protected: somebody has to look.
+        log.error("anchor_not_written", folder=str(folder), reason=in_a_line(error))
+
+
 async def _erase(ledger: Ledger, retention_days: int) -> None:
-    count = await erase_silent(ledger.engine, datetime.now(UTC), retention_days)
+    count = await erase_silent(ledger.engine, datetime.now(UTC), retention_days, actor=_RETENTION)
     if count:
         log.info("persons_erased", members=count)

@@ -24,6 +24,7 @@ LINE_EVERY_S = 1.0
 _VALUES = re.compile(
     r"(\[parameters: |DETAIL:  ).*?(?=\n\[SQL: |\n\(Background |\n\n|\n  [|+]|\Z)", re.DOTALL
 )
+_CARD = re.compile(r"(?<![0-9])[0-9]{12}([0-9]{4})(?![0-9])")
 
 
 def configure() -> None:
@@ -35,6 +36,7 @@ def configure() -> None:
         # Plain tracebacks: a rich one shows every local variable, and a request is one.
         structlog.processors.format_exc_info,
         without_values,
+        without_cards,
     ]
     renderer: Processor = structlog.processors.JSONRenderer()
     if is_terminal:
@@ -73,6 +75,19 @@ class Sparing:
         left_out, self._left_out = self._left_out, 0
         self._next_s = now_s + LINE_EVERY_S
         return {"left_out": left_out} if left_out else {}
+
+
+def without_cards(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The event with no card's number in it but its last four digits, whoever logged it.
+
+    Any 16 digits are taken for one, right or mistyped.
+    """
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _CARD.sub(r"************\1", value)
+        elif isinstance(value, int) and _CARD.fullmatch(str(value)):
+            event[name] = _CARD.sub(r"************\1", str(value))
+    return event
 
 
 def without_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

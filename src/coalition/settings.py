@@ -5,13 +5,18 @@ import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 PEPPER_CHARACTERS_MIN = 32
+# As PostgreSQL's own programs spell them, from no encryption to a server that proves who it is.
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 # Of a key for personal data; its version is one byte of what it sealed.
 SECRET_CHARACTERS_MIN = 32
 VERSION_MAX = 255
+
+Network = IPv4Network | IPv6Network
 
 
 class SettingsError(Exception):
@@ -22,9 +27,13 @@ class SettingsError(Exception):
 class Settings:
     """database_url None: the embedded server in data_folder. requests_per_second_max is per key.
 
+    owner_url is the address that migrate and seal go by; None: the same as everything else.
+    anchors_folder: where the sums of digests are noted, out of the reach of the database's owner.
     personal_keys: secrets by version that what names a person is sealed with, beside the one that
     is made of the pepper. retention_days: so long after a member's last movement it is kept who
     they are; 0: for good.
+    trusted_proxies: whose X-Forwarded-For is believed.
+    test_database_url: the test coalition's; None: there is none, or it is in the embedded server.
     """
 
     database_url: str | None
@@ -36,8 +45,12 @@ class Settings:
     queue_max: int
     wait_s_max: int
     requests_per_second_max: int
+    anchors_folder: Path
+    owner_url: str | None = None
     personal_keys: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     retention_days: int = 0
+    trusted_proxies: tuple[Network, ...] = ()
+    test_database_url: str | None = None
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
@@ -53,7 +66,19 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             return default
         return int(value)
 
-    database_url = _database_url(environment.get("DATABASE_URL", "").strip(), mistakes.append)
+    database_url = _database_url("DATABASE_URL", environment, mistakes.append)
+    owner_url = _database_url("COALITION_OWNER_URL", environment, mistakes.append)
+    if owner_url is not None and not environment.get("DATABASE_URL", "").strip():
+        mistakes.append(
+            "COALITION_OWNER_URL is set and DATABASE_URL is not; right are both, or neither for "
+            "the embedded server, whose owner is known"
+        )
+    test_database_url = _database_url("COALITION_TEST_DATABASE_URL", environment, mistakes.append)
+    if test_database_url is not None and test_database_url == database_url:
+        mistakes.append(
+            "COALITION_TEST_DATABASE_URL is DATABASE_URL, and test keys would move real points; "
+            "right is a database of its own"
+        )
     given = environment.get("COALITION_PEPPER", "").strip()
     if given and len(given) < PEPPER_CHARACTERS_MIN:
         mistakes.append(
@@ -67,12 +92,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         )
     data_folder = Path(environment.get("COALITION_DATA", "").strip() or ".coalition").absolute()
     merchants = environment.get("COALITION_MERCHANTS", "").strip() or "configs/merchants/alliance"
+    anchors = environment.get("COALITION_ANCHORS", "").strip()
     port = number("COALITION_PORT", 8000, 1, 65_535)
     queue_max = number("COALITION_QUEUE_MAX", 10_000, 1, 1_000_000)
     wait_s_max = number("COALITION_WAIT_S_MAX", 5, 1, 300)
     rate_max = number("COALITION_REQUESTS_PER_SECOND_MAX", 0, 0, 1_000_000)
     retention_days = number("COALITION_RETENTION_DAYS", 0, 0, 36_500)
     personal_keys = _personal_keys(environment.get("COALITION_PERSONAL_KEYS", ""), mistakes.append)
+    proxies = _networks(environment.get("COALITION_TRUSTED_PROXIES", ""), mistakes.append)
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return Settings(
@@ -85,8 +112,12 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         queue_max=queue_max,
         wait_s_max=wait_s_max,
         requests_per_second_max=rate_max,
+        owner_url=owner_url,
+        anchors_folder=Path(anchors).absolute() if anchors else data_folder / "anchors",
         personal_keys=personal_keys,
         retention_days=retention_days,
+        trusted_proxies=proxies,
+        test_database_url=test_database_url,
     )
 
 
@@ -110,14 +141,17 @@ def _personal_keys(given: str, mistake: Callable[[str], None]) -> dict[int, byte
     return keys
 
 
-def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
+def _database_url(
+    name: str, environment: Mapping[str, str], mistake: Callable[[str], None]
+) -> str | None:
+    given = environment.get(name, "").strip()
     if not given:
         return None
     scheme, separator, rest = given.partition("://")
     right = "right is postgresql://user:password@host:5432/database"
     if scheme not in ("postgres", "postgresql", "postgresql+asyncpg") or not separator:
         # Never the whole value: it holds a password.
-        mistake(f"DATABASE_URL begins with {scheme[:20]!r}; {right}")
+        mistake(f"{name} begins with {scheme[:20]!r}; {right}")
         return None
     try:
         parts = urlsplit(f"postgresql://{rest}")
@@ -125,9 +159,30 @@ def _database_url(given: str, mistake: Callable[[str], None]) -> str | None:
     except ValueError:
         complete = False
     if not complete:
-        mistake(f"DATABASE_URL names no database, or a port that is none; {right}")
+        mistake(f"{name} names no database, or a port that is none; {right}")
         return None
+    query = parse_qs(parts.query, keep_blank_values=True)
+    for mode in query.get("sslmode", []):
+        if mode not in SSL_MODES:
+            mistake(f"{name} has sslmode={mode[:20]!r}; right is one of {', '.join(SSL_MODES)}")
+    for part in ("sslrootcert", "sslcert", "sslkey"):
+        for file in query.get(part, []):
+            if not (os.access(file, os.R_OK) or (part, file) == ("sslrootcert", "system")):
+                mistake(f"{name}: {part} is {file!r}, which cannot be read; right is a PEM file")
     return f"postgresql+asyncpg://{rest}"
+
+
+def _networks(given: str, mistake: Callable[[str], None]) -> tuple[Network, ...]:
+    found: list[Network] = []
+    for one in filter(None, (part.strip() for part in given.split(","))):
+        try:
+            found.append(ip_network(one))
+        except ValueError:
+            mistake(
+                f"COALITION_TRUSTED_PROXIES names {one[:50]!r}; right are addresses or networks "
+                "with commas between them, such as 10.0.0.7, 10.1.0.0/24"
+            )
+    return tuple(found)
 
 
 def _kept_pepper(data_folder: Path) -> bytes:

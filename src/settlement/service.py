@@ -5,19 +5,23 @@ written into results.py's tables. The scheduler only wakes a closer; the locks a
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from settlement import store
-from settlement.window import Calendar, label_for, midnight, next_end
+from settlement.window import Calendar, Window, label_for, midnight, next_end
 
 # Tills wait while a closer waits, so it waits a second at most, steps aside, and comes again.
 _LOCK_TIMEOUT_MS = 1_000
 _TRIES_MAX = 12
 _PAUSE_S = 0.25
 _LOCK_NOT_AVAILABLE = "55P03"
+
+# Told, in the transaction that closes it, the window as it was and when it ends now.
+Note = Callable[[AsyncConnection, Window, datetime], Awaitable[None]]
 
 
 class WindowBusyError(Exception):
@@ -36,7 +40,11 @@ async def open_first(connection: AsyncConnection, calendar: Calendar) -> None:
 
 
 async def close_open(
-    engine: AsyncEngine, calendar: Calendar, window_id: int, now: datetime
+    engine: AsyncEngine,
+    calendar: Calendar,
+    window_id: int,
+    now: datetime,
+    note: Note | None = None,
 ) -> None:
     """Flip the open window to closed and open the next, in one short database transaction.
 
@@ -46,7 +54,7 @@ async def close_open(
     for attempt in range(1, _TRIES_MAX + 1):
         try:
             async with engine.begin() as connection:
-                await _close_open(connection, calendar, window_id, now)
+                await _close_open(connection, calendar, window_id, now, note)
             return
         except DBAPIError as error:
             if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
@@ -55,14 +63,16 @@ async def close_open(
     raise WindowBusyError("postings hold the open window; try to close it again in a minute")
 
 
-async def flip_due(engine: AsyncEngine, calendar: Calendar, now: datetime) -> None:
+async def flip_due(
+    engine: AsyncEngine, calendar: Calendar, now: datetime, note: Note | None = None
+) -> None:
     """Flip every window whose end has come, the oldest first. WindowBusyError as close_open."""
     while True:
         async with engine.connect() as connection:
             window = (await store.list_windows(connection))[-1]
         if not window.is_open or now < window.closes_at:
             return
-        await close_open(engine, calendar, window.window_id, now)
+        await close_open(engine, calendar, window.window_id, now, note)
 
 
 async def labels_due(connection: AsyncConnection, calendar: Calendar, now: datetime) -> list[str]:
@@ -83,7 +93,11 @@ async def labels_due(connection: AsyncConnection, calendar: Calendar, now: datet
 
 
 async def _close_open(
-    connection: AsyncConnection, calendar: Calendar, window_id: int, now: datetime
+    connection: AsyncConnection,
+    calendar: Calendar,
+    window_id: int,
+    now: datetime,
+    note: Note | None,
 ) -> None:
     await store.lock_closing(connection)
     await store.lock_out_postings(connection, _LOCK_TIMEOUT_MS)
@@ -102,3 +116,5 @@ async def _close_open(
     # The old one first: at no moment may two windows be open.
     await store.flip(connection, window.window_id, ends_at, now)
     await store.insert_window(connection, label, ends_at, next_ends_at)
+    if note is not None:
+        await note(connection, window, ends_at)

@@ -18,7 +18,7 @@ from settlement.rounding import Rounding, roundings
 from settlement.window import Window
 
 # The number of the format that the statements of a window netted now are issued in, for ever after.
-STATEMENT_FORMAT = 2
+STATEMENT_FORMAT = 3
 YOU_OWE = "you owe"
 OWED_TO_YOU = "owed to you"
 NOTHING_OWED = "nothing owed"

@@ -17,7 +17,7 @@ from settlement.window import Window, offset_s
 CLOSING_LOCK = 0x636C6F7365
 _WINDOW = (
     "select window_id, label, opens_at, closes_at, status::text, netted_at, rule_version::int,"
-    " statement_format::int, opens_offset_s, closes_offset_s"
+    " statement_format::int, opens_offset_s, closes_offset_s, digest"
 )
 
 

@@ -23,7 +23,8 @@ class Window:
 
     rule_version is that of the rule that it was netted by, statement_format that of the files its
     statements are issued in; None before. The offsets from UTC are what the house's clock had at
-    its beginning and its end, as known at its netting; None where format 1 did without.
+    its beginning and its end, as known at its netting; None where format 1 did without. digest is
+    over all it came to, by whoever netted it; None where it has none.
     """
 
     window_id: int
@@ -36,10 +37,16 @@ class Window:
     statement_format: int | None = None
     opens_offset_s: int | None = None
     closes_offset_s: int | None = None
+    digest: bytes | None = None
 
     @property
     def is_open(self) -> bool:
         return self.status == "open"
+
+    @property
+    def digest_text(self) -> str:
+        """Its digest as statements print it, in hexadecimal digits."""
+        return self.digest.hex() if self.digest else ""
 
     @property
     def local_span(self) -> tuple[datetime, datetime]:

@@ -15,6 +15,7 @@ from tests.coalition.api.conftest import PEPPER, Serve, World
 from tests.coalition.api.test_batches import NDJSON, ndjson
 from tests.coalition.batches.test_posting import NOW, batch_when, is_done
 
+from coalition.audit.actor import of_key
 from coalition.batches import posting
 from coalition.batches.service import BatchService
 from coalition.batches.spool import Intake
@@ -60,7 +61,8 @@ async def guessed(posts: BatchService, code: str, key_id: str | None) -> UUID:
         intake.write(ndjson(*rows))
         merchant_id = posts.ledger.book.ids[code]
         scopes = frozenset({"burn"})
-        await posts.admit(batch_id, file, intake, "ndjson", merchant_id, scopes, key_id)
+        actor = None if key_id is None else of_key(key_id)
+        await posts.admit(batch_id, file, intake, "ndjson", merchant_id, scopes, actor)
     return batch_id
 
 

@@ -22,6 +22,7 @@ from tests.coalition.api.test_batches import (
     spooled,
 )
 from tests.coalition.api.test_codes import assert_problem
+from tests.owner import owner
 
 from coalition.batches import posting
 from coalition.errors import Code
@@ -93,11 +94,28 @@ async def test_a_revoked_keys_file_ends_with_the_group_that_is_being_posted(
     await assert_stopped(world, batch_id, "not good any more", tmp_path)
 
 
+async def test_a_file_ends_once_its_keys_last_day_is_past(
+    world: World, after_three_groups: Any, tmp_path: Path
+) -> None:
+    till = world.till("telecom")
+
+    async def let_the_day_pass() -> None:
+        today = world.clock.now.date()
+        async with world.engine.begin() as connection:
+            await key_store.expire(connection, till.bearer, today, world.clock.now)
+        world.clock.pass_(days=2)
+
+    after_three_groups(let_the_day_pass)
+    # Another key of its merchant's, and the house's, ask how it went.
+    batch_id = await send(till, await file_of(world))
+    await assert_stopped(world, batch_id, "not good any more", tmp_path)
+
+
 async def test_a_file_whose_key_lost_its_scope_ends(
     world: World, after_three_groups: Any, tmp_path: Path
 ) -> None:
     async def narrow() -> None:
-        async with world.engine.begin() as connection:
+        async with owner(world.engine).begin() as connection:
             await connection.execute(text("update api_key set scopes = '{burn}'"))
 
     after_three_groups(narrow)

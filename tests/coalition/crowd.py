@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from tests.owner import superuser
 
 from coalition.clearing.service import ensure_first_window
 from coalition.earning.rates import Rate
@@ -176,7 +177,7 @@ async def value(engine: AsyncEngine, statement: str, **values: object) -> int:
 
 async def change(engine: AsyncEngine, *statements: str) -> None:
     """Change the database behind the program's back, triggers and foreign keys aside."""
-    async with engine.begin() as connection:
+    async with superuser(engine).begin() as connection:
         for statement in ("set local session_replication_role = replica", *statements):
             await connection.execute(text(statement))
 

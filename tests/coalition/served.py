@@ -18,10 +18,10 @@ from pathlib import Path
 import httpx
 from litestar import Litestar
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.world import PEPPER
 
 from coalition.keys import store as key_store
 
-PEPPER = "0123456789abcdef0123456789abcdef"
 REPLAYED = "Idempotent-Replayed"
 # Ends every session of this database but the asker's; how many they were.
 CUT_SESSIONS = """
@@ -52,7 +52,7 @@ def worth(asked: Mapping[str, Ask], answered: Mapping[str, Mapping[str, object]]
     return total
 
 
-async def key_of(engine: AsyncEngine, merchant: str = "telecom", *, live: bool = True) -> str:
+async def key_of(engine: AsyncEngine, merchant: str = "telecom") -> str:
     """A key for all that a till does."""
     async with engine.begin() as connection:
         made = await key_store.create(
@@ -60,7 +60,7 @@ async def key_of(engine: AsyncEngine, merchant: str = "telecom", *, live: bool =
             pepper=PEPPER.encode(),
             merchant=merchant,
             scopes=["earn", "burn", "transfer", "members"],
-            live=live,
+            live=True,
             label="till",
             now=datetime.now(UTC),
         )

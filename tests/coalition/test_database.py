@@ -9,9 +9,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.owner import owner
+from tests.world import SEAL_KEY
 
 from coalition import database
-from coalition.settings import Settings, read_settings
+from coalition.postgres import server as embedded
+from coalition.settings import Settings, SettingsError, read_settings
 
 # One merchant, one member with 100 points of which 40 are burned, all in the open window 1.
 SEED = """
@@ -122,10 +125,10 @@ REFUSED = {
 
 @pytest.mark.parametrize(("statements", "says"), REFUSED.values(), ids=REFUSED.keys())
 async def test_the_schema_refuses_that(engine: AsyncEngine, statements: str, says: str) -> None:
-    async with engine.begin() as connection:
+    async with owner(engine).begin() as connection:
         driver = await database.raw(connection)
         await driver.execute(SEED)
-    async with engine.connect() as connection:
+    async with owner(engine).connect() as connection:
         driver = await database.raw(connection)
         with pytest.raises(Exception, match=says):
             await driver.execute(statements)
@@ -146,22 +149,43 @@ async def test_a_migrated_database_is_current(engine: AsyncEngine) -> None:
 async def test_an_empty_database_is_not_current_and_several_may_migrate_it_at_once(
     engine: AsyncEngine,
 ) -> None:
-    async with engine.connect() as connection:
+    async with owner(engine).connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         await connection.execute(text("drop schema public cascade"))
         await connection.execute(text("create schema public"))
         assert not await database.is_current(connection)
-    url = engine.url.render_as_string(hide_password=False)
+    url = owner(engine).url.render_as_string(hide_password=False)
     await asyncio.gather(*(database.migrate(url) for _ in range(4)))
     async with engine.connect() as connection:
         assert await database.is_current(connection)
         assert await connection.scalar(text("select count(*) from alembic_version")) == 1
 
 
+async def test_the_applications_role_migrates_nothing_and_is_told_who_does(
+    engine: AsyncEngine,
+) -> None:
+    async with owner(engine).begin() as connection:
+        await connection.execute(text("update alembic_version set version_num = '0001'"))
+    url = engine.url.render_as_string(hide_password=False)
+    with pytest.raises(SettingsError, match=r"coalition_app may not change .* COALITION_OWNER_URL"):
+        await database.migrate(url)
+
+
+async def test_a_database_without_the_applications_role_is_migrated_all_the_same() -> None:
+    """One whose only role owns everything, as before there were two."""
+    with embedded.scratch(options={"fsync": "off", "shared_buffers": "16MB"}) as server:
+        url = embedded.url(server, "postgres")
+        await database.migrate(url)
+        engine = database.create_engine(url, SEAL_KEY)
+        async with engine.connect() as connection:
+            assert await database.is_current(connection)
+        await engine.dispose()
+
+
 async def test_what_runs_on_the_raw_connection_is_rolled_back_with_the_rest(
     engine: AsyncEngine,
 ) -> None:
-    async with engine.connect() as connection:
+    async with owner(engine).connect() as connection:
         await (await database.raw(connection)).execute("create table seen (n int)")
         await connection.rollback()
         found = await connection.scalar(text("select to_regclass('seen') is not null"))
@@ -173,7 +197,7 @@ async def test_a_connection_that_was_killed_is_replaced(
 ) -> None:
     async with engine.connect() as connection:
         killed = await connection.scalar(text("select pg_backend_pid()"))
-    outside = database.create_engine(server_url)
+    outside = database.create_engine(server_url, SEAL_KEY)
     async with outside.connect() as connection:
         # Waits, up to the milliseconds given, until the session is gone.
         gone = text("select pg_terminate_backend(:pid, 60000)")
@@ -203,8 +227,8 @@ async def test_without_a_url_two_programs_share_one_embedded_database(
     async with database.open_database(embedded_settings) as url:
         async with database.open_database(embedded_settings) as same_url:
             assert same_url == url
-            await database.migrate(same_url)
-        engine = database.create_engine(url)
+            await database.migrate(database.owner_url(embedded_settings, same_url))
+        engine = database.create_engine(url, SEAL_KEY)
         async with engine.connect() as connection:
             assert await database.is_current(connection)
         await engine.dispose()
@@ -214,6 +238,15 @@ async def test_a_given_url_is_taken_as_it_is() -> None:
     given = {"DATABASE_URL": "postgres://me@db/points", "COALITION_PEPPER": "p" * 32}
     async with database.open_database(read_settings(given)) as url:
         assert url == "postgresql+asyncpg://me@db/points"
+
+
+def test_the_owner_goes_to_the_database_that_is_asked_for() -> None:
+    given = {"DATABASE_URL": "postgres://app:a@db/points", "COALITION_PEPPER": "p" * 32}
+    asked = "postgresql+asyncpg://app:a@db/trial"
+    assert database.owner_url(read_settings(given), asked) == asked
+    given |= {"COALITION_OWNER_URL": "postgres://owner:o@db/points?sslmode=require"}
+    told = database.owner_url(read_settings(given), asked)
+    assert told == "postgresql+asyncpg://owner:o@db/trial?sslmode=require"
 
 
 async def test_a_burn_may_take_more_lots_than_a_smallint_counts(engine: AsyncEngine) -> None:
@@ -234,7 +267,7 @@ async def test_what_was_granted_outright_before_keeps_its_points_under_its_own_k
     scripts = sorted(Path(database.__file__).parent.glob("migrations/versions/*.sql"))
     before = [script.read_text() for script in scripts if script.name < "0003"]
     [outright] = [script.read_text() for script in scripts if script.name.startswith("0003")]
-    async with engine.begin() as connection:
+    async with owner(engine).begin() as connection:
         driver = await database.raw(connection)
         await driver.execute("drop schema public cascade; create schema public;" + "".join(before))
         await driver.execute(SEED.replace("'purchase'", "'action'"))

@@ -1,8 +1,10 @@
 """What runs by the clock happens once, however many schedulers wake it and however late."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -10,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, START, TELECOM, asked, burn, earn
+from tests.world import SEAL_KEY
 
 from coalition import database, jobs
 from coalition.clearing.service import close_due
@@ -27,7 +30,7 @@ DAY_AFTER = START + timedelta(days=11)
 async def schedulers(engine: AsyncEngine, database_url: str) -> AsyncIterator[list[Ledger]]:
     """Two processes with the same jobs to do, and twelve members with points that lapse."""
     await crowd.found(engine, members=12, validity=TEN_DAYS)
-    other = database.create_engine(database_url)
+    other = database.create_engine(database_url, SEAL_KEY)
     ledgers = [Ledger(engine), Ledger(other)]
     for ledger in ledgers:
         await ledger.start()
@@ -168,8 +171,8 @@ async def test_a_closer_that_died_after_the_flip_is_made_good_by_the_next(
     await crowd.assert_sound(engine)
 
 
-async def test_the_scheduler_runs_all_three_jobs_at_once_when_it_starts(
-    schedulers: list[Ledger],
+async def test_the_scheduler_runs_all_jobs_at_once_when_it_starts(
+    schedulers: list[Ledger], tmp_path: Path
 ) -> None:
     engine = schedulers[0].engine
     # By the wall clock points and holds of 2017 are due, and this window since the other day.
@@ -180,7 +183,7 @@ async def test_the_scheduler_runs_all_three_jobs_at_once_when_it_starts(
     )
     await schedulers[0].post([asked(earn(1, 40)), asked(earn(2, 40))])
     await hold(schedulers[0], 2, 30, seconds=60)
-    running = [asyncio.create_task(run_jobs(ledger)) for ledger in schedulers]
+    running = [asyncio.create_task(run_jobs(ledger, anchors=tmp_path)) for ledger in schedulers]
 
     async def done() -> bool:
         expired = "select count(*) from burn where kind = 'expiry'"
@@ -189,10 +192,42 @@ async def test_the_scheduler_runs_all_three_jobs_at_once_when_it_starts(
             "select count(*) from settlement_window where netted_at is null and closes_at <= now()"
         )
         counted = [await crowd.value(engine, each) for each in (expired, held, due)]
-        return counted == [2, 0, 0]
+        return counted == [2, 0, 0] and bool(os.listdir(tmp_path))
 
-    await crowd.until(done, "points are expired, holds void and windows closed")
+    await crowd.until(done, "points are expired, holds void, windows closed and an anchor written")
     for each in running:
         each.cancel()
     await asyncio.gather(*running, return_exceptions=True)
     await crowd.assert_sound(engine)
+
+
+async def test_one_scheduler_sees_to_the_test_coalition_beside_the_live_one(
+    schedulers: list[Ledger], another_database_url: str, tmp_path: Path
+) -> None:
+    sandbox = Ledger(database.create_engine(another_database_url, SEAL_KEY))
+    await crowd.found(sandbox.engine, members=1)
+    await sandbox.start()
+    both = (schedulers[0], sandbox)
+    for ledger in both:
+        await crowd.change(
+            ledger.engine,
+            "update settlement_window set opens_at = now() - interval '50 days',"
+            " closes_at = now() - interval '20 days'",
+        )
+        await ledger.post([asked(earn(1, 40))])
+        await crowd.change(
+            ledger.engine, "update member set enrolled_at = now() - interval '50 days'"
+        )
+    running = asyncio.create_task(run_jobs(*both, anchors=tmp_path, retention_days=30))
+
+    async def done() -> bool:
+        netted = "select count(*) from settlement_window where netted_at is not null"
+        erased = "select count(*) from audit where action = 'member.erase'"
+        asks = [(ledger.engine, what) for ledger in both for what in (netted, erased)]
+        return all([await crowd.value(engine, what) for engine, what in asks])
+
+    await crowd.until(done, "a window of each is closed, and who was silent in each is erased")
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await crowd.assert_sound(sandbox.engine)
+    await sandbox.engine.dispose()

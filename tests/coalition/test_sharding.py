@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 SOURCES = Path(__file__).parents[2] / "src"
 # Every table that grows with the members; the rest is small and would be copied to every shard.
-HOT = {"account", "posting", "lot", "burn", "leg", "debt", "activity"}
+HOT = {"account", "posting", "lot", "burn", "leg", "debt", "activity", "earlier_digest"}
 REFERENCE = {
     *("merchant", "price", "settlement_window", "api_key", "terms", "window_terms"),
     "unknown_cards",
@@ -18,6 +18,10 @@ LOOK_UP = {"member", "card", "pin"}
 RESULTS = {"path", "passed_net", "position", "batch", "batch_chunk", "upload", "alembic_version"}
 # One row, and one a file.
 IMPORT = {"beginning", "import_file"}
+# One row.
+SEALING = {"sealing"}
+# One row an act of administration, and one that says whose the database is.
+ACTS = {"audit", "coalition_mode"}
 
 
 async def test_every_table_is_known_to_be_hot_or_small(engine: AsyncEngine) -> None:
@@ -25,7 +29,8 @@ async def test_every_table_is_known_to_be_hot_or_small(engine: AsyncEngine) -> N
         found = await connection.scalars(
             text("select tablename::text from pg_tables where schemaname = 'public'")
         )
-        assert set(found) == HOT | REFERENCE | LOOK_UP | RESULTS | IMPORT
+        small = REFERENCE | LOOK_UP | RESULTS | IMPORT | SEALING | ACTS
+        assert set(found) == HOT | small
 
 
 async def test_member_id_stands_first_in_the_primary_key_of_every_hot_table(
@@ -90,10 +95,14 @@ def test_rows_of_several_members_are_locked_by_the_ordered_account_lock_alone() 
         for path in [*SOURCES.rglob("ledger/*.py"), *SOURCES.rglob("*.sql")]
         for found in re.finditer(r"order by member_id for update|for update", path.read_text())
     }
-    # Twice: load_group as it was, and as it is.
+    # Twice: load_group as it was, and as it is. And `coalition seal` locks as a posting does.
     assert locks == {
-        (f"coalition/migrations/versions/{name}.sql", "order by member_id for update")
-        for name in ("0001_ledger", "0021_pending")
+        (place, "order by member_id for update")
+        for place in (
+            "coalition/migrations/versions/0001_ledger.sql",
+            "coalition/migrations/versions/0021_pending.sql",
+            "coalition/ledger/late.py",
+        )
     }
 
 

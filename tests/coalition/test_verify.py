@@ -19,7 +19,9 @@ from coalition.ledger.commands import (
     Transfer,
 )
 from coalition.ledger.post import Ledger
-from coalition.verify import BREACHES_MAX, RULES, Breach, verify
+from coalition.verify import BREACHES_MAX, SAID, Breach, verify
+from coalition.verify.rules import RULES as SUMS
+from coalition.verify.validity import VALIDITY
 
 FEBRUARY = datetime(2017, 2, 10, tzinfo=UTC)
 CHANGE = "a posting's change is the lots it made less the legs it wrote"
@@ -38,7 +40,7 @@ class Case:
     rule: str
     change: tuple[str, ...]
     names: str
-    also: str | None = None
+    also: tuple[str, ...] = ()
 
 
 # Member 1, in order: posting 1 earns lot 2 at telecom and posting 3 lot 4 at retail, 100 each;
@@ -69,7 +71,7 @@ CASES = (
             " where member_id = 1 and posting_no = 13",
         ),
         "member 1: 126 available, but 125 remain",
-        also=CHANGE,
+        also=(CHANGE,),
     ),
     Case(
         "an account's held points are the legs of its held burns",
@@ -84,7 +86,7 @@ CASES = (
             "update account set spent_points = spent_points - 1 where member_id = 1",
         ),
         "member 1: 125 available, but its postings come to 126",
-        also=CHANGE,
+        also=(CHANGE,),
     ),
     Case(
         "what an account counts as spent on a day is what its burns, holds and transfers took",
@@ -151,7 +153,7 @@ CASES = (
         "no earn is reversed beyond its points",
         ("update posting set owed = 90 where member_id = 1 and posting_no = 10",),
         "earn 6 of member 1: 110 of 100 points reversed",
-        also=DEBTS,
+        also=(DEBTS,),
     ),
     Case(
         "no reversal of an earn finds more lapsed than expired of its lots",
@@ -182,7 +184,7 @@ CASES = (
         "nothing was burned, held or given away while it was pending",
         ("update lot set active_from = '2017-02-13' where member_id = 1 and lot_no = 2",),
         "leg (member 1, lot 2, posting 8): on 2017-02-10 it was pending until 2017-02-13",
-        also=PENDING_AFTER,
+        also=(PENDING_AFTER,),
     ),
     Case(
         "points that lapse by inactivity have moved, and not before the day their account knows of",
@@ -208,7 +210,7 @@ CASES = (
         "the net positions of a window add up to zero in every currency",
         (f"delete from position where party_id = {TELECOM}",),
         "window 1: positions in CNY come to",
-        also=JANUARY_REBUILT,
+        also=(JANUARY_REBUILT, "a position is what its obligations come to"),
     ),
     Case(
         "a position is what its obligations come to",
@@ -217,19 +219,19 @@ CASES = (
             f" where party_id = {TELECOM}",
         ),
         f"window 1, party {TELECOM}: receivable",
-        also=JANUARY_REBUILT,
+        also=(JANUARY_REBUILT,),
     ),
     Case(
         "a window's opening balance is the closing balance of the one before",
         (f"update position set opening = 1, closing = closing + 1 where party_id = {TELECOM}",),
         f"window 1, party {TELECOM}: opens at 1, but closed at 0 before",
-        also=JANUARY_REBUILT,
+        also=(JANUARY_REBUILT,),
     ),
     Case(
         "every path of a closed window holds the points of its legs",
         ("update path set points = points + 1 where kind = 'redemption'",),
         "window 2017-01: paths hold 31 points of burns, but its legs hold 30",
-        also=JANUARY_REBUILT,
+        also=(JANUARY_REBUILT,),
     ),
     Case(
         JANUARY_REBUILT,
@@ -295,7 +297,7 @@ async def test_a_sound_ledger_breaks_no_rule_and_every_rule_is_told(told: AsyncE
     says: list[str] = []
     async with told.connect() as connection:
         assert await verify(connection, on_rule=says.append) == []
-    assert says == [*(rule.says for rule in RULES), JANUARY_REBUILT]
+    assert says == [*SAID, JANUARY_REBUILT]
 
 
 async def test_an_empty_coalition_breaks_no_rule(engine: AsyncEngine) -> None:
@@ -309,13 +311,15 @@ async def test_a_broken_rule_is_reported_with_its_row_and_nothing_else_is(
 ) -> None:
     await crowd.change(told, *case.change)
     breaches = await _verified(told)
-    assert {breach.rule for breach in breaches} == {case.rule, case.also} - {None}
+    # What is changed behind the program's back has a wrong digest besides: tests/attacks.
+    of_sums = {rule.says for rule in (*SUMS, *VALIDITY)} | {JANUARY_REBUILT}
+    assert {breach.rule for breach in breaches} & of_sums == {case.rule, *case.also}
     rows = [breach.row for breach in breaches if breach.rule == case.rule]
     assert any(case.names in row for row in rows), rows
 
 
 def test_every_rule_has_a_case() -> None:
-    assert {rule.says for rule in RULES} - {case.rule for case in CASES} == set()
+    assert {rule.says for rule in (*SUMS, *VALIDITY)} - {case.rule for case in CASES} == set()
 
 
 async def test_no_more_rows_are_named_than_anybody_would_read(engine: AsyncEngine) -> None:

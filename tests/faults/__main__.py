@@ -17,8 +17,6 @@ import structlog
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 from tests.faults.fault import Fault, Place, Seen
 from tests.faults.table import FAULTS
 
@@ -68,17 +66,13 @@ def survived(fault: Fault, seen: Seen) -> bool:
 
 async def _do(fault: Fault, server: EmbeddedServer) -> Seen:
     name = f"fault_{next(_numbers)}"
-    outside = create_async_engine(embedded.url(server, "postgres"), isolation_level="AUTOCOMMIT")
-    async with outside.connect() as connection:
-        await connection.execute(text(f"create database {name}"))
-    url = embedded.url(server, name)
-    await database.migrate(url)
+    url = await database.set_up(server, name)
+    await database.migrate(embedded.url(server, name, database.OWNER))
     folder = Path(tempfile.mkdtemp(prefix="coalition-faults-"))
     try:
         return await fault.do(Place(url, folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        await outside.dispose()
 
 
 def _cells(seen: Seen) -> tuple[str, ...]:

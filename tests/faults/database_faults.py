@@ -26,6 +26,7 @@ from tests.faults.fault import (
     under_load,
 )
 from tests.faults.tills import Tills
+from tests.owner import owner
 
 _COMMIT = b"commit"
 _CHUNK_BYTES = 1 << 16
@@ -124,6 +125,7 @@ async def idle_cut(place: Place) -> Seen:
 # The numbers of a sequence are used up whatever becomes of the transaction that asked.
 _REFUSING = (
     "create sequence refusal",
+    "grant usage, select on sequence refusal to coalition_app",
     """
     create function refuse_now_and_then() returns trigger language plpgsql as $$
     declare number bigint := nextval('refusal');
@@ -143,7 +145,7 @@ _REFUSING = (
 
 async def to_be_repeated(place: Place) -> Seen:
     async with shop(place) as (engine, tills):
-        await _run(engine, _REFUSING)
+        await _run(owner(engine), _REFUSING)
         await tills.work(TILLS, 20)
         times = await crowd.value(engine, "select last_value / 3 from refusal")
         seen = await tally(engine, tills, Seen(times))

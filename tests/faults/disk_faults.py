@@ -13,8 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.faults.fault import (
     TILLS,
@@ -81,14 +80,8 @@ async def _server(folder: Path) -> AsyncIterator[tuple[EmbeddedServer, str]]:
     """A server, and the address of a migrated database on it."""
     server = embedded.start(folder, options=OPTIONS)
     try:
-        outside = create_async_engine(
-            embedded.url(server, "postgres"), isolation_level="AUTOCOMMIT"
-        )
-        async with outside.connect() as connection:
-            await connection.execute(text("create database coalition"))
-        await outside.dispose()
-        url = embedded.url(server, "coalition")
-        await database.migrate(url)
+        url = await database.set_up(server, database.DATABASE)
+        await database.migrate(embedded.url(server, database.DATABASE, database.OWNER))
         yield server, url
     finally:
         embedded.stop(server)

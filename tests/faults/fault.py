@@ -12,8 +12,9 @@ from typing import Any, cast
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
-from tests.coalition.served import CUT_SESSIONS, PEPPER, key_of, running, worth
+from tests.coalition.served import CUT_SESSIONS, key_of, running, worth
 from tests.faults.tills import Tills
+from tests.world import PEPPER, SEAL_KEY
 
 from coalition import database
 from coalition.app import create_app
@@ -63,7 +64,7 @@ class Fault:
 @asynccontextmanager
 async def coalition(place: Place, members: int = MEMBERS) -> AsyncIterator[tuple[AsyncEngine, str]]:
     """Two merchants and some members in the place's database, looked at from outside; a key."""
-    engine = database.create_engine(place.database_url)
+    engine = database.create_engine(place.database_url, SEAL_KEY)
     await crowd.found(engine, members=members)
     try:
         yield engine, await key_of(engine)
@@ -83,7 +84,7 @@ async def application(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of an application of its own, in this process, on this database."""
     told = read_settings({"DATABASE_URL": url.replace("+asyncpg", ""), "COALITION_PEPPER": PEPPER})
-    engine = database.create_engine(url, pool_size=pool_size)
+    engine = database.create_engine(url, SEAL_KEY, pool_size=pool_size)
     app = create_app(replace(told, data_folder=folder, **settings), engine, clock=clock)
     transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {key}"}

@@ -19,6 +19,7 @@ from tests.faults.fault import (
     under_load,
 )
 from tests.faults.tills import Tills
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_window
@@ -101,7 +102,7 @@ async def posting_during_close(place: Place) -> Seen:
 
 async def _close_open(place: Place) -> None:
     """Close whatever window is open now, before its end, as from another process."""
-    engine = database.create_engine(place.database_url, pool_size=3)
+    engine = database.create_engine(place.database_url, SEAL_KEY, pool_size=3)
     async with engine.connect() as connection:
         label = await connection.scalar(
             text("select label from settlement_window where status = 'open'")

@@ -13,6 +13,7 @@ from tests.faults.fault import (
     shop,
     tally,
 )
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_due
@@ -44,7 +45,7 @@ async def late_scheduler(place: Place) -> Seen:
 async def _schedulers(place: Place, schedulers: int, months: list[datetime]) -> Seen:
     async with shop(place) as (engine, tills):
         await tills.work(TILLS, 5)
-        engines = [database.create_engine(place.database_url) for _ in range(schedulers)]
+        engines = [database.create_engine(place.database_url, SEAL_KEY) for _ in range(schedulers)]
         closed: list[str] = []
         for now in months:
             each = await asyncio.gather(*(close_due(one, now) for one in engines))

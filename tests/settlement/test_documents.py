@@ -224,6 +224,7 @@ def test_a_column_is_as_wide_as_what_is_in_it() -> None:
     [
         *("format_1.csv", "format_1.json", "format_1.xlsx"),
         *("format_2.csv", "format_2.json", "format_2.xlsx"),
+        *("format_3.csv", "format_3.json", "format_3.xlsx"),
     ],
 )
 def test_a_statement_is_written_again_byte_for_byte_in_the_format_it_was_issued_in(
@@ -244,12 +245,21 @@ def test_every_format_can_be_written_that_statements_were_ever_issued_in() -> No
     }
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_byte_order_mark_comes_before_the_csv_that_is_issued_without(number: int) -> None:
     statement = replace(_statement(), window=replace(WINDOW, statement_format=number))
     content = write_document(statement, "csv")
     assert not content.startswith(BOM)
     assert write_document(statement, "csv", bom=True) == BOM + content
+
+
+def test_the_windows_digest_stands_once_in_every_format() -> None:
+    text = bytes(range(32)).hex()
+    (row,) = [row for row in _csv(_statement()) if row["window_digest"]]
+    assert (row["section"], row["window_digest"]) == ("statement", text)
+    assert json.loads(json_file.render(_statement()))["window_digest"] == text
+    cells = [row[0].value for row in _sheet(_statement(), "Summary").iter_rows()]
+    assert cells[-1] == f"Digest of the window: {text}"
 
 
 def test_the_json_gives_amounts_in_minor_units_and_in_words() -> None:

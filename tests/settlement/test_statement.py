@@ -19,9 +19,10 @@ WINDOW = Window(
     datetime(2017, 3, 31, 16, tzinfo=UTC),
     datetime(2017, 4, 30, 16, tzinfo=UTC),
     "closed",
-    statement_format=2,
+    statement_format=3,
     opens_offset_s=8 * 3600,
     closes_offset_s=8 * 3600,
+    digest=bytes(range(32)),
 )
 
 # The lines of a path, what they owe, and the redeemers' sides.

@@ -53,6 +53,7 @@ def asker_of(caller: Caller, services: Services) -> Asker:
         scopes=caller.scopes,
         book=services.book,
         now=services.clock(),
+        actor=caller.actor,
     )
 
 

@@ -19,8 +19,9 @@ from coalition.api.answers import REPLAYED, burn_out, earn_out
 from coalition.api.posting import asker_of, post
 from coalition.edge import admission
 from coalition.edge.access import Caller
-from coalition.edge.admission import BODY_BY_S, CALLER, ONCE, in_time
+from coalition.edge.admission import BODY_BY_S, CALLER, ONCE, SERVICES, in_time
 from coalition.edge.problems import on_any_error
+from coalition.edge.sandbox import services_for
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError
 from coalition.ledger.commands import BurnAnswer, Done, EarnAnswer, Refused
@@ -50,8 +51,9 @@ class _Sent(NamedTuple):
 
 
 class _Asked(NamedTuple):
-    """A request that is right, and whose caller may ask it."""
+    """A request that is right, whose caller may ask it, and of whose services."""
 
+    services: Services
     caller: Caller
     operation: Operation
     request: Asked
@@ -67,8 +69,8 @@ _OPERATIONS: dict[str, tuple[Operation, type[EarnBody | BurnBody]]] = {
 class TillLane:
     """An ASGI application in front of the routes."""
 
-    def __init__(self, services: Services, routes: ASGIApp) -> None:
-        self._desk = services
+    def __init__(self, live: Services, routes: ASGIApp) -> None:
+        self._live = live
         self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -81,22 +83,22 @@ class TillLane:
             return
         state = scope["state"]
         state[BODY_BY_S] = asyncio.get_running_loop().time() + admission.BODY_TIMEOUT_S
-        done = None
+        asked = done = None
         try:
             message = await in_time(receive(), state[BODY_BY_S])
             asked = await self._understand(*operation, sent, message, state)
             if asked is not None:
-                done = await post(self._desk, asked.caller, asked.operation, asked.request)
+                done = await post(asked.services, asked.caller, asked.operation, asked.request)
         except Exception as error:
             request: Request[Any, Any, Any] = Request(scope)
             response = on_any_error(request, error)
             await response.to_asgi_response(None, request)(scope, receive, send)
             return
         # Outside of the try: the routes answer their own errors, and nobody answers twice.
-        if done is None:
+        if asked is None or done is None:
             await self._routes(scope, _again(message, receive), send)
         else:
-            await _send(send, done, self._desk.book)
+            await _send(send, done, asked.services.book)
 
     async def _understand(
         self,
@@ -115,7 +117,7 @@ class TillLane:
         if right is None or getattr(right[0], "pin", None) is not None:
             # A PIN is compared first, which takes a while.
             return None
-        services = self._desk
+        services = state[SERVICES] = await services_for(sent.authorization, self._live)
         try:
             caller = state[CALLER] = await services.access.authenticate(sent.authorization)
         except CoalitionError:
@@ -124,7 +126,9 @@ class TillLane:
         if not asker.may(operation):
             return None
         asked = read(operation, right[0], sent.idempotency_key, asker)
-        return None if isinstance(asked, Refused) else _Asked(caller, operation, asked)
+        if isinstance(asked, Refused):
+            return None
+        return _Asked(services, caller, operation, asked)
 
 
 def _sent(scope: HTTPScope) -> _Sent | None:

@@ -38,7 +38,8 @@ class CardOut(msgspec.Struct, frozen=True):
     """A card and what its member has. held is reserved and in neither available nor origins; nor is
     pending, which can be burned from the days in pending_from on. expiring has both.
 
-    owed: what the next points of that origin pay first.
+    owed: what the next points of that origin pay first. A card that was replaced shows zeros and
+    empty lists: what its member has is the new card's to show.
     """
 
     card: str
@@ -57,7 +58,8 @@ class HistoryOut(msgspec.Struct, frozen=True, omit_defaults=True):
     """A movement. points is signed: what it did to the balance, pending points included.
 
     imported, which is there only where it is true: it came with the history that the coalition
-    brought along before it began.
+    brought along before it began. by, where it is known: who asked for it, such as key:<id>. A
+    merchant sees its own keys there only, the house everybody.
     """
 
     type: str
@@ -67,6 +69,7 @@ class HistoryOut(msgspec.Struct, frozen=True, omit_defaults=True):
     points: int
     reference: str | None
     imported: bool = False
+    by: str | None = None
 
 
 class HistoryPage(msgspec.Struct, frozen=True):
@@ -152,6 +155,8 @@ class LotViewOut(msgspec.Struct, frozen=True):
 
 
 def card_out(card: int, view: CardView, book: Book) -> CardOut:
+    if view.status == "replaced":
+        return CardOut(card_text(card), "replaced", 0, 0, None, (), (), (), 0, ())
     origins = ((book.codes[origin_id], points) for origin_id, points in view.origins.items())
     owed = ((book.codes[origin_id], points) for origin_id, points in view.owed.items())
     return CardOut(
@@ -194,6 +199,7 @@ def history_out(member_id: int, line: HistoryLine, book: Book) -> HistoryOut:
         points=line.change,
         reference=line.reference,
         imported=line.imported,
+        by=line.actor,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, NamedTuple
 import msgspec
 
 from coalition.batches.lines import ROW_BYTES_MAX, Line, LineReader
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.wire.syntax import check_syntax
 
 COLUMNS = (
@@ -80,7 +80,7 @@ def read_header(
     seen: set[str] = set()
     for name in names:
         if name not in columns:
-            raise _wrong_header(f"{name[:50]!r} is no column; columns are {', '.join(columns)}")
+            raise _wrong_header(f"{shown(name)!r} is no column; columns are {', '.join(columns)}")
         if name in seen:
             raise _wrong_header(f"the column {name} stands twice")
         seen.add(name)

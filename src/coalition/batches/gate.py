@@ -6,6 +6,7 @@ A file is slowed where requests of its key would be refused, and waits for its k
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -33,6 +34,7 @@ class FileGate:
     rota: Rota
     allowance: Allowance
     note_unknown_cards: NoteUnknownCards
+    clock: Callable[[], datetime]
     _is_first: bool = field(init=False, default=True)
 
     @property
@@ -46,7 +48,9 @@ class FileGate:
         if not self._is_first and self._must_give_way():
             return Stop()
         self._is_first = False
-        return await self._slowed(len(group.rows)) or await ended(self.engine, self.batch)
+        if (stop := await self._slowed(len(group.rows))) is not None:
+            return stop
+        return await ended(self.engine, self.batch, self.clock())
 
     def note(self, outcomes: list[Outcome]) -> None:
         """What became of a group that was let through."""
@@ -75,8 +79,8 @@ class FileGate:
         return self.rota.must_give_way(self.batch.batch_id, turns.monotonic_s())
 
 
-async def ended(engine: AsyncEngine, batch: Batch) -> Stop | None:
+async def ended(engine: AsyncEngine, batch: Batch, now: datetime) -> Stop | None:
     """Whether a file has to end here, and why."""
     async with engine.connect() as connection:
-        reason = await why_ended(connection, batch)
+        reason = await why_ended(connection, batch, now)
     return None if reason is None else Stop(reason)

@@ -89,6 +89,7 @@ class QuickReader:
             now=asker.now,
             request_id=name,
             body_hash=digest(told),
+            actor=asker.actor,
         )
 
     def _meaning(self, row: _Earn | _Burn, card: int, at: datetime | None) -> _Meaning | None:

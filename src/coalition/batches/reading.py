@@ -75,7 +75,8 @@ class RowReader:
     async def next_group(self, rows_max: int) -> Group | None:
         """The next rows, rows_max at most, fewer where they are long; None at the file's end."""
         lines = self._lines
-        asker = Asker(self._batch.merchant_id, self._batch.scopes, self._book(), self._clock())
+        batch = self._batch
+        asker = Asker(batch.merchant_id, batch.scopes, self._book(), self._clock(), batch.actor)
         quick = QuickReader(asker)
         rows: list[Request | Refused] = []
         keys: list[str | None] = []

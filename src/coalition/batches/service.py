@@ -16,10 +16,13 @@ from uuid import UUID
 import structlog
 
 from coalition import turns
+from coalition.audit.actor import Actor
+from coalition.audit.store import record
 from coalition.batches import store
 from coalition.batches.cells import check_opening, read_header
 from coalition.batches.gate import FileGate, NoteUnknownCards, ended
 from coalition.batches.lines import LineReader
+from coalition.batches.names import spelt
 from coalition.batches.posting import OnProgress, Work, post_batch
 from coalition.batches.rota import Rota
 from coalition.batches.spool import Intake, Spool
@@ -101,11 +104,11 @@ class BatchService:
         format_: Format,
         merchant_id: int,
         scopes: frozenset[str],
-        key_id: str | None,
+        actor: str | None,
     ) -> None:
         """A file has come whole: keep it, and record that it is to be posted.
 
-        key_id: the key that it came with; None: it is the house's act.
+        actor is the key or the command that sent it, in whose name its rows are posted.
         Raises invalid where its CSV header is wrong, or it is no UTF-8 text with lines.
         """
         check_opening(file, is_csv=format_ == "csv")
@@ -122,7 +125,7 @@ class BatchService:
                 self._spool.place(),
                 intake.size_bytes,
                 self.clock(),
-                key_id,
+                actor,
             )
             await settle(connection, batch_id)
 
@@ -134,18 +137,27 @@ class BatchService:
         batch = await self._find(batch_id)
         engine = self.ledger.engine
         await post_batch(
-            Work(batch, file, self.ledger, self.clock, lambda _: ended(engine, batch), on_progress)
+            Work(
+                batch,
+                file,
+                self.ledger,
+                self.clock,
+                lambda _: ended(engine, batch, self.clock()),
+                on_progress,
+            )
         )
         self._spool.drop(batch_id)
         return await self._find(batch_id)
 
-    async def cancel(self, batch_id: UUID) -> Batch:
+    async def cancel(self, batch_id: UUID, actor: Actor) -> Batch:
         """End a batch for good, and answer it as it is then; one that is over stays as it is.
 
         A group that is being posted is still posted, and recorded.
         """
         async with self.ledger.engine.begin() as connection:
-            await store.finish(connection, batch_id, self.clock(), CANCELLED)
+            now = self.clock()
+            if await store.finish(connection, batch_id, now, CANCELLED):
+                await record(connection, actor, now, "batch.cancel", spelt(batch_id))
         # Whoever posts it drops it after the group; nobody else will look for it.
         with contextlib.suppress(FileNotFoundError):
             file = self._spool.claim(batch_id)
@@ -247,7 +259,9 @@ class BatchService:
 
     def _work(self, batch: Batch, file: BinaryIO) -> Work:
         engine = self.ledger.engine
-        gate = FileGate(batch, engine, self._rota, self.allowance, self.note_unknown_cards)
+        gate = FileGate(
+            batch, engine, self._rota, self.allowance, self.note_unknown_cards, self.clock
+        )
         return Work(
             batch,
             file,

@@ -1,8 +1,10 @@
 """Whether a file may still be posted: its key and its merchant, looked at anew for each group.
 
 A file of millions of rows is posted long after its request was admitted, and a key that was revoked
-meanwhile, because it was stolen, must not go on moving points.
+meanwhile, because it was stolen, or is past its last day, must not go on moving points.
 """
+
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,7 +20,7 @@ _LOOK = text("""
 """)
 
 
-async def why_ended(connection: AsyncConnection, batch: Batch) -> str | None:
+async def why_ended(connection: AsyncConnection, batch: Batch, now: datetime) -> str | None:
     """Why no more of its rows may be posted; None: they may.
 
     A file without a key is the house's act, or older than keys are kept: its merchant's suspension
@@ -29,7 +31,7 @@ async def why_ended(connection: AsyncConnection, batch: Batch) -> str | None:
         return found.reason or "it is over"
     if batch.key_id is None:
         return None
-    key = (await key_store.find_all(connection, [batch.key_id])).get(batch.key_id)
+    key = (await key_store.find_all(connection, [batch.key_id], now)).get(batch.key_id)
     if key is None:
         return f"the key it came with is not good any more: {_REST}"
     if lost := sorted(batch.scopes - key.scopes):

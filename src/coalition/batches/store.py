@@ -9,18 +9,19 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from coalition.audit.actor import key_in
 from coalition.batches.results import Counts
 
 Format = Literal["ndjson", "csv"]
 Status = Literal["running", "done", "failed"]
 
 _INSERT = text("""
-    insert into batch (batch_id, merchant_id, scopes, format, place, size_bytes, created_at, key_id)
-    values (:batch_id, :merchant_id, :scopes, :format, :place, :size_bytes, :now, :key_id)
+    insert into batch (batch_id, merchant_id, scopes, format, place, size_bytes, created_at, actor)
+    values (:batch_id, :merchant_id, :scopes, :format, :place, :size_bytes, :now, :actor)
 """)
 _COLUMNS = """
     batch_id, merchant_id, scopes, format, size_bytes, status::text, row_count, posted, replayed,
-    refused, read_to_bytes, line_count, reason, key_id
+    refused, read_to_bytes, line_count, reason, actor
 """
 _FIND = text(f"select {_COLUMNS} from batch where batch_id = :batch_id")
 _RUNNING = text(f"""
@@ -50,7 +51,7 @@ _CHUNK = text("""
 class Batch:
     """A file and how far it is posted: row_count rows, read_to_bytes into it, line_count lines.
 
-    key_id is the key it came with; None: the house sent it, or it is older than keys are kept.
+    actor: the key or command that sent it; None: not known, as of files from before that was kept.
     """
 
     batch_id: UUID
@@ -66,7 +67,12 @@ class Batch:
     read_to_bytes: int
     line_count: int
     reason: str | None
-    key_id: str | None = None
+    actor: str | None = None
+
+    @property
+    def key_id(self) -> str | None:
+        """The key that it came with; None: a command sent it, or that is not known."""
+        return None if self.actor is None else key_in(self.actor)
 
 
 async def insert(
@@ -78,7 +84,7 @@ async def insert(
     place: UUID,
     size_bytes: int,
     now: datetime,
-    key_id: str | None,
+    actor: str | None,
 ) -> None:
     """Record a file that is wholly in the spool of `place`; from here on it is to be posted."""
     values = {
@@ -89,7 +95,7 @@ async def insert(
         "place": place,
         "size_bytes": size_bytes,
         "now": now,
-        "key_id": key_id,
+        "actor": actor,
     }
     await connection.execute(_INSERT, values)
 
@@ -133,11 +139,11 @@ async def record(
 
 async def finish(
     connection: AsyncConnection, batch_id: UUID, now: datetime, reason: str | None = None
-) -> None:
-    """The end of a batch: done, or failed for a reason. One that is over stays as it is."""
+) -> bool:
+    """The end of a batch: done, or failed for a reason. False: it is over, and stays as it is."""
     status = "done" if reason is None else "failed"
     values = {"batch_id": batch_id, "status": status, "now": now, "reason": reason}
-    await connection.execute(_FINISH, values)
+    return (await connection.execute(_FINISH, values)).rowcount == 1
 
 
 async def chunks(engine: AsyncEngine, batch_id: UUID) -> AsyncIterator[tuple[int, bytes]]:

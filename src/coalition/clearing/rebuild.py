@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from coalition.clearing import lines, store
 from coalition.clearing.policy import Policy, policy_of, policy_then, terms_at_end
 from coalition.clearing.price import RULE_VERSION, PriceTable, Tally, price
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.terms.book import Book
 from coalition.terms.store import load_book
 from settlement import results
@@ -98,7 +98,7 @@ async def named_window(connection: AsyncConnection, label: str) -> Window:
     if window is None:
         labels = [one.label for one in await windows.list_windows(connection) if one.is_open]
         example = f"the open one is {labels[0]}" if labels else "none is open yet"
-        raise CoalitionError(Code.NOT_FOUND, f"there is no window {label!r}; {example}")
+        raise CoalitionError(Code.NOT_FOUND, f"there is no window {shown(label)!r}; {example}")
     return window
 
 

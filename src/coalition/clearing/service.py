@@ -13,6 +13,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from coalition.audit.actor import NOT_KNOWN, Actor
+from coalition.audit.store import record
+from coalition.audit.windows import noting_closes
 from coalition.clearing import lines, store
 from coalition.clearing.policy import policy_of, terms_at_end
 from coalition.clearing.price import RULE_VERSION
@@ -24,9 +27,11 @@ from coalition.clearing.rebuild import (
     netted_window,
     rebuild,
 )
+from coalition.clearing.seal import seal_window
 from coalition.clearing.statements import names_of
 from coalition.clearing.what_if import WhatIf, lay_over
 from coalition.errors import CoalitionError, Code
+from coalition.sealing.key import key_of
 from coalition.terms.store import load_book
 from coalition.terms.terms import HouseTerms
 from settlement import results
@@ -53,7 +58,11 @@ async def ensure_first_window(connection: AsyncConnection, house: HouseTerms) ->
 
 
 async def close_due(
-    engine: AsyncEngine, now: datetime, *, on_progress: Progress | None = None
+    engine: AsyncEngine,
+    now: datetime,
+    *,
+    actor: Actor = NOT_KNOWN,
+    on_progress: Progress | None = None,
 ) -> list[str]:
     """Close every window whose end has come, the oldest first; the labels that this call netted.
 
@@ -63,8 +72,8 @@ async def close_due(
     # All flips come before the first netting, so that tills post into the present as soon as
     # possible after a long standstill.
     while (window := await _open_window(engine)) is not None and window.closes_at <= now:
-        await _flip(engine, window, now)
-    return await _net_pending(engine, now, on_progress)
+        await _flip(engine, window, now, actor)
+    return await _net_pending(engine, now, actor, on_progress)
 
 
 async def due_labels(engine: AsyncEngine, now: datetime) -> list[str]:
@@ -84,6 +93,7 @@ async def close_window(
     early: bool = False,
     dry_run: bool = False,
     prices: WhatIf | None = None,
+    actor: Actor = NOT_KNOWN,
 ) -> Result:
     """Close the window called so and answer what it came to; closed before: the first answer.
 
@@ -101,9 +111,9 @@ async def close_window(
         window = await named_window(connection, label)
     if window.is_open:
         _check_end(window, now, early=early)
-        await _flip(engine, window, now)
+        await _flip(engine, window, now, actor)
     if window.netted_at is None:
-        await _net_pending(engine, now, None)
+        await _net_pending(engine, now, actor, None)
     async with engine.connect() as connection:
         return await read_result(connection, label)
 
@@ -137,17 +147,19 @@ async def _open_window(engine: AsyncEngine) -> Window | None:
     return found[-1] if found and found[-1].is_open else None
 
 
-async def _flip(engine: AsyncEngine, window: Window, now: datetime) -> None:
+async def _flip(engine: AsyncEngine, window: Window, now: datetime, actor: Actor) -> None:
     async with engine.connect() as connection:
         book = await load_book(connection)
     try:
-        await settlement.close_open(engine, _calendar(book.house), window.window_id, now)
+        await settlement.close_open(
+            engine, _calendar(book.house), window.window_id, now, noting_closes(actor, now)
+        )
     except WindowBusyError as error:
         raise CoalitionError(Code.BUSY, str(error)) from error
 
 
 async def _net_pending(
-    engine: AsyncEngine, now: datetime, on_progress: Progress | None
+    engine: AsyncEngine, now: datetime, actor: Actor, on_progress: Progress | None
 ) -> list[str]:
     """Net every closed window that has no result yet, oldest first, each in a transaction."""
     async with engine.connect() as connection:
@@ -157,6 +169,7 @@ async def _net_pending(
     for done, window in enumerate(pending, start=1):
         async with engine.begin() as connection:
             if await _net_once(connection, window, now):
+                await record(connection, actor, now, "window.net", window.label)
                 netted.append(window.label)
         if on_progress is not None:
             on_progress(window.label, done, len(pending))
@@ -191,6 +204,7 @@ async def _net_once(connection: AsyncConnection, window: Window, now: datetime) 
     await results.write_positions(connection, again, passed, positions, names_of(book))
     zone = ZoneInfo(book.house.time_zone)
     await windows.mark_netted(connection, again, max(now, latest or now), RULE_VERSION, zone)
+    await seal_window(connection, again.window_id, key_of(connection))
     return True
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.clearing import lines
 from coalition.clearing.rebuild import netted_window
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.terms.book import Book
 from settlement import results
 from settlement.obligation import HOUSE, POOL
@@ -24,7 +24,7 @@ async def read_statement(connection: AsyncConnection, label: str, party: str) ->
     window = await netted_window(connection, label)
     name = await results.name_at_netting(connection, window.window_id, party)
     if name is None:
-        raise CoalitionError(Code.NOT_FOUND, f"there is no merchant called {party!r}")
+        raise CoalitionError(Code.NOT_FOUND, f"there is no merchant called {shown(party)!r}")
     result = await lines.result_of(connection, window.window_id)
     # Off the loop: a large statement takes a second, and tills do not wait for it.
     return await asyncio.to_thread(build, result, window, party, name)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from coalition.clearing.price import PriceTable
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.terms.prices import Price
 from settlement.money import PRICE_DIGITS_MAX
 
@@ -32,8 +32,9 @@ def lay_over(table: PriceTable, prices: WhatIf, codes: Collection[str]) -> Price
         key = _whose(name, codes)
         allowed = _PAIR_FIELDS if key[1] else _OWN_FIELDS
         if unknown := sorted(set(fields) - allowed):
-            raise _invalid(f"prices.{name}.{unknown[0]}", f"one of {', '.join(sorted(allowed))}")
-        values = {field: _price(f"prices.{name}.{field}", fields[field]) for field in fields}
+            where = f"prices.{shown(name)}.{shown(unknown[0])}"
+            raise _invalid(where, f"one of {', '.join(sorted(allowed))}")
+        values = {field: _price(f"prices.{shown(name)}.{field}", fields[field]) for field in fields}
         # Without a price so far the what-if price holds from the first day on. A pair's own price
         # takes the place of the merchant's, so a new one starts from what the merchant's was.
         rows = changed.get(key) or tuple(
@@ -49,7 +50,8 @@ def _whose(name: str, codes: Collection[str]) -> tuple[str, str | None]:
     origin, arrow, redeemer = name.partition("->")
     for code in (origin, redeemer) if arrow else (origin,):
         if code not in codes:
-            raise _invalid(f"prices.{name}", f"a merchant or a pair like a->b; {code!r} is unknown")
+            right = f"a merchant or a pair like a->b; {shown(code)!r} is unknown"
+            raise _invalid(f"prices.{shown(name)}", right)
     return origin, redeemer if arrow else None
 
 

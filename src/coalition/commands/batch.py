@@ -10,6 +10,7 @@ import msgspec
 from rich.progress import Progress
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from coalition.audit.actor import of_command
 from coalition.batches import store
 from coalition.batches.names import read_batch_id, spelt
 from coalition.batches.results import unpack
@@ -23,6 +24,7 @@ from coalition.commands.shared import (
     opened,
     progress_bar,
     runs,
+    typed,
     writing,
 )
 from coalition.errors import CoalitionError, Code
@@ -84,7 +86,7 @@ async def _cancel(text: str) -> None:
             raise CoalitionError(Code.NOT_FOUND, f"there is no batch {text[:50]!r}")
         ledger = Ledger(engine)
         service = BatchService(ledger, settings.data_folder, lambda: datetime.now(UTC))
-        batch = await service.cancel(found.batch_id)
+        batch = await service.cancel(found.batch_id, typed("batch"))
     console.print(f"{text} is {batch.reason or batch.status}, {_counted(batch)}")
 
 
@@ -131,7 +133,8 @@ async def _post(service: BatchService, path: Path, format_: Format, merchant_id:
         try:
             intake = Intake(file)
             _copy(path, intake, bar)
-            await service.admit(batch_id, file, intake, format_, merchant_id, scopes, None)
+            actor = of_command("batch")
+            await service.admit(batch_id, file, intake, format_, merchant_id, scopes, actor)
         except BaseException:
             service.drop(batch_id)
             raise

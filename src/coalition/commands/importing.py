@@ -18,6 +18,7 @@ from coalition.commands.shared import (
     progress_bar,
     ring_of,
     runs,
+    typed,
 )
 from coalition.importing import store
 from coalition.importing.importer import importing
@@ -78,7 +79,7 @@ async def _import(
     digest = hashlib.file_digest(file, "sha256").digest()
     async with importing(engine, ring) as importer:
         async with engine.begin() as connection:
-            progress = await store.start(connection, digest, path.name, now)
+            progress = await store.start(connection, digest, path.name, now, typed("import"))
         if progress.finished_at is not None:
             click.echo(f"{path.name} was imported before, at {progress.finished_at.isoformat()}.")
             return progress

@@ -1,9 +1,46 @@
-"""The address that a server is to listen at: whether there is one, and whether it is free."""
+"""Listening: whether the address is there and free, and how many connections are held how long."""
 
 import errno
 import socket
+import sys
 
 import click
+
+# A connection that sends no head of a request for so long is closed: it never began, it trickles,
+# or it waits for its next request. Clients keep idle ones for 5 s and more, proxies ours for less.
+HEAD_TIMEOUT_S = 10
+# A key, an idempotency key and what browsers and proxies add are 2 KiB. Bodies are read through
+# the same buffer.
+HEAD_BYTES_MAX = 16_384
+# Connections that one process holds: what silent ones take from it for HEAD_TIMEOUT_S is memory
+# only: 60 MB, and 400 MB where each has sent as much of a head as it may.
+CONNECTIONS_MAX = 16_384
+# Connections that the system completes while a process is busy.
+BACKLOG = 4_096
+# Open files of a process that are no client's: the database, files of rows, what it logs to.
+_FILES_KEPT = 512
+
+
+def connections_max() -> int:
+    """How many connections a process may hold. Raises its limit of open files, as far as allowed.
+
+    Processes that it starts inherit the limit.
+    """
+    if sys.platform == "win32":
+        return CONNECTIONS_MAX
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS_MAX + _FILES_KEPT
+    soft, hard = (wanted if one == resource.RLIM_INFINITY else one for one in limits)
+    files_max = max(soft, min(wanted, hard))
+    if files_max > soft:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files_max, limits[1]))
+        except (ValueError, OSError):
+            # Some systems allow less than they say.
+            files_max = soft
+    return min(CONNECTIONS_MAX, files_max - min(_FILES_KEPT, files_max // 2))
 
 
 def free_address(host: str, port: int) -> str:

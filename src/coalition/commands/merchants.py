@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from coalition.clearing.service import ensure_first_window
-from coalition.commands.shared import example, fail, opened, runs
+from coalition.commands.sandbox import fill, fill_sandbox, has_sandbox
+from coalition.commands.shared import example, fail, opened, runs, typed
 from coalition.terms.folder import check_folder, read_folder
-from coalition.terms.store import plan_sync, sync
+from coalition.terms.store import plan_sync
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -52,17 +52,20 @@ def check(folder: Path) -> None:
 async def sync_folder(folder: Path | None, dry_run: bool) -> None:
     """Make the database say what the files in FOLDER say (default: COALITION_MERCHANTS).
 
-    Opens the first settlement window where there is none. A second run changes nothing.
+    Opens the first settlement window where there is none. A second run changes nothing. Where
+    COALITION_TEST_DATABASE_URL is set, the test coalition gets the same terms.
     """
     async with opened() as (engine, settings):
         house, terms = read_folder(folder or settings.merchants_folder)
-        now = datetime.now(UTC)
-        async with engine.begin() as connection:
-            if dry_run:
-                changes = await plan_sync(connection, house, terms, now)
-            else:
-                changes = await sync(connection, house, terms, now)
-                await ensure_first_window(connection, house)
+        if dry_run:
+            async with engine.begin() as connection:
+                changes = await plan_sync(connection, house, terms, datetime.now(UTC))
+        else:
+            changes = await fill(engine, house, terms, typed("merchants"), is_live=True)
+            if has_sandbox(settings):
+                kept = await fill_sandbox(engine, settings, house, terms, typed("merchants"))
+                if kept is not None:
+                    click.echo(f"The test coalition keeps its terms: {kept}", err=True)
     for change in changes:
         click.echo(f"  {change}")
     # What has no file any more is shown, and stays as it is.

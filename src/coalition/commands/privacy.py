@@ -7,15 +7,26 @@ from pathlib import Path
 
 import click
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from coalition.commands.shared import console, example, in_a_folder, opened, ring_of, runs, writing
+from coalition.commands.sandbox import looking_into_sandbox, opened_sandbox
+from coalition.commands.shared import (
+    console,
+    example,
+    in_a_folder,
+    opened,
+    ring_of,
+    runs,
+    typed,
+    writing,
+)
 from coalition.errors import CoalitionError
 from coalition.members.card import parse_card
 from coalition.members.store import find_member
 from coalition.privacy import store
 from coalition.privacy.export import export as export_person
 from coalition.sealing.encryption import Keyring, SealError
+from coalition.settings import Settings
 from coalition.terms.store import load_book
 from coalition.wire import ids
 
@@ -74,7 +85,8 @@ async def erase(member: str, yes: bool) -> None:
             # No database transaction waits for somebody's answer.
             click.confirm(f"Erase who {shown} is, for good?", abort=True)
         async with engine.begin() as connection:
-            await store.erase(connection, [person.member_id], datetime.now(UTC))
+            now = datetime.now(UTC)
+            await store.erase(connection, [person.member_id], now, actor=typed("privacy"))
     click.echo(f"Erased. {shown} names nobody any more; its cards and points stay.")
 
 
@@ -83,17 +95,34 @@ async def erase(member: str, yes: bool) -> None:
 async def rotate() -> None:
     """Seal all personal data with the newest key of COALITION_PERSONAL_KEYS.
 
-    When it is done and every process has the newest key, the older ones may go.
+    That of the test coalition too. When it is done and every process has the newest key, the older
+    ones may go.
     """
     async with opened() as (engine, settings):
         ring = ring_of(settings)
         with console.status("Sealing anew ..."):
             try:
                 count = await store.seal_anew(engine, ring)
+                count_test = await _seal_test(engine, settings, ring)
             except SealError as error:
                 raise click.ClickException(str(error)) from error
+    count += count_test or 0
     members = "1 member is" if count == 1 else f"{count:,} members are"
-    click.echo(f"{members} sealed with key {ring.newest} now; no older one is needed.")
+    rest = "no older one is needed"
+    if count_test is None:
+        rest = "the test coalition's may need an older one still"
+    click.echo(f"{members} sealed with key {ring.newest} now; {rest}.")
+
+
+async def _seal_test(engine: AsyncEngine, settings: Settings, ring: Keyring) -> int | None:
+    """Seal the test coalition's anew; how many members, None where its database is away."""
+    async with looking_into_sandbox(engine, settings) as sandbox:
+        is_there = sandbox is not None
+    if not is_there:
+        is_away = settings.test_database_url is not None
+        return None if is_away else 0
+    async with opened_sandbox(engine, settings) as found:
+        return await store.seal_anew(found, ring)
 
 
 def _write_for_us_alone(path: Path, content: bytes) -> None:

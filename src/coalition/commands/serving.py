@@ -9,38 +9,42 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 import structlog
-from rich.progress import Progress
-from sqlalchemy import text
+from sqlalchemy import make_url
 
 from coalition import logs
-from coalition.clearing.service import ensure_first_window
-from coalition.commands.listening import free_address
+from coalition.commands.listening import (
+    BACKLOG,
+    HEAD_BYTES_MAX,
+    HEAD_TIMEOUT_S,
+    connections_max,
+    free_address,
+)
+from coalition.commands.sandbox import fill, fill_sandbox, has_sandbox, opened_sandbox
 from coalition.commands.shared import (
     check_synced,
     console,
     example,
-    fail,
     opened,
     ring_of,
     runs,
     told,
+    typed,
 )
-from coalition.database import create_engine, migrate, open_database
+from coalition.database import create_engine, migrate, open_database, owner_url, sandbox_url
+from coalition.failures import in_a_line
 from coalition.jobs import run_jobs
 from coalition.ledger.post import Ledger
 from coalition.parent import END_TIMEOUT_S, leave_with_parent
-from coalition.postgres.foreign import settings_far_off
+from coalition.postgres.foreign import dangers, settings_far_off
 from coalition.postgres.watch import watched
 from coalition.privacy.store import seal_rest
+from coalition.sealing.digests import seal_key
 from coalition.settings import Settings, read_settings
 from coalition.terms.folder import read_folder
-from coalition.terms.store import sync
-from coalition.verify import RULES, verify
 
 log = structlog.get_logger()
 
@@ -50,11 +54,16 @@ JOBS_PAUSE_S = 5
 @click.command("migrate", epilog=example("DATABASE_URL=postgresql://... coalition migrate"))
 @runs
 async def migrate_database() -> None:
-    """Bring the database's schema to the newest version. Safe to run twice, or twice at once."""
+    """Bring the database's schema to the newest version. Safe to run twice, or twice at once.
+
+    That of COALITION_TEST_DATABASE_URL as well, where it is set. Goes by COALITION_OWNER_URL where
+    that is set, else by DATABASE_URL.
+    """
     settings = read_settings(os.environ)
     async with open_database(settings) as url:
-        await migrate(url)
-        await _seal_rest(url, settings)
+        for one in filter(None, (url, settings.test_database_url)):
+            await migrate(owner_url(settings, one))
+            await _seal_rest(one, settings)
     click.echo("The schema is at the newest version.")
 
 
@@ -67,7 +76,8 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
     """Serve the HTTP API.
 
     Without DATABASE_URL it starts the embedded PostgreSQL, migrates it, syncs the merchants in
-    COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked.
+    COALITION_MERCHANTS and runs the jobs beside the API; with it, it does none of that unasked. The
+    embedded server holds a test coalition as well, for test keys.
     """
     with told():
         settings = read_settings(os.environ)
@@ -81,6 +91,10 @@ def serve(host: str | None, port: int | None, processes: int, jobs: bool | None)
         # The serving processes read the same environment; they join the database that is open.
         os.environ["DATABASE_URL"] = url
         os.environ["COALITION_PEPPER"] = settings.pepper.decode()
+        if has_sandbox(settings):
+            os.environ["COALITION_TEST_DATABASE_URL"] = sandbox_url(settings, make_url(url))
+        # What they are never to be is the owner.
+        os.environ.pop("COALITION_OWNER_URL", None)
         if asked_to_end.is_set():
             return
         # Once more, as preparing took its time and another server may have been faster.
@@ -113,7 +127,7 @@ def _ready_database(settings: Settings) -> Iterator[str]:
             stack.callback(lambda: runner.run(opening.aclose()))
             url = runner.run(opening.enter_async_context(open_database(settings)))
             if settings.database_url is not None:
-                runner.run(_check(url))
+                runner.run(_check(url, settings))
             else:
                 runner.run(_prepare(url, settings))
                 stack.enter_context(watched(settings.data_folder))
@@ -122,7 +136,7 @@ def _ready_database(settings: Settings) -> Iterator[str]:
 
 async def _seal_rest(url: str, settings: Settings) -> None:
     """Seal the personal data that an older version left open, which takes keys that SQL has not."""
-    engine = create_engine(url, pool_size=1)
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=1)
     count = await seal_rest(engine, ring_of(settings))
     await engine.dispose()
     if count:
@@ -130,18 +144,19 @@ async def _seal_rest(url: str, settings: Settings) -> None:
 
 
 async def _prepare(url: str, settings: Settings) -> None:
-    await migrate(url)
-    await _seal_rest(url, settings)
-    engine = create_engine(url, pool_size=2)
     house, terms = read_folder(settings.merchants_folder)
-    async with engine.begin() as connection:
-        await sync(connection, house, terms, datetime.now(UTC))
-        await ensure_first_window(connection, house)
+    await migrate(owner_url(settings, url))
+    await _seal_rest(url, settings)
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=2)
+    await fill(engine, house, terms, typed("serve"), is_live=True)
+    kept = await fill_sandbox(engine, settings, house, terms, typed("serve"))
+    if kept is not None:
+        log.warning("the test coalition keeps its terms", why=kept)
     await engine.dispose()
 
 
-async def _check(url: str) -> None:
-    engine = create_engine(url, pool_size=1)
+async def _check(url: str, settings: Settings) -> None:
+    engine = create_engine(url, seal_key(settings.pepper), pool_size=1)
     try:
         async with engine.connect() as connection:
             await check_synced(connection)
@@ -150,6 +165,8 @@ async def _check(url: str) -> None:
                     "the database's settings are made for less: see docs/operations.md",
                     setting=one.setting, found=one.found, wanted=one.wanted,
                 )  # fmt: skip
+            for danger in await dangers(connection, url):
+                log.warning("the database is not safe: see docs/security.md", danger=danger)
     finally:
         await engine.dispose()
 
@@ -182,7 +199,8 @@ def _run_jobs() -> None:
 def _serve(host: str, address: str, port: int, processes: int) -> None:
     # Imported here: the other commands need no web server.
     from granian import Granian
-    from granian.constants import Interfaces, Loops
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.http import HTTP1Settings
 
     # Workers are started afresh: a copy of this process would hold its threads' locks for ever.
     multiprocessing.set_start_method("spawn", force=True)
@@ -196,6 +214,15 @@ def _serve(host: str, address: str, port: int, processes: int) -> None:
         interface=Interfaces.ASGI,
         workers=processes,
         workers_kill_timeout=END_TIMEOUT_S,
+        # Where it may be either version the first bytes are waited for without end, and HTTP/2
+        # holds up to 16 MB of headers a stream.
+        http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(
+            header_read_timeout=HEAD_TIMEOUT_S * 1_000, max_buffer_size=HEAD_BYTES_MAX
+        ),
+        backlog=BACKLOG,
+        # It accepts no more than so many: beyond them everybody waits, tills too.
+        backpressure=connections_max(),
         loop=Loops.uvloop if sys.platform != "win32" else Loops.asyncio,
         websockets=False,
         log_access=False,
@@ -211,38 +238,22 @@ async def jobs_forever() -> None:
     Any number may run at once: what is due is decided in the database.
     """
     logs.configure()
-    async with opened() as (engine, settings):
+    async with opened() as (engine, settings), AsyncExitStack() as stack:
         async with engine.connect() as connection:
             await check_synced(connection)
-        ledger = Ledger(engine)
-        await ledger.start()
-        await run_jobs(ledger, settings.retention_days)
-
-
-@click.command("verify", epilog=example("coalition verify"))
-@runs
-async def verify_ledger() -> None:
-    """Check every invariant of the ledger; name each row that breaks one and leave with 1."""
-    async with opened() as (engine, _), engine.connect() as connection:
-        # One snapshot for all rules: what is posted meanwhile belongs to the next run.
-        await connection.execution_options(isolation_level="REPEATABLE READ")
-        closed = await connection.scalar(
-            text("select count(*) from settlement_window where netted_at is not null")
+        ledgers = [Ledger(engine)]
+        await ledgers[0].start()
+        if settings.test_database_url is not None:
+            try:
+                sandbox = Ledger(await stack.enter_async_context(opened_sandbox(engine, settings)))
+                await sandbox.start()
+                ledgers.append(sandbox)
+            except Exception as error:
+                # The live coalition's windows close whatever becomes of the other.
+                log.warning("no jobs for the test coalition", error=in_a_line(error))
+        await run_jobs(
+            *ledgers, anchors=settings.anchors_folder, retention_days=settings.retention_days
         )
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("Checking", total=len(RULES) + (closed or 0))
-
-            def tell(says: str) -> None:
-                progress.update(task, advance=1, description=says[:60])
-
-            breaches = await verify(connection, on_rule=tell)
-    for breach in breaches:
-        click.echo(f"{breach.row}\n    breaks the rule: {breach.rule}")
-    if breaches:
-        fail(
-            "1 row breaks a rule." if len(breaches) == 1 else f"{len(breaches)} rows break a rule."
-        )
-    click.echo(f"All {len(RULES)} rules hold, and {closed} closed windows are unchanged.")
 
 
 @click.command("demo", epilog=example("coalition demo", "coalition demo --out /tmp/year"))

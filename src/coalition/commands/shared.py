@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import pwd
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -19,9 +21,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from coalition.database import create_engine, is_current, migrate, open_database
+from coalition.audit.actor import Actor, of_command
+from coalition.database import create_engine, is_current, migrate, open_database, owner_url
 from coalition.errors import CoalitionError
 from coalition.postgres.server import EmbeddedError
+from coalition.sealing.digests import seal_key
 from coalition.sealing.encryption import Keyring
 from coalition.settings import Settings, SettingsError, read_settings
 from coalition.terms.book import HOUSE_ID
@@ -109,16 +113,18 @@ async def check_synced(connection: AsyncConnection) -> None:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[tuple[AsyncEngine, Settings]]:
+async def opened(*, as_owner: bool = False) -> AsyncIterator[tuple[AsyncEngine, Settings]]:
     """The database of this environment, migrated where it is our own embedded one.
 
-    Raises ClickException where it is another one and was not migrated.
+    as_owner: by the owner's way to it, as COALITION_OWNER_URL names it. Raises ClickException where
+    it is another one and was not migrated.
     """
     settings = read_settings(os.environ)
     async with open_database(settings) as url:
         if settings.database_url is None:
-            await migrate(url)
-        engine = create_engine(url, pool_size=4)
+            await migrate(owner_url(settings, url))
+        way = owner_url(settings, url) if as_owner else url
+        engine = create_engine(way, seal_key(settings.pepper), pool_size=4)
         try:
             if settings.database_url is not None:
                 async with engine.connect() as connection:
@@ -126,6 +132,16 @@ async def opened() -> AsyncIterator[tuple[AsyncEngine, Settings]]:
             yield engine, settings
         finally:
             await engine.dispose()
+
+
+def typed(command: str) -> Actor:
+    """Who types this command, for the audit: the account that runs it, and this machine's name."""
+    try:
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        # A container's account need have no name.
+        user = str(os.getuid())
+    return Actor(of_command(command), f"{user}@{socket.gethostname()}")
 
 
 def ring_of(settings: Settings) -> Keyring:

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition.clearing.service import close_due, close_window, due_labels, list_windows
 from coalition.clearing.statements import read_statement
-from coalition.commands.shared import console, example, in_a_folder, opened, runs, writing
+from coalition.commands.shared import console, example, in_a_folder, opened, runs, typed, writing
 from coalition.terms.store import load_book
 from settlement.documents import FORMATS, write_document
 from settlement.money import format_amount
@@ -72,13 +72,15 @@ async def close(label: str | None, dry_run: bool, early: bool, close_all: bool) 
             if not close_all:
                 await _confirm_due(engine, now)
             with console.status("Closing what is due ..."):
-                closed = await close_due(engine, now)
+                closed = await close_due(engine, now, actor=typed("windows"))
             click.echo(f"Closed: {', '.join(closed)}." if closed else "No window is due.")
             return
         if not (early or dry_run):
             await _check_end(engine, label, now)
         with console.status(f"Netting {label} ..."):
-            result = await close_window(engine, label, now, early=early, dry_run=dry_run)
+            result = await close_window(
+                engine, label, now, early=early, dry_run=dry_run, actor=typed("windows")
+            )
     if dry_run:
         click.echo(f"{label} would come to this (nothing was changed):")
     _show(result)

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from coalition.audit.actor import of_command
 from coalition.demo.events import Cancel, Event, Return, Reward, Sale, days, rounds
 from coalition.demo.people import Person
 from coalition.errors import Code
@@ -145,7 +146,13 @@ def _request(
             if burn_no is None:
                 return None
             command = ReverseBurn(person.member_id, burn_no)
-    return Request(command, merchant_ids[event.merchant], event.at, _request_id(event))
+    return Request(
+        command,
+        merchant_ids[event.merchant],
+        event.at,
+        _request_id(event),
+        actor=of_command("demo"),
+    )
 
 
 def _request_id(event: Event) -> UUID:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.clearing.service import ensure_first_window, list_windows, read_result
-from coalition.database import create_engine, migrate
+from coalition.database import DATABASE, OWNER, create_engine, migrate, set_up
 from coalition.demo.data import GROCER, YEAR_ENDS_AT, load, year
 from coalition.demo.events import Year
 from coalition.demo.figures import figures_of
@@ -28,11 +28,12 @@ from coalition.demo.report import print_end, print_tally, print_verdict, print_w
 from coalition.demo.statements import write_statements
 from coalition.importing.importer import importing
 from coalition.postgres import server as embedded
+from coalition.sealing.digests import seal_key
 from coalition.sealing.encryption import Keyring
 from coalition.terms.folder import read_folder
 from coalition.terms.store import sync
 from coalition.terms.terms import HouseTerms, Terms
-from coalition.verify import RULES, verify
+from coalition.verify import SAID, verify
 from settlement.documents import FORMATS
 from settlement.obligation import Result
 from settlement.window import midnight
@@ -57,9 +58,10 @@ async def run(folder_out: Path, merchants_folder: Path, *, console: Console) -> 
     with console.status("Reading a year of shopping"):
         made = year(load())
     with embedded.scratch() as server:
-        url = embedded.url(server, "postgres")
-        await migrate(url)
-        engine = create_engine(url)
+        url = await set_up(server, DATABASE)
+        await migrate(embedded.url(server, DATABASE, OWNER))
+        # Of a database that nobody keeps.
+        engine = create_engine(url, seal_key(secrets.token_bytes(32)))
         try:
             breaches = await show(engine, coalition, made, folder_out, console=console)
         finally:
@@ -84,7 +86,7 @@ async def show(
         figures = {label: figures_of(result) for label, result in results.items()}
         print_windows(console, figures, coalition.house.currency)
         await _write(connection, coalition, results, folder_out, console)
-        with _step(console, "Checking every rule of the ledger", len(RULES) + len(results)) as tell:
+        with _step(console, "Checking every rule of the ledger", len(SAID) + len(results)) as tell:
             breaches = await verify(connection, on_rule=lambda rule: tell("", 1))
     print_verdict(console, breaches)
     print_end(console, folder_out, list(results)[-1], GROCER)

@@ -12,11 +12,14 @@ from litestar import Request
 from litestar.datastructures import State
 from litestar.exceptions import InternalServerException
 
+from coalition.audit.actor import Actor
 from coalition.edge.access import Caller
 from coalition.edge.cursors import LIMIT_MAX
 from coalition.edge.problems import RetryLaterError
+from coalition.edge.sandbox import services_for
 from coalition.edge.services import Services
-from coalition.errors import CoalitionError, Code
+from coalition.edge.throttle import place_of
+from coalition.errors import CoalitionError, Code, shown
 from coalition.wire.keys import is_key
 from coalition.wire.syntax import check_syntax, decode, may_be_empty
 
@@ -28,9 +31,10 @@ BROKEN_OFF = (InternalServerException, OSError, RuntimeError)
 # Headers that may stand there once.
 ONCE = ("authorization", "idempotency-key", "content-encoding")
 
-# What the till's way in leaves in a request's state for the routes: who asks, and by when, on the
-# loop's clock, the body has to be there.
-CALLER, BODY_BY_S = "caller", "body_by_s"
+# What stands in a request's state: who asks, for the gate once it is known and for the routes where
+# the till's way in knew it; of whose services; and by when, on the loop's clock, the body has to be
+# there.
+CALLER, SERVICES, BODY_BY_S = "caller", "services", "body_by_s"
 
 T = TypeVar("T")
 
@@ -45,9 +49,17 @@ class ApiRequest(Request[Any, Any, State]):
 
     @property
     def services(self) -> Services:
-        services = self.app.state["services"]
+        """Of the coalition that the request's key belongs to, once that is known."""
+        services = self.scope["state"].get(SERVICES) or self.app.state["services"]
         assert isinstance(services, Services)
         return services
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks and from where, for the audit."""
+        services = self.services
+        place = place_of(self.scope, services.trusted_proxies)
+        return Actor(self.caller.actor, place, services.alerts.tell_act)
 
     async def body(self) -> bytes:
         """The body, checked to be one JSON object. Absent is {} where no field is required.
@@ -113,9 +125,13 @@ async def identify(request: Request[Any, Any, Any]) -> None:
 
 
 async def _identify(request: ApiRequest) -> None:
-    caller = request.scope["state"].get(CALLER)
+    state = request.scope["state"]
+    caller = state.get(CALLER)
     if caller is None:
-        caller = await request.services.access.authenticate(request.headers.get("authorization"))
+        authorization = request.headers.get("authorization")
+        services = await services_for(authorization, request.app.state["services"])
+        state[SERVICES] = services
+        caller = state[CALLER] = await services.access.authenticate(authorization)
     opt = request.route_handler.opt
     scopes: tuple[str, ...] = opt["scopes"]
     if not any(caller.may(scope) for scope in scopes):
@@ -137,9 +153,9 @@ def _check_headers(request: ApiRequest) -> None:
         # Whoever stands between may read the one, and we the other.
         if len(request.headers.getall(name, ())) > 1:
             raise CoalitionError(Code.MALFORMED, f"{name.title()}: send it once")
-    encoding = request.headers.get("content-encoding", "").strip().lower()
+    encoding = request.headers.get("content-encoding", "").strip(" \t").lower()
     if encoding not in ("", "identity"):
-        detail = f"Content-Encoding: send the body as it is, not in {encoding[:20]!r}"
+        detail = f"Content-Encoding: send the body as it is, not in {shown(encoding)!r}"
         raise CoalitionError(Code.MALFORMED, detail)
 
 
@@ -152,7 +168,7 @@ def _check_query(request: ApiRequest) -> None:
     for name in asked:
         if name not in known:
             names = " and ".join(sorted(known, reverse=True))
-            raise CoalitionError(Code.INVALID, f"{name[:50]}: a list takes {names} only")
+            raise CoalitionError(Code.INVALID, f"{shown(name)}: a list takes {names} only")
         if len(asked.getall(name)) > 1:
             raise CoalitionError(Code.INVALID, f"{name}: send it once")
     limit = asked.get("limit", "1")

@@ -44,6 +44,22 @@ class Meters:
             ["merchant"],
             registry=self.registry,
         )
+        self.refused_signins = Counter(
+            "coalition_refused_signins",
+            "Requests whose key was missing, mistyped, unknown, revoked or past its last day.",
+            registry=self.registry,
+        )
+        self.throttled = Counter(
+            "coalition_throttled",
+            "Requests and rows refused because their caller asks too fast.",
+            registry=self.registry,
+        )
+        self.admin_acts = Counter(
+            "coalition_admin_acts",
+            "Changes of cards, keys, merchants and windows over HTTP, by action.",
+            ["action"],
+            registry=self.registry,
+        )
         for name, words, read in (
             ("queued", "Requests that wait to be taken into a group.", lambda: group_commit.queued),
             ("groups", "Groups that shared a commit so far.", lambda: group_commit.groups),

@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from coalition.audit.actor import NOT_KNOWN, Actor
+from coalition.audit.store import last_four, record
 from coalition.edge.access import Caller
 from coalition.edge.problems import RetryLaterError
 from coalition.errors import CoalitionError, Code
@@ -52,9 +54,16 @@ class Pins:
         return await self._compare(kept, pin, asked.now)
 
     async def change(
-        self, caller: Caller, card: int, pin: str, old_pin: str | None, now: datetime
+        self,
+        caller: Caller,
+        card: int,
+        pin: str,
+        old_pin: str | None,
+        now: datetime,
+        *,
+        actor: Actor = NOT_KNOWN,
     ) -> None:
-        """Set the PIN of the card's member.
+        """Set the PIN of the card's member. The audit says that, and nothing of a PIN.
 
         The first is set by whoever enrolled the member, or by the house; another by any merchant
         that enrolled or served the member, with the one before; and the house resets any.
@@ -76,6 +85,10 @@ class Pins:
             if not await pin_store.store_pin(connection, holder.pin, new_hash, now):
                 raise _pin_required("The PIN was set by somebody else meanwhile.")
             await check_not_suspended(connection, caller.merchant_id)
+            # Without the one before, only the house puts another in its place.
+            is_reset = holder.pin.hash is not None and old_pin is None
+            action = "pin.reset" if is_reset else "pin.set"
+            await record(connection, actor, now, action, last_four(card), member_id=member_id)
 
     async def _check_may_set(
         self, caller: Caller, holder: PinHolder, old_pin: str | None, now: datetime

@@ -16,7 +16,7 @@ from litestar.exceptions import HTTPException
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.failures import in_a_line, in_full
 from coalition.ledger.post import ConnectionLostError, SchemaChangedError
 from coalition.wire.syntax import BODY_BYTES_MAX
@@ -46,6 +46,8 @@ STATUS: dict[Code, int] = {
     Code.BUSY: 503,
     Code.INTERNAL: 500,
 }
+# No answer to a mistake is as long as the mistake, whoever forgot to cut what it says again.
+_DETAIL_CHARACTERS_MAX = 500
 MEDIA_TYPE = "application/problem+json"
 # SQLSTATE classes: connection exception, insufficient resources, operator intervention.
 _AWAY = ("08", "53", "57")
@@ -79,7 +81,7 @@ def problem(
         type=f"urn:problem-type:coalition:{code}",
         title=code.replace("_", " ").capitalize(),
         status=status,
-        detail=detail,
+        detail=detail if len(detail) <= _DETAIL_CHARACTERS_MAX else detail[:_DETAIL_CHARACTERS_MAX],
         code=code,
     )
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
@@ -98,6 +100,7 @@ AnyRequest = Request[Any, Any, State]
 
 def on_coalition_error(request: AnyRequest, error: CoalitionError) -> Response[Problem]:
     """What the caller can put right, with its code's status."""
+    request.app.state["services"].alerts.tell_refusal(error)
     headers = {}
     if error.code is Code.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = 'Bearer realm="coalition"'
@@ -112,7 +115,7 @@ def on_http_error(request: AnyRequest, error: HTTPException) -> Response[Problem
     """What Litestar refuses by itself: an unknown path, a wrong method, a bad query parameter."""
     status = error.status_code
     if status == 405:
-        detail = f"{request.method} is not served at {request.url.path}"
+        detail = f"{shown(request.method)} is not served at {shown(request.url.path)}"
         return _answer(request, "method_not_allowed", 405, detail, dict(error.headers or {}))
     if status == 404:
         return _answer(request, Code.NOT_FOUND, 404, "nothing is served at this path")
@@ -139,15 +142,20 @@ def on_unexpected_error(request: AnyRequest, error: Exception) -> Response[Probl
         _tell_unavailable(request, error)
         detail = "the database cannot be reached right now; try again with the same Idempotency-Key"
         return _answer(request, Code.BUSY, 503, detail, {"Retry-After": "1"})
-    log.error("unexpected error", path=request.url.path, exception=in_full(error))
+    log.error("unexpected error", path=_route(request), exception=in_full(error))
     return _answer(request, Code.INTERNAL, 500, "the program failed; the failure is in its log")
 
 
 def _tell_unavailable(request: AnyRequest, error: Exception) -> None:
     more = request.app.state["services"].outage_lines.due(time.monotonic())
     if more is not None:
-        path = request.url.path
-        log.error("database unavailable", path=path, error=in_a_line(error), **more)
+        log.error("database unavailable", path=_route(request), error=in_a_line(error), **more)
+
+
+def _route(request: AnyRequest) -> str:
+    """The path as the routes spell it: /v1/cards/{card}. What was asked for may be a card."""
+    # The till's way in has no template, and takes two paths only.
+    return request.scope.get("path_template") or shown(request.scope["path"])
 
 
 def _answer(

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from coalition.audit.actor import Actor, of_command
 from coalition.clearing.service import close_due
 from coalition.errors import CoalitionError, Code
 from coalition.importing.members import Newcomer, enrol_all
@@ -25,6 +26,7 @@ from coalition.wire.movements import EARLIEST
 from settlement.window import midnight
 
 POST_MAX = 2_000
+_ACTOR = Actor(of_command("import"))
 
 # What time does next: after a moment and a day that have passed.
 _NEXT = text("""
@@ -116,7 +118,7 @@ class Importer:
             # Windows first: points that lapse with a day's end count in the window that begins
             # then.
             if due.closes:
-                await close_due(engine, due.at)
+                await close_due(engine, due.at, actor=_ACTOR)
                 await ledger.refresh()
             if due.lapses:
                 moved += await expire_due(ledger, due.at)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.errors import Code
+from coalition.errors import Code, shown
 from coalition.ledger.commands import Refused
 from coalition.members.numbers import draw_member_id
 from coalition.members.personal import REF, Enrolment, sealed
@@ -127,10 +127,11 @@ def _again(newcomer: Newcomer, digest: bytes | None, known: _Known) -> Enrolled 
 
 
 def _taken_ref(newcomer: Newcomer) -> Refused:
+    ref = shown(newcomer.known.external_ref or "")
     return Refused(
         Code.INVALID,
-        f"external_ref {newcomer.known.external_ref!r} names another member of this merchant "
-        "already: a reference names one",
+        f"external_ref {ref!r} names another member of this merchant already: a reference names "
+        "one",
     )
 
 

@@ -13,8 +13,9 @@ from uuid import UUID
 
 import msgspec
 
+from coalition.audit.actor import of_command
 from coalition.batches.rows import read_csv_row, read_json_row
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.importing.members import Newcomer
 from coalition.ledger.commands import Refused, Request
 from coalition.members.personal import Enrolment
@@ -40,6 +41,7 @@ _REVERSES = {
     "reverse_burn": ("burn", "burn_key", ids.BURN, "burn_id"),
 }
 _BOTH = frozenset({"earn", "burn"})
+_ACTOR = of_command("import")
 
 
 class MemberRow(EnrolBody, frozen=True, kw_only=True):
@@ -72,7 +74,7 @@ class Movement:
                 detail = f"{by_key}: no row of this merchant was posted under that key before"
                 return Refused(Code.NOT_FOUND, detail)
             fields = fields | {by_id: ids.encode(prefix, *named[self.names])}
-        asker = Asker(self.merchant_id, _BOTH, book, self.at)
+        asker = Asker(self.merchant_id, _BOTH, book, self.at, _ACTOR)
         if self.is_csv:
             return read_csv_row(fields, asker)
         return read_json_row(msgspec.json.encode(fields), asker)
@@ -121,7 +123,7 @@ def _read(fields: dict[str, Any], book: Book, now: datetime, *, is_csv: bool) ->
 def _merchant(code: object, book: Book) -> int:
     merchant_id = book.ids.get(code) if isinstance(code, str) else None
     if merchant_id is None or merchant_id == POOL_ID:
-        said = "it is missing" if code is None else f"no merchant is called {code!r}"
+        said = "it is missing" if code is None else f"no merchant is called {shown(str(code))!r}"
         raise CoalitionError(Code.INVALID, f"merchant: {said}; every row of history names its own")
     return merchant_id
 

@@ -8,6 +8,9 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.audit import store as audit
+from coalition.audit.actor import NOT_KNOWN, Actor
+
 _START = text("""
     insert into import_file (digest, name, started_at) values (:digest, :name, :now)
     on conflict (digest) do nothing
@@ -48,9 +51,18 @@ class Progress:
     finished_at: datetime | None
 
 
-async def start(connection: AsyncConnection, digest: bytes, name: str, now: datetime) -> Progress:
+async def start(
+    connection: AsyncConnection,
+    digest: bytes,
+    name: str,
+    now: datetime,
+    actor: Actor = NOT_KNOWN,
+) -> Progress:
     """How far this file is; from the beginning where it is new."""
-    await connection.execute(_START, {"digest": digest, "name": name, "now": now})
+    begun = await connection.execute(_START, {"digest": digest, "name": name, "now": now})
+    if begun.rowcount:
+        # By its digest: a file may be called by a person's name.
+        await audit.record(connection, actor, now, "import.start", digest.hex())
     return Progress(*(await connection.execute(_FIND, {"digest": digest})).one())
 
 

@@ -139,7 +139,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     merchant_id is the asker (0: the house). now is the ledger's clock: recorded_at, and what
     decides whether a lot has lapsed. request_id is None for the program's own jobs, which are
     idempotent by nature; body_hash tells another body under the same key. pin: what was found of
-    the PIN that came with it.
+    the PIN that came with it. actor is which key, person, command or job asks (audit/actor.py);
+    None: not known.
     """
 
     command: Command
@@ -148,6 +149,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     request_id: UUID | None = None
     body_hash: int = 0
     pin: PinCheck = "absent"
+    actor: str | None = None
 
 
 class NewLot(msgspec.Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ posting under the same key, in the order of precedence the API promises; what ea
 then stands in earns.py, burns.py, reversals.py, transfers.py and lapses.py.
 """
 
-from coalition.errors import Code
+from coalition.errors import Code, shown
 from coalition.ledger import burns, earns, lapses, reversals, transfers
 from coalition.ledger.checks import before_card, wrong_day
 from coalition.ledger.commands import (
@@ -150,14 +150,15 @@ def _on_called(request: Request, command: ReversalCalled, state: State, book: Bo
     found = state.called[name]
     if not found:
         return Refused(
-            Code.NOT_FOUND, f"No {what} by this card's member has the reference {name.reference!r}."
+            Code.NOT_FOUND,
+            f"No {what} by this card's member has the reference {shown(name.reference)!r}.",
         )
     if request.request_id in state.seen:
         return key_reused()
     if len(found) > 1:
         return Refused(
             Code.INVALID,
-            f"reference: more than one {what} by this card's member has {name.reference!r}; "
+            f"reference: more than one {what} by this card's member has {shown(name.reference)!r}; "
             f"reverse the one that is meant by its {what}_id.",
         )
     member_id, number = name.member_id, found[0]

@@ -53,6 +53,7 @@ def write(
         reference=reference,
         lapsed=lapsed,
         imported=state.is_import,
+        actor=request.actor,
         # To know the day costs more than the rest of a line, and few need it.
         pending_after=0 if pending_until is None else member.pending_on(book.today(request.now)),
     )

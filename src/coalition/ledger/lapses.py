@@ -3,6 +3,7 @@
 from collections import defaultdict
 from datetime import date, datetime
 
+from coalition.audit.actor import LAPSE
 from coalition.earning.validity import Validity, carried, period_end_after
 from coalition.ledger import journal
 from coalition.ledger.burns import void_hold
@@ -26,7 +27,7 @@ def lapse(member: Member, state: State, book: Book, now: datetime) -> tuple[int,
         # In the order in which it happened, so that it makes no difference when somebody looks:
         # what was free and past its day had expired before this hold gave its points back.
         expired += _expire_lots(member, state, book, book.today(over_at), now)
-        request = Request(Expire(row.member_id), row.redeemer_id, now)
+        request = Request(Expire(row.member_id), row.redeemer_id, now, actor=LAPSE)
         void_hold(request, member, row, state, book, over_at)
         voided += row.points
     expired += _expire_lots(member, state, book, book.today(now), now)
@@ -79,7 +80,7 @@ def _expire(void: Taken, member: Member, state: State, book: Book, now: datetime
             earned.lapsed_left += part
     post_burn("expiry", number, HOUSE_ID, void, book.today(now), member, state)
     member.account.available -= points
-    request = Request(Expire(member.account.member_id), HOUSE_ID, now)
+    request = Request(Expire(member.account.member_id), HOUSE_ID, now, actor=LAPSE)
     journal.write(
         "expire", number, -points, request, member, state, book, merchant_id=HOUSE_ID, card=None
     )

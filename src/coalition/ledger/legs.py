@@ -159,25 +159,25 @@ def put_back(
     for place, (leg, points) in enumerate(returned, start=1):
         about = leg.about_window_id if leg.window_id == window_id else leg.window_id
         lot = member.lots[leg.lot_no]
-        state.record_leg(
-            member,
-            row,
-            Leg(
-                member_id=row.member_id,
-                lot_no=leg.lot_no,
-                posting_no=posting_no,
-                burn_no=row.burn_no,
-                origin_id=leg.origin_id,
-                redeemer_id=leg.redeemer_id,
-                kind=leg.kind,
-                points=-points,
-                occurred_on=leg.occurred_on,
-                window_id=window_id,
-                about_window_id=about,
-                leg_no=place,
-            ),
+        back = Leg(
+            member_id=row.member_id,
+            lot_no=leg.lot_no,
+            posting_no=posting_no,
+            burn_no=row.burn_no,
+            origin_id=leg.origin_id,
+            redeemer_id=leg.redeemer_id,
+            kind=leg.kind,
+            points=-points,
+            occurred_on=leg.occurred_on,
+            window_id=window_id,
+            about_window_id=about,
+            leg_no=place,
         )
+        state.record_leg(member, row, back)
+        before = lot.expires_on
         _revive(lot, leg, member, today, book)
+        if lot.expires_on != before:
+            back.good_until = lot.expires_on
         member.note_expiry(member.last_day(lot))
     come = [(member.lots[leg.lot_no], points) for leg, points in returned]
     return pay_debts(posting_no, come, member, state, after=len(come))

@@ -25,7 +25,7 @@ from coalition.ledger.commands import (
     Transfer,
     Void,
 )
-from coalition.ledger.rows import Keys
+from coalition.ledger.rows import Keys, lot_of, posting_of
 from coalition.ledger.state import (
     Account,
     BurnRow,
@@ -36,7 +36,6 @@ from coalition.ledger.state import (
     Posting,
     Seen,
     State,
-    lot_of,
 )
 from coalition.terms.book import Book
 from settlement.window import Window
@@ -44,7 +43,7 @@ from settlement.window import Window
 _LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7, $8)"
 
 # How many columns of a row are known here; what a later migration adds comes behind them.
-_ACCOUNT, _POSTING = (len(one.__struct_fields__) for one in (Account, Posting))
+_ACCOUNT = len(Account.__struct_fields__)
 
 # Which burn a posting made or is about, by its kind: its own number, or its target's.
 _MADE_BURN = ("burn", "hold", "reverse_earn", "transfer_out")
@@ -86,7 +85,7 @@ async def load(
         state.cards[row[0]] = Card(row[1], row[2], row[3])
     spenders = _add_lots(state, named, read["wholly"], read["lots"] or (), since)
     await _add_the_rest(connection, state, requests)
-    seen = [Posting(*row[:_POSTING]) for row in read["seen"] or ()]
+    seen = [posting_of(row) for row in read["seen"] or ()]
     await _load_rare(connection, state, requests, spenders, seen, book)
     return state, read["synced_at"]
 

@@ -15,7 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.database import raw
 from coalition.ledger.lapses import lapse
-from coalition.ledger.state import Account, BurnRow, Leg, Member, State, lot_of
+from coalition.ledger.rows import lot_of
+from coalition.ledger.state import Account, BurnRow, Leg, Member, State
 from coalition.terms.book import Book
 from settlement.window import Window
 
@@ -46,8 +47,15 @@ _CARD = """
     from card c join member m using (member_id) join account a using (member_id)
     where c.card_number = $1
 """
+_IS_REPLACED = text("""
+    select exists (select from card where card_number = :card and status = 'replaced')
+""")
 _HISTORY = text("""
-    select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference, imported
+    select posting_no, kind::text, merchant_id, change, occurred_at, target_no, reference, imported,
+           case when cast(:merchant_id as int) is null or exists (
+               select from api_key k
+               where k.key_id = substr(posting.actor, 5) and k.merchant_id = :merchant_id)
+           then actor end as actor
     from posting
     where member_id = :member_id and posting_no < :before_no
       and (cast(:merchant_id as int) is null or merchant_id = :merchant_id)
@@ -121,7 +129,8 @@ class CardView:
 class HistoryLine:
     """A posting. change is signed: what it did to the balance, pending points included.
 
-    imported: it came with the history that the coalition brought along.
+    imported: it came with the history that the coalition brought along. actor is whoever asked for
+    it, None where that is not known or not the reader's to know.
     """
 
     posting_no: int
@@ -132,6 +141,7 @@ class HistoryLine:
     target_no: int | None
     reference: str | None
     imported: bool
+    actor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +270,11 @@ def _member(row: asyncpg.Record) -> Member:
     return member
 
 
+async def is_replaced(connection: AsyncConnection, card: int) -> bool:
+    """Whether a card of this number is dead, and another one has taken its place."""
+    return bool(await connection.scalar(_IS_REPLACED, {"card": card}))
+
+
 async def history(
     connection: AsyncConnection,
     member_id: int,
@@ -268,7 +283,10 @@ async def history(
     merchant_id: int | None,
     rows_max: int,
 ) -> list[HistoryLine]:
-    """Postings with a number under before_no, the newest first; merchant_id None: everybody's."""
+    """Postings with a number under before_no, the newest first; merchant_id None: everybody's.
+
+    A merchant learns of its own keys only that they asked.
+    """
     rows = await connection.execute(
         _HISTORY,
         {

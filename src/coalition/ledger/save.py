@@ -10,19 +10,23 @@ Each part takes whole rows of its table, in the order of the table's columns.
 
 from collections.abc import Sequence
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 import asyncpg
 from msgspec.structs import astuple
 
-from coalition.ledger.state import IS_OPEN, BurnRow, Lot, State
+from coalition.ledger.rows import DIGEST, IS_OPEN
+from coalition.ledger.state import BurnRow, Lot, Posting, State
 
 _Rows = list[tuple[Any, ...]]
 # The legs are rows of their own; the card and the time stand in the posting.
 _ELSEWHERE = ("card", "legs", "occurred_at")
 _BURN_FIELDS = [name for name in BurnRow.__struct_fields__ if name not in _ELSEWHERE]
 _burn_row = attrgetter(*_BURN_FIELDS)
+_POSTING_COLUMNS = ", ".join(
+    [*("card_number" if name == "card" else name for name in Posting.__struct_fields__), "digest"]
+)
 # Rows of one member are neighbours in every index: written in that order, large groups find more of
 # the pages where the row before left them.
 _member = attrgetter("member_id")
@@ -35,7 +39,13 @@ class _Write(NamedTuple):
     statement: str
 
 
-_POSTINGS = _Write("posting", "insert into posting select * from {}")
+_POSTINGS = _Write(
+    "posting",
+    f"""
+    insert into posting ({_POSTING_COLUMNS}, mark)
+    select {_POSTING_COLUMNS}, (select mark_now()) from {{}}
+    """,
+)
 # is_open is generated.
 _LOTS = _Write(
     "lot",
@@ -63,7 +73,7 @@ _ACCOUNTS = _Write(
     update account set available = added.available, held = added.held, owed = added.owed,
         last_no = added.last_no, expires_next_on = added.expires_next_on,
         spent_on = added.spent_on, spent_points = added.spent_points,
-        spent_after_no = added.spent_after_no,
+        spent_after_no = added.spent_after_no, digest = added.digest,
         pending_until = added.pending_until
     from {} where account.member_id = added.member_id
     """,
@@ -123,7 +133,7 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
     accounts = [member.account for member in state.changed_members.values()]
     await _write(
         connection,
-        (_POSTINGS, list(map(astuple, sorted(state.new_postings, key=_member)))),
+        (_POSTINGS, _posting_rows(state)),
         (_LOTS, list(map(_lot_row, sorted(state.new_lots, key=_member)))),
         (_BURNS, list(map(_burn_row, state.new_burns))),
         (_LEGS, list(map(astuple, state.new_legs))),
@@ -139,6 +149,16 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
         (_CAPTURED_LEGS, list(map(_burn_row, state.captured))),
         (_DEBTS, [(*key, points) for key, points in state.changed_debts.items()]),
     )
+
+
+def _posting_rows(state: State) -> _Rows:
+    pairs = zip(state.new_postings, state.digests, strict=True)
+    rows = []
+    for posting, digest in pairs:
+        fields = astuple(posting)
+        # mark, which follows the digest, is the database's to say.
+        rows.append((*fields[:DIGEST], digest, None, *fields[DIGEST:]))
+    return sorted(rows, key=itemgetter(0))
 
 
 def _lot_row(lot: Lot) -> tuple[Any, ...]:

@@ -4,12 +4,13 @@ A State is filled by load.py, changed only by its own record_* methods, and writ
 save.py. Nothing here touches the world.
 
 The rows are structs that cannot refer to each other in a circle (gc=False), so that the garbage
-collector need not look through the thousands of a large group.
+collector need not look through the thousands of a large group. Written out for a digest (sealed.py)
+they leave out what holds its default (omit_defaults): a column that comes later changes no digest.
 """
 
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -23,8 +24,9 @@ class Account(msgspec.Struct, gc=False):
     """A member's balance. expires_next_on: no open lot expires before it (None: none expires).
 
     spent_points were spent on the house's date spent_on, by the postings numbered above
-    spent_after_no; what that is for stands in limits.py. available counts pending points:
-    from pending_until on there are none (None: there never were).
+    spent_after_no; what that is for stands in limits.py. digest is that of the member's latest
+    posting; None: it has none yet, or was not sealed. available counts pending points: from
+    pending_until on there are none (None: there never were).
     """
 
     member_id: int
@@ -36,10 +38,11 @@ class Account(msgspec.Struct, gc=False):
     spent_on: date | None = None
     spent_points: int = 0
     spent_after_no: int = 0
+    digest: bytes | None = None
     pending_until: date | None = None
 
 
-class Lot(msgspec.Struct, gc=False):
+class Lot(msgspec.Struct, omit_defaults=True, gc=False):
     """One grant of points. Only remaining and expires_on ever change.
 
     first_expires_on is the last good day it was granted with, where it was given more time since.
@@ -76,20 +79,11 @@ class Lot(msgspec.Struct, gc=False):
         return self.first_expires_on or self.expires_on
 
 
-# Where the table has is_open, a column that the database fills in, among the struct's.
-IS_OPEN = Lot.__struct_fields__.index("first_expires_on") + 1
-_LOT_COLUMNS = len(Lot.__struct_fields__) + 1
-
-
-def lot_of(row: Any) -> Lot:
-    """A whole row of the table lot. What a later migration adds comes behind what is known here."""
-    return Lot(*row[:IS_OPEN], *row[IS_OPEN + 1 : _LOT_COLUMNS])
-
-
-class Leg(msgspec.Struct, gc=False):
+class Leg(msgspec.Struct, omit_defaults=True, gc=False):
     """points of one lot taken by a burn; negative: given back. window_id None while only held.
 
-    good_until is the lot's last good day when they were taken; None where they are given back.
+    good_until is the lot's last good day when they were taken; where they are given back, the day
+    until which that made the lot good, and None where it left the lot as it was.
     """
 
     member_id: int
@@ -107,7 +101,7 @@ class Leg(msgspec.Struct, gc=False):
     good_until: date | None = None
 
 
-class BurnRow(msgspec.Struct, gc=False):
+class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
     """A burn and its legs, in the order they were written. card: the card it was asked with.
 
     occurred_at is its posting's; None where it was not read, and of what no till asked for.
@@ -157,7 +151,7 @@ class EarnRow(msgspec.Struct, gc=False):
     occurred_at: datetime
 
 
-class Posting(msgspec.Struct, frozen=True, gc=False):
+class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of the journal. change is signed: what it did to the available balance.
 
     Of a reversed earn: owed could not be taken back, lapsed was gone and is not owed.
@@ -183,6 +177,7 @@ class Posting(msgspec.Struct, frozen=True, gc=False):
     reference: str | None = None
     lapsed: int = 0
     imported: bool = False
+    actor: str | None = None
     pending_after: int = 0
 
     @property
@@ -316,6 +311,8 @@ class State:
     seen: dict[UUID, Seen] = field(default_factory=dict)
     called: dict[Called, list[int]] = field(default_factory=dict)
     new_postings: list[Posting] = field(default_factory=list)
+    # Of new_postings, in the same order.
+    digests: list[bytes] = field(default_factory=list)
     new_lots: list[Lot] = field(default_factory=list)
     new_burns: list[BurnRow] = field(default_factory=list)
     new_legs: list[Leg] = field(default_factory=list)

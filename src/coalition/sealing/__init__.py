@@ -1,1 +1,1 @@
-"""What the database may hold and not make: digests under a key that it does not know."""
+"""Under keys that the database does not know: what it may not make, and what it may not read."""

@@ -13,7 +13,11 @@ from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.audit.actor import NOT_KNOWN, Actor
 from coalition.errors import CoalitionError, Code
+from coalition.sealing.history import PRICES, TERMS, seal_history
+from coalition.sealing.key import key_of
+from coalition.terms.acts import record_sync
 from coalition.terms.book import (
     HOUSE_ID,
     POOL_ID,
@@ -155,19 +159,29 @@ async def plan_sync(
 
 
 async def sync(
-    connection: AsyncConnection, house: HouseTerms, terms: list[Terms], now: datetime
+    connection: AsyncConnection,
+    house: HouseTerms,
+    terms: list[Terms],
+    now: datetime,
+    actor: Actor = NOT_KNOWN,
 ) -> list[Change]:
     """Make the database say what the files say, in the caller's transaction; the changes made.
 
-    A second run changes nothing. A merchant without a file stays. Raises SyncRefusedError, before
-    anything is changed, where a currency, a price in force or a closed window would change.
+    A second run changes nothing. A merchant without a file stays. The audit says what changes, and
+    by whom. Raises SyncRefusedError, before anything is changed, where a currency, a price in force
+    or a closed window would change.
     """
     # One sync at a time; then the open window's row, as a till takes it, so that a close waits:
     # a price that is checked against the open window is in place before that window is priced.
     await connection.execute(_LOCK_SYNC)
     await _lock_open_window(connection)
     plan = await _plan(connection, house, terms, now)
+    stored = {row.code: row.terms for row in await connection.execute(_PARTIES)}
+    await record_sync(connection, plan, stored, now, actor)
     await _store(connection, plan, now)
+    if plan.changes:
+        for history in (PRICES, TERMS):
+            await seal_history(connection, history, key_of(connection))
     return plan.changes
 
 

@@ -4,6 +4,7 @@ import re
 
 import msgspec
 
+from coalition.errors import shown
 from coalition.wire.bodies import IN_WORDS
 
 _PATTERN = re.compile(r"`str` matching regex (?P<quoted>'.*')")
@@ -31,7 +32,7 @@ def in_words(error: msgspec.ValidationError) -> str:
     message, _, place = str(error).partition(" - at ")
     if found := _FIELD.match(message):
         says = "is missing" if found["what"] == "missing required" else "is no field here"
-        message = f"{found['name']} {says}"
+        message = f"{shown(found['name'])} {says}"
     elif place == "`$.take`":
         message = 'expected "oldest", "own_first", {"only": ...} or {"mix": {...}}'
     else:
@@ -41,7 +42,7 @@ def in_words(error: msgspec.ValidationError) -> str:
         message = message[:1].lower() + message[1:]
     if not place:
         return message
-    path = place.replace("`", "").replace("key in", "a name in")
+    path = shown(place).replace("`", "").replace("key in", "a name in")
     return f"{path}: {message}"
 
 

@@ -7,7 +7,7 @@ that may change, is decided by the ledger: a replay must answer as it did before
 from datetime import UTC, datetime
 
 from coalition.earning.purchase import Item
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.ledger.commands import CLOCK_DRIFT, Burn, Earn, Take, Transfer
 from coalition.members.card import parse_card
 from coalition.members.phone import e164
@@ -136,7 +136,7 @@ def read_time(at: datetime | None, now: datetime) -> datetime:
 def _origin(code: str, field: str, book: Book) -> int:
     merchant_id = book.ids.get(code)
     if merchant_id not in book.merchants:
-        raise invalid(f"{field}: no merchant is called {code!r}")
+        raise invalid(f"{field}: no merchant is called {shown(code)!r}")
     return merchant_id
 
 

@@ -56,12 +56,16 @@ SCOPES: dict[Operation, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who asks, what its key may do, and what a body is read against. now is the clock."""
+    """Who asks, what its key may do, and what a body is read against. now is the clock.
+
+    actor is which key or command asks, as audit/actor.py spells it; None: not known.
+    """
 
     merchant_id: int
     scopes: frozenset[str]
     book: Book
     now: datetime
+    actor: str | None = None
 
     def may(self, operation: Operation) -> bool:
         return SCOPES[operation] in self.scopes or "house" in self.scopes
@@ -86,6 +90,7 @@ def read(
         now=asker.now,
         request_id=request_id(asker.merchant_id, operation, key),
         body_hash=body_hash(body, target),
+        actor=asker.actor,
     )
 
 

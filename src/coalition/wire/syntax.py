@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-from coalition.errors import CoalitionError, Code
+from coalition.errors import CoalitionError, Code, shown
 from coalition.wire.bodies import BurnBody, EarnBody
 from coalition.wire.explain import in_words
 from coalition.wire.keys import canonical
@@ -95,7 +95,7 @@ def _refuse_twice(pairs: list[tuple[str, object]]) -> Mapping[str, object]:
         seen: set[str] = set()
         for name, _ in pairs:
             if name in seen:
-                raise ValueError(f"the key {name[:50]!r} stands twice in one object")
+                raise ValueError(f"the key {shown(name)!r} stands twice in one object")
             seen.add(name)
     return found
 

@@ -2,7 +2,7 @@
 
 FORMATS is the one table of them: a format more is a module here, a row there, and a test. Each has
 a number, and a window's statements stay in the number that they were issued in: a change of any
-byte is a number more, and the modules of the one before move into a room of their own (v1/).
+byte is a number more, and the modules of the one before move into a room of their own (v1/, v2/).
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +12,9 @@ from settlement.documents import csv_file, json_file, xlsx_file
 from settlement.documents.v1 import csv_file as csv_file_1
 from settlement.documents.v1 import json_file as json_file_1
 from settlement.documents.v1 import xlsx_file as xlsx_file_1
+from settlement.documents.v2 import csv_file as csv_file_2
+from settlement.documents.v2 import json_file as json_file_2
+from settlement.documents.v2 import xlsx_file as xlsx_file_2
 from settlement.statement import Statement
 
 BOM = b"\xef\xbb\xbf"
@@ -33,10 +36,16 @@ class Format:
 
 # By the ending of the file's name.
 FORMATS = {
-    "json": Format({1: json_file_1.render, 2: json_file.render}, "application/json"),
-    "csv": Format({1: csv_file_1.render, 2: csv_file.render}, "text/csv", may_have_bom=True),
+    "json": Format(
+        {1: json_file_1.render, 2: json_file_2.render, 3: json_file.render}, "application/json"
+    ),
+    "csv": Format(
+        {1: csv_file_1.render, 2: csv_file_2.render, 3: csv_file.render},
+        "text/csv",
+        may_have_bom=True,
+    ),
     "xlsx": Format(
-        {1: xlsx_file_1.render, 2: xlsx_file.render},
+        {1: xlsx_file_1.render, 2: xlsx_file_2.render, 3: xlsx_file.render},
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
     ),
 }

@@ -33,7 +33,8 @@ _LINE = (
     "rounding", "indirect_party", "settles_through",
 )  # fmt: skip
 _PAIR = ("origin", "redeemer", "pair_points", "pair_owed_to_you", "pair_you_owe")
-HEAD = (*_EVERY_ROW, *_BALANCE, *_LINE, *_PAIR[2:])
+# At the end, so that what reads columns by their place finds the others where they were.
+HEAD = (*_EVERY_ROW, *_BALANCE, *_LINE, *_PAIR[2:], "window_digest")
 
 Cells = dict[str, str]
 
@@ -58,7 +59,7 @@ def render(statement: Statement) -> bytes:
 def _sections(statement: Statement) -> Iterator[Cells]:
     label = harmless(statement.window.label)
     # So that the file of a party without any movement says whose it is.
-    yield {"section": "statement"}
+    yield {"section": "statement", "window_digest": statement.window.digest_text}
     for balance in statement.summary:
         yield {"section": "balance"} | _balance(balance)
     for line in statement.lines:

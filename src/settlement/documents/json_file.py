@@ -31,6 +31,7 @@ def as_dict(statement: Statement) -> dict[str, Any]:
         "window": statement.window.label,
         "opens_at": opens_at.isoformat(),
         "closes_at": closes_at.isoformat(),
+        "window_digest": statement.window.digest_text,
         "party": statement.party,
         "name": statement.name,
         "summary": [_with_texts(row, _SUMMARY_AMOUNTS) for row in _rows(statement.summary)],

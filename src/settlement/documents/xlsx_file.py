@@ -134,7 +134,8 @@ def _summary(pen: _Pen, statement: Statement) -> None:
         pen.sheet.write_string(row, 0, line, pen.format(**_BOLD) if row == 0 else None)
     rows = statement.summary
     _table(pen, len(head) + 1, _SUMMARY_HEADS, rows)
-    for row, note in enumerate(_NOTES, start=len(head) + len(rows) + 3):
+    notes = (*_NOTES, f"Digest of the window: {statement.window.digest_text}")
+    for row, note in enumerate(notes, start=len(head) + len(rows) + 3):
         pen.sheet.write_string(row, 0, note)
 
 

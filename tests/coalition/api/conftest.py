@@ -48,6 +48,7 @@ SETTINGS = Settings(
     queue_max=1000,
     wait_s_max=10,
     requests_per_second_max=0,
+    anchors_folder=Path("/nonexistent"),
 )
 MERCHANT_SCOPES = ("earn", "burn", "transfer", "members", "statements")
 BASE = "http://coalition.test"
@@ -153,7 +154,7 @@ class World:
                 pepper=PEPPER,
                 merchant=code,
                 scopes=scopes,
-                live=False,
+                live=True,
                 label="",
                 now=self.clock.now,
             )
@@ -182,21 +183,26 @@ async def prepared(engine: AsyncEngine) -> AsyncEngine:
 
 @pytest.fixture
 async def serve(prepared: AsyncEngine, tmp_path: Path) -> AsyncIterator[Serve]:
-    """Starts an application with changed settings; it is stopped after the test."""
+    """Starts an application with changed settings; it is stopped after the test.
+
+    test_engine: the database of its test coalition.
+    """
     async with AsyncExitStack() as stack:
 
-        async def start(**changes: Any) -> World:
+        async def start(test_engine: AsyncEngine | None = None, **changes: Any) -> World:
             return await stack.enter_async_context(
-                _world(prepared, {"data_folder": tmp_path} | changes)
+                _world(prepared, {"data_folder": tmp_path} | changes, test_engine)
             )
 
         yield start
 
 
 @asynccontextmanager
-async def _world(engine: AsyncEngine, changes: dict[str, Any]) -> AsyncIterator[World]:
+async def _world(
+    engine: AsyncEngine, changes: dict[str, Any], test_engine: AsyncEngine | None = None
+) -> AsyncIterator[World]:
     clock = Clock()
-    app = create_app(replace(SETTINGS, **changes), engine, clock=clock)
+    app = create_app(replace(SETTINGS, **changes), engine, clock=clock, test_engine=test_engine)
     # Litestar says more of what it is called with than httpx asks for.
     transport = httpx.ASGITransport(cast(Any, app), raise_app_exceptions=False)
     async with running(app), httpx.AsyncClient(transport=transport, base_url=BASE) as client:

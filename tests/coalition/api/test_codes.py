@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tests.coalition.api.conftest import HOUSE, TERMS, Serve, World, terms
+from tests.owner import owner
 
 from coalition.edge.problems import STATUS
 from coalition.errors import Code
@@ -266,7 +267,7 @@ async def test_no_connection_left_is_busy_and_says_when_to_come_again(
 async def test_a_mistake_of_ours_is_internal_and_tells_nothing_of_itself(world: World) -> None:
     telecom = world.till("telecom")
     card = await telecom.enrol()
-    async with world.engine.begin() as connection:
+    async with owner(world.engine).begin() as connection:
         await connection.execute(text("alter table card rename to card_gone"))
     answer = await telecom.get(f"/v1/cards/{card}")
     assert_problem(answer, Code.INTERNAL)
@@ -287,11 +288,11 @@ async def test_a_revoked_key_dies_within_two_seconds(world: World) -> None:
     assert_problem(await telecom.get("/v1/windows"), Code.UNAUTHENTICATED)
 
 
-def _as_live(key: str) -> str:
-    """The same id and secret as a live key, with the checksum that belongs to it."""
+def _as_test(key: str) -> str:
+    """The same id and secret as a test key, with the checksum that belongs to it."""
     parsed = parse(key)
     assert parsed is not None
-    return replace(parsed, is_live=True).text
+    return replace(parsed, is_live=False).text
 
 
 @pytest.mark.parametrize(
@@ -300,8 +301,8 @@ def _as_live(key: str) -> str:
         lambda key: "",
         lambda key: f"Basic {key}",
         lambda key: f"Bearer {key[:-1]}",
-        lambda key: f"Bearer {key.replace('coal_test', 'coal_live')}",
-        lambda key: f"Bearer {_as_live(key)}",
+        lambda key: f"Bearer {key.replace('coal_live', 'coal_test')}",
+        lambda key: f"Bearer {_as_test(key)}",
         lambda key: f"Bearer {key} {key}",
         lambda key: "Bearer \xe9\xff",
     ],

@@ -176,7 +176,11 @@ SCOPES = {
         "GET /v1/windows/2017-03/positions",
         "GET /v1/windows/2017-03/statements/plain",
     ],
-    "house": ["POST /v1/windows/2017-03/close", "POST /v1/members/mem_1/erase"],
+    "house": [
+        "POST /v1/windows/2017-03/close",
+        "POST /v1/members/mem_1/erase",
+        "GET /v1/audit",
+    ],
 }
 
 

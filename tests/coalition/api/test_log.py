@@ -13,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from structlog.typing import EventDict
 from tests.coalition.api.conftest import World
 from tests.coalition.api.test_codes import _away, assert_problem
+from tests.owner import owner
 
 from coalition import logs
 from coalition.edge import admission
@@ -112,7 +113,7 @@ async def test_a_failure_of_the_database_tells_nothing_of_the_request(
     assert [line["event"] for line in away] == ["database unavailable"]
     # What is expected now and then is one line.
     assert not any("\n" in str(part) for line in away for part in line.values())
-    async with world.engine.begin() as connection:
+    async with owner(world.engine).begin() as connection:
         await connection.execute(
             text("alter table member add check (external_ref_sealed is null) not valid")
         )

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from tests.coalition.api.conftest import HOUSE, TERMS, Serve, Till, World, terms
 from tests.coalition.api.test_batches import done, ndjson
 from tests.coalition.api.test_codes import assert_problem
+from tests.owner import owner
 
 from coalition.edge import pins
 from coalition.errors import Code
@@ -254,7 +255,7 @@ async def test_a_pin_is_nowhere_in_the_database_nor_in_the_log(world: World) -> 
 async def test_a_suspended_merchant_sets_no_pin(world: World) -> None:
     banned = world.till("banned")
     card = await member(world, pin=None)
-    async with world.engine.begin() as connection:
+    async with owner(world.engine).begin() as connection:
         await connection.execute(
             text(
                 "update member set enrolled_by ="

@@ -1,11 +1,14 @@
 """The till's way in answers as the routes do, takes what is right, and leaves all else to them."""
 
+import asyncio
 import json
-from typing import Any
+import re
+from collections import Counter
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from litestar import Litestar
 from litestar.types import Receive, Scope, Send
@@ -13,6 +16,7 @@ from tests.coalition.api.conftest import BASE, Serve, World
 from tests.coalition.batches.test_rows import CARD, TIMES
 
 from coalition.api.till import TillLane
+from coalition.edge.gate import Gate
 from coalition.errors import CoalitionError
 from coalition.wire.bodies import EarnBody
 from coalition.wire.keys import canonical
@@ -112,6 +116,158 @@ async def test_both_ways_refuse_with_the_same_words(world: World) -> None:
         assert _headers(at_once) == _headers(by_the_routes)
 
 
+class _Sent(NamedTuple):
+    """One request of a till: whose key it has, and whatever else a sender gets right or wrong."""
+
+    path: str
+    key_of: str
+    body: bytes
+    headers: dict[str, str]
+
+
+# Stands in a body for the card of the member that the request is about.
+_MINE = "<the card>"
+_RIGHT: dict[str, st.SearchStrategy[Any]] = {
+    "amount": st.integers(0, 10**5),
+    "currency": st.just("CNY"),
+    "items": st.lists(st.fixed_dictionaries({"amount": st.integers(0, 10**4)}), max_size=3),
+    "points": st.integers(1, 300),
+    "reference": _TEXT,
+    "take": st.sampled_from(["oldest", "own_first", {"only": "retail"}, {"mix": {"plain": 5}}]),
+    "hold": st.booleans(),
+    "hold_seconds": st.integers(1, 4_000),
+    "occurred_at": st.sampled_from([*TIMES, "2017-03-10T08:00:00+08:00", "2017-03-09T00:00:00Z"]),
+}
+_ODD = st.one_of(
+    *(st.none(), st.booleans(), st.integers(-1, 10**20), st.floats(allow_nan=True), _TEXT),
+    st.sampled_from([[], {}, [[[]]], {"only": "nobody"}, {"mix": {}}, "\u00a0", "CNY", "1", 1e400]),
+)
+_RIGHT_FIELD = st.one_of(*(st.tuples(st.just(name), one) for name, one in _RIGHT.items()))
+_NAMES_OF_FIELDS = st.sampled_from([*_RIGHT, "card", "code", "action", "reward", "bonus", ""])
+_ODD_FIELD = st.tuples(_NAMES_OF_FIELDS, _ODD | st.just(_MINE))
+_CARDS = st.sampled_from([_MINE] * 6 + ["9000000000000001", CARD[:-1] + "0", "", "9" * 70])
+_BEGINNING = st.one_of(
+    st.fixed_dictionaries({"card": _CARDS, "amount": _RIGHT["amount"]}),
+    st.fixed_dictionaries({"card": _CARDS, "points": _RIGHT["points"]}),
+    st.fixed_dictionaries({"card": _CARDS}),
+)
+# What is done to a body on its way: bytes lost, and others put in.
+_DAMAGE = st.tuples(
+    st.integers(0, 200),
+    st.integers(0, 5),
+    st.sampled_from([b"", b"\xff", b"{", b'"', b"\0", b",,"]),
+)
+_KEYS_OF = st.sampled_from(
+    ["telecom"] * 5 + ["retail", "plain", "banned", "house", "burns only", "nobody", "none"]
+)
+_HEADERS: st.SearchStrategy[dict[str, str]] = st.sampled_from(
+    [
+        {"Content-Type": "text/plain"},
+        {"Content-Type": "application/json; charset=latin-1"},
+        {"Idempotency-Key": ""},
+        {"Idempotency-Key": "with space"},
+        {"Idempotency-Key": "k" * 256},
+        {"Idempotency-Key": "\x7f"},
+        {"Host": ""},
+        {"Transfer-Encoding": "gzip"},
+        {"Accept": "text/html"},
+        {"X-Forwarded-For": "198.51.100.1"},
+        {"Expect": "100-continue"},
+    ]
+)
+
+
+def _now_and_then(draw: st.DrawFn) -> bool:
+    return draw(st.integers(0, 5)) == 5
+
+
+@st.composite
+def _requests(draw: st.DrawFn) -> _Sent:
+    """Right in most of its parts, so that one that is wrong is not hidden behind another."""
+    pairs = dict(draw(_BEGINNING))
+    if draw(st.booleans()):
+        pairs |= dict([draw(_RIGHT_FIELD)])
+    fields = list(pairs.items())
+    if _now_and_then(draw):
+        fields.append(draw(_ODD_FIELD))
+    body = _spelt(fields, escaped=draw(st.booleans()))
+    if _now_and_then(draw):
+        at, lost, put = draw(_DAMAGE)
+        body = body[:at] + put + body[at + lost :]
+    path = draw(st.sampled_from(["/v1/earns", "/v1/burns"]))
+    return _Sent(path, draw(_KEYS_OF), body, draw(_HEADERS) if _now_and_then(draw) else {})
+
+
+# What may differ between two members to whom the same was done: their names and their rows' names.
+_NAMES = re.compile(rb"(ern|brn|lot)_[0-9a-z]+|[0-9]{16}")
+
+
+async def test_both_ways_answer_alike_whatever_is_sent(world: World) -> None:
+    _application(world).state["services"].throttle._monotonic_s = _Hours()
+    world.keys["burns only"] = await world.key("telecom", "burn")
+    world.keys |= {"nobody": "coal_test_nobody", "none": ""}
+    twins = []
+    for _ in range(2):
+        card = await world.till("telecom").enrol()
+        for code in ("telecom", "retail", "plain"):
+            points = {"points": 400} if code != "plain" else {"amount": 40_000}
+            answer = await world.till(code).post("/v1/earns", {"card": card} | points)
+            assert answer.status_code == 201, answer.text
+        twins.append(card.encode())
+    codes: Counter[str] = Counter()
+    loop = asyncio.get_running_loop()
+    numbers = iter(range(10**9))
+
+    async def ask(sent: _Sent) -> None:
+        name = f"twin-{next(numbers)}"
+        answers = []
+        # One twin by each way; then each again by the other, under the same key.
+        for card, way in zip(twins * 2, [{}, BY_THE_ROUTES, BY_THE_ROUTES, {}], strict=True):
+            headers = {"Idempotency-Key": f"{name}-{card.decode()}"} | sent.headers | way
+            body = sent.body.replace(_MINE.encode(), card)
+            answers.append(await world.till(sent.key_of).send(sent.path, body, **headers))
+        told = [(one.status_code, _NAMES.sub(b"", one.content)) for one in answers]
+        assert told[0] == told[1], sent
+        assert told[2] == told[3], sent
+        codes.update(one.json().get("code", "posted") for one in answers)
+        first, second = (_headers(one) for one in answers[:2])
+        assert first.keys() == second.keys()
+        if answers[0].status_code == 201:
+            # By whichever way it was posted, the other one has the same answer.
+            assert [one.content for one in answers[:2]] == [one.content for one in answers[2:]]
+
+    @settings(
+        max_examples=300,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(sent=_requests())
+    @example(_Sent("/v1/burns", "telecom", b'{"card":"<the card>","points":999999999}', {}))
+    def alike(sent: _Sent) -> None:
+        asyncio.run_coroutine_threadsafe(ask(sent), loop).result()
+
+    await asyncio.to_thread(alike)
+    # It got everywhere, and not to the same place each time.
+    assert codes["posted"] > 100, codes
+    assert codes.keys() >= {
+        *("malformed", "unauthenticated", "scope_missing", "idempotency_key_missing", "invalid"),
+        *("unknown_card", "nothing_earned", "insufficient_points", "merchant_suspended"),
+    }, codes
+
+
+class _Hours:
+    """A clock that stands an hour later at each look: nobody is slowed for asking fast."""
+
+    def __init__(self) -> None:
+        self._now_s = 0.0
+
+    def __call__(self) -> float:
+        self._now_s += 3_600
+        return self._now_s
+
+
 def _headers(answer: httpx.Response) -> dict[str, str]:
     return dict(answer.headers)
 
@@ -206,7 +362,7 @@ async def test_what_is_not_right_reaches_the_routes_whole_and_moves_nothing(
 
 
 async def test_a_created_application_has_the_way_in(world: World) -> None:
-    assert isinstance(_application(world).asgi_handler, TillLane)
+    assert isinstance(_application(world).asgi_handler, Gate)
 
 
 async def test_a_request_left_to_the_routes_counts_once_against_the_rate(serve: Serve) -> None:

@@ -198,6 +198,7 @@ async def test_a_line_of_the_history_names_what_it_is_about(world: World) -> Non
     assert earn == {
         "type": "earn", "id": earned["earn_id"], "at": "2017-03-01T01:30:00Z",
         "merchant": "telecom", "points": 100, "reference": "r-1",
+        "by": "key:" + telecom.bearer.split("_")[2],
     }  # fmt: skip
     assert hold["id"] == captured["id"] == held["burn_id"]
 

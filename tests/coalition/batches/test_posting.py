@@ -16,7 +16,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tests.world import FIRST_DAY, HOUSE, merchant, noon
+from tests.world import FIRST_DAY, HOUSE, PEPPER, merchant, noon
 
 from coalition.batches import posting, store
 from coalition.batches.names import spelt
@@ -31,7 +31,6 @@ from coalition.members.store import Enrolment, enrol
 from coalition.terms.store import sync
 from coalition.verify import verify
 
-PEPPER = "a pepper of thirty-two bytes, yes"
 WAIT_S = 60
 NOW = noon(FIRST_DAY)
 
@@ -220,7 +219,7 @@ async def test_a_server_killed_in_the_middle_of_a_file_posts_the_rest_when_it_is
             pepper=PEPPER.encode(),
             merchant="telecom",
             scopes=["earn"],
-            live=False,
+            live=True,
             label="",
             now=datetime.now(UTC),
         )

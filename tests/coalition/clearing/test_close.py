@@ -22,6 +22,7 @@ from tests.coalition.clearing.ledger_rows import (
     pair,
     terms,
 )
+from tests.owner import superuser
 
 from coalition.clearing import service
 from coalition.errors import CoalitionError, Code
@@ -486,7 +487,7 @@ async def test_what_is_rebuilt_from_the_ledger_is_what_was_stored(
         assert await service.rebuild(connection, "2017-03") == stored
         assert await service.differs(connection, "2017-03") == []
     # One that was netted before windows kept their terms has its lines to go by.
-    async with engine.begin() as connection:
+    async with superuser(engine).begin() as connection:
         await connection.execute(text("set local session_replication_role = replica"))
         await connection.execute(text("delete from window_terms"))
     async with engine.connect() as connection:
@@ -499,7 +500,7 @@ async def test_an_instruction_that_was_moved_to_another_window_is_named(
     await _worked_example(rows)
     await service.close_due(engine, MARCH_END)
     await service.close_due(engine, APRIL_END)
-    async with engine.begin() as connection:
+    async with superuser(engine).begin() as connection:
         assert [one async for one in _named(connection)] == []
         await connection.execute(text("set local session_replication_role = replica"))
         await connection.execute(
@@ -547,7 +548,7 @@ async def test_breakage_given_to_another_party_in_the_stored_lines_is_named(
     lot = await rows.lot("telecom", 1_000)
     await rows.burn("telecom", {lot: 100}, kind="expiry")
     await service.close_due(engine, MARCH_END)
-    async with engine.begin() as connection:
+    async with superuser(engine).begin() as connection:
         await connection.execute(text("set local session_replication_role = replica"))
         await connection.execute(text("update path set creditor_id = 0 where kind = 'expiry'"))
         for party, amount in ((1, -100), (0, 100)):
@@ -613,7 +614,7 @@ async def test_a_stored_line_that_the_ledger_does_not_give_is_named(
 ) -> None:
     await _worked_example(rows)
     await service.close_due(engine, MARCH_END)
-    async with engine.begin() as connection:
+    async with superuser(engine).begin() as connection:
         await connection.execute(text("alter table position disable trigger all"))
         await connection.execute(
             text(

@@ -19,6 +19,7 @@ from tests.coalition.clearing.ledger_rows import (
     nets,
     terms,
 )
+from tests.owner import superuser
 
 from coalition.clearing import price_sql, service
 from settlement.money import amount_at_price, minor_digits
@@ -122,7 +123,7 @@ async def _movements(rows: Rows, parties: list[str], chance: random.Random) -> N
         }
         for number in range(LOTS)
     ]  # fmt: skip
-    async with rows.engine.begin() as connection:
+    async with superuser(rows.engine).begin() as connection:
         # The rows stand for themselves here, without the postings and burns they would be of.
         await connection.execute(text("set local session_replication_role = replica"))
         await connection.execute(

@@ -20,6 +20,7 @@ from tests.coalition.clearing.ledger_rows import (
     nets,
     terms,
 )
+from tests.owner import owner
 
 from coalition.clearing import service
 from coalition.clearing.statements import read_statement
@@ -211,5 +212,5 @@ async def test_a_result_is_never_changed(rows: Rows, engine: AsyncEngine, table:
     await rows.start(TELECOM, RETAIL)
     for change in (f"update {table} set currency = 'EUR'", f"delete from {table}"):
         with pytest.raises(DBAPIError, match="history is appended to, never changed"):
-            async with engine.begin() as connection:
+            async with owner(engine).begin() as connection:
                 await connection.execute(text(change))

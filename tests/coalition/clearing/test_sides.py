@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tests.coalition.clearing.ledger_rows import MARCH_END, START, Rows, lines, nets, pair, terms
+from tests.owner import superuser
 
 from coalition import database
 from coalition.clearing import service
@@ -175,10 +176,10 @@ async def test_a_window_closed_by_the_earlier_rule_keeps_its_lines_and_is_verifi
     await rows.burn("alfa", {lot: 3})
     await service.close_window(engine, "2017-03", MARCH_END)
     script = Path(database.__file__).parent / "migrations" / "versions" / "0004_sides.sql"
-    async with engine.begin() as connection:
+    async with superuser(engine).begin() as connection:
         await _as_before(connection, rows)
         await (await database.raw(connection)).execute(script.read_text(encoding="utf-8"))
-    async with engine.connect() as connection:
+    async with superuser(engine).connect() as connection:
         march = await service.read_result(connection, "2017-03")
         owed = await connection.scalars(text("select amount::int from obligation order by amount"))
         assert owed.all() == [2, 2, 2, 4]

@@ -15,6 +15,7 @@ from tests.coalition.clearing.ledger_rows import (
     TELECOM,
     Rows,
 )
+from tests.owner import owner
 
 from coalition import database
 from coalition.clearing import service
@@ -59,7 +60,7 @@ async def test_a_window_keeps_the_format_of_its_netting_and_the_houses_clock(
     rows: Rows, engine: AsyncEngine
 ) -> None:
     march = await _window(engine)
-    assert march.statement_format == 2
+    assert march.statement_format == 3
     assert [at.isoformat() for at in march.local_span] == [
         "2017-03-01T00:00:00+08:00", "2017-04-01T00:00:00+08:00",
     ]  # fmt: skip
@@ -78,7 +79,7 @@ async def test_a_statement_keeps_its_bytes_when_the_house_moves_to_another_zone(
 async def test_a_window_netted_before_formats_had_numbers_is_issued_in_format_1(
     rows: Rows, engine: AsyncEngine
 ) -> None:
-    async with engine.begin() as connection:
+    async with owner(engine).begin() as connection:
         driver = await database.raw(connection)
         await driver.execute(_BEFORE)
         await driver.execute(MIGRATION.read_text(encoding="utf-8"))

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from tests.world import PEPPER
 
 from coalition.cli import main
 
-PEPPER = "0123456789abcdef0123456789abcdef"
 ALLIANCE = Path(__file__).parents[3] / "configs/merchants/alliance"
 
 # Types a line after `coalition`; expects it to leave with this code, and never with a traceback.

@@ -5,6 +5,7 @@ import codecs
 import json
 import re
 import shutil
+import socket
 from io import BytesIO
 from pathlib import Path
 
@@ -13,9 +14,12 @@ import click
 import openpyxl
 import pytest
 from click.testing import CliRunner
+from sqlalchemy.engine import make_url
 from tests.coalition.commands.terminal import ALLIANCE, Type, typing
+from tests.owner import superuser_url
 
 from coalition.cli import main
+from coalition.database import OWNER
 
 NOBODY = "postgresql://somebody:sesame@127.0.0.1:1/none"
 
@@ -28,7 +32,7 @@ def _open_window(terminal: Type) -> str:
 
 def _execute(database_url: str, statement: str) -> None:
     async def run() -> None:
-        connection = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+        connection = await asyncpg.connect(superuser_url(database_url).replace("+asyncpg", ""))
         try:
             await connection.execute("set session_replication_role = replica")
             await connection.execute(statement)
@@ -141,8 +145,6 @@ def test_a_new_key_is_alone_on_standard_output_and_never_shown_again(terminal: T
     assert key_id in listed
     assert secret not in listed
     assert "till 4" in listed
-    test_key = terminal("keys", "create", "house", "--scopes", "house", "--test").stdout
-    assert test_key.startswith("coal_test_")
 
 
 @pytest.mark.parametrize(
@@ -155,6 +157,7 @@ def test_a_new_key_is_alone_on_standard_output_and_never_shown_again(terminal: T
         ("rotate telecom", "create one instead"),
         ("rotate tele", "no merchant 'tele'"),
         ("revoke 0Ab3dEf6hIj9", "no key with the id '0Ab3dEf6hIj9'"),
+        ("create telecom --scopes earn --test", "there is no test coalition"),
     ],
 )
 def test_a_key_that_cannot_be_is_refused_with_what_can(
@@ -164,6 +167,91 @@ def test_a_key_that_cannot_be_is_refused_with_what_can(
     assert says in told.stderr
     assert told.stdout == ""
     assert "There are no keys yet" in terminal("keys", "list").stdout
+
+
+def test_a_key_that_was_used_in_the_last_day_is_revoked_only_by_a_yes(
+    terminal: Type, database_url: str
+) -> None:
+    key_id = terminal("keys", "create", "retail", "--scopes", "earn").stdout[10:22]
+    assert "never" in terminal("keys", "list").stdout
+    _execute(database_url, "update api_key set last_used_at = now() - interval '20 hours'")
+    told = terminal("keys", "revoke", key_id, leaves_with=1)
+    assert f"Key {key_id} of retail was used at" in told.stdout
+    assert "add --yes" in told.stderr
+    assert "in use" in terminal("keys", "list").stdout
+    assert "is revoked" in terminal("keys", "revoke", key_id, "--yes").stdout
+
+
+def test_a_key_has_a_last_day_where_one_is_given(terminal: Type) -> None:
+    made = terminal("keys", "create", "retail", "--scopes", "earn", "--expires-on", "2999-03-31")
+    key_id = made.stdout[10:22]
+    assert "2999-03-31" in terminal("keys", "list").stdout
+    told = terminal("keys", "expire", key_id, "2999-04-30").stdout
+    assert told == f"Key {key_id} of retail is good until 2999-04-30.\n"
+    assert "has no last day" in terminal("keys", "expire", key_id, "never").stdout
+    assert "in use" in terminal("keys", "list").stdout
+    past = terminal("keys", "expire", key_id, "2001-01-01", leaves_with=1)
+    assert "2001-01-01 is past" in past.stderr
+    assert "right is 2027-03-31" in terminal("keys", "expire", key_id, "soon", leaves_with=2).stderr
+
+
+def test_the_audit_names_who_typed_what_from_where(terminal: Type) -> None:
+    key_id = terminal("keys", "create", "retail", "--scopes", "earn").stdout[10:22]
+    *_, last = terminal("audit").stdout.splitlines()
+    host = re.escape(socket.gethostname())
+    assert re.match(rf"\S+ command:keys \S+@{host} key.create {key_id} null -> {{", last), last
+    assert "Nothing was changed" in terminal("audit", "--since", "2999-01-01").stdout
+
+
+@pytest.fixture
+def with_sandbox(database_url: str, another_database_url: str) -> Type:
+    """A terminal on the alliance, with a test coalition beside it."""
+    terminal = typing(database_url, COALITION_TEST_DATABASE_URL=another_database_url)
+    terminal("merchants", "sync", ALLIANCE)
+    terminal("windows", "close", "--all")
+    return terminal
+
+
+def test_a_test_key_is_made_in_the_test_coalition_and_handled_by_its_id(
+    with_sandbox: Type, database_url: str
+) -> None:
+    made = with_sandbox("keys", "create", "telecom", "--scopes", "earn", "--test").stdout
+    assert made.startswith("coal_test_")
+    first = made[10:22]
+    second = with_sandbox("keys", "rotate", "telecom", "--test").stdout[10:22]
+    live = with_sandbox("keys", "create", "telecom", "--scopes", "earn").stdout
+    assert live.startswith("coal_live_")
+    listed = with_sandbox("keys", "list").stdout
+    for key_id in (first, second, live[10:22]):
+        assert key_id in listed
+    assert first not in typing(database_url)("keys", "list").stdout
+    assert "good until 2999-03-31" in with_sandbox("keys", "expire", first, "2999-03-31").stdout
+    assert "is revoked" in with_sandbox("keys", "revoke", first).stdout
+    assert "is revoked" in with_sandbox("keys", "revoke", live.strip()).stdout
+
+
+def test_a_test_coalition_that_is_away_hinders_no_live_key(
+    terminal: Type, database_url: str
+) -> None:
+    key_id = terminal("keys", "create", "telecom", "--scopes", "earn").stdout[10:22]
+    halved = typing(database_url, COALITION_TEST_DATABASE_URL=NOBODY)
+    listed = halved("keys", "list")
+    assert key_id in listed.stdout
+    assert "test coalition's database cannot be read" in listed.stderr
+    assert "sesame" not in listed.stderr
+    assert "is revoked" in halved("keys", "revoke", key_id).stdout
+
+
+def test_one_database_is_not_both_coalitions(database_url: str, another_database_url: str) -> None:
+    terminal = typing(database_url, COALITION_TEST_DATABASE_URL=another_database_url)
+    terminal("merchants", "sync", ALLIANCE)
+    swapped = typing(another_database_url, COALITION_TEST_DATABASE_URL=database_url)
+    told = swapped("merchants", "sync", ALLIANCE, leaves_with=1)
+    assert "DATABASE_URL names the database of a test coalition" in told.stderr
+    told = swapped("keys", "create", "telecom", "--scopes", "earn", "--test", leaves_with=1)
+    assert "not known as a test coalition's" in told.stderr
+    same = typing(database_url, COALITION_TEST_DATABASE_URL=database_url)
+    assert "a database of its own" in same("keys", "list", leaves_with=1).stderr
 
 
 def test_a_third_key_is_refused_until_one_of_the_two_is_revoked(terminal: Type) -> None:
@@ -282,3 +370,19 @@ def test_verify_leaves_with_1_and_names_the_row_that_is_wrong(
     told = terminal("verify", leaves_with=1)
     assert "breaks the rule" in told.stdout
     assert "2026-04" in told.stdout or "2026-02" in told.stdout
+
+
+def test_verify_says_what_no_anchor_counts_and_a_seal_finds_nothing_to_do(
+    terminal: Type, database_url: str
+) -> None:
+    assert "counts in this database" in terminal("verify").stdout
+    owner = make_url(database_url).set(username=OWNER, drivername="postgresql")
+    type_ = typing(database_url, COALITION_OWNER_URL=owner.render_as_string(hide_password=False))
+    sealed = "Sealed 0 movements, 0 windows, 0 prices and 0 rows of terms."
+    assert type_("seal").stdout.strip() == sealed
+
+
+def test_a_seal_is_the_owners_and_the_application_is_told_so(terminal: Type) -> None:
+    told = terminal("seal", leaves_with=1)
+    assert "the role coalition_app may not vouch for older rows" in told.stderr
+    assert "COALITION_OWNER_URL" in told.stderr

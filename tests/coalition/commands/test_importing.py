@@ -10,9 +10,10 @@ from pathlib import Path
 import asyncpg
 import msgspec
 import pytest
-from tests.coalition.commands.terminal import PEPPER, Type, typing
+from tests.coalition.commands.terminal import Type, typing
 from tests.coalition.crowd import until
 from tests.coalition.importing.programme import Fields, burn, card, earn, member, write
+from tests.world import PEPPER
 
 MERCHANT = """
 name = "{code}"

@@ -18,6 +18,7 @@ from coalition.ledger.commands import Done, Earn, Request
 from coalition.ledger.post import Ledger
 from coalition.members.store import Enrolment, enrol
 from coalition.postgres import programs
+from coalition.sealing.digests import seal_key
 from coalition.settings import Settings, read_settings
 
 CLI = [sys.executable, "-m", "coalition.cli"]
@@ -26,7 +27,7 @@ CLI = [sys.executable, "-m", "coalition.cli"]
 async def _post_once(settings: Settings) -> None:
     now = datetime.now(UTC)
     async with open_database(settings) as url:
-        engine = create_engine(url)
+        engine = create_engine(url, seal_key(settings.pepper))
         ledger = Ledger(engine)
         await ledger.start()
         telecom = ledger.book.ids["telecom"]

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.coalition.commands.terminal import PEPPER, Type, typing
+from tests.coalition.commands.terminal import Type, typing
+from tests.world import PEPPER, SEAL_KEY
 
 from coalition.database import create_engine
 from coalition.members.store import Enrolled, Enrolment, enrol
@@ -24,7 +25,7 @@ def member(terminal: Type, database_url: str) -> Enrolled:
 
 
 async def _enrol(url: str) -> Enrolled:
-    engine = create_engine(url, pool_size=1)
+    engine = create_engine(url, SEAL_KEY, pool_size=1)
     async with engine.begin() as connection:
         ring = Keyring(PEPPER.encode())
         made = await enrol(connection, KNOWN, HOUSE_ID, datetime.now(UTC), ring=ring)

@@ -17,7 +17,8 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
-from tests.coalition.served import PEPPER, free_port
+from tests.coalition.served import free_port
+from tests.world import PEPPER
 
 from coalition.cli import main
 from coalition.commands.listening import free_address

@@ -58,9 +58,9 @@ async def revoke(engine: AsyncEngine, key_id: str, now: datetime = NOW) -> Store
         return await key_store.revoke(connection, key_id, now)
 
 
-async def find(engine: AsyncEngine, key_id: str) -> StoredKey | None:
+async def find(engine: AsyncEngine, key_id: str, now: datetime = NOW) -> StoredKey | None:
     async with engine.begin() as connection:
-        return (await key_store.find_all(connection, [key_id])).get(key_id)
+        return (await key_store.find_all(connection, [key_id], now)).get(key_id)
 
 
 async def test_a_key_is_found_by_its_id_and_matches_by_its_secret(synced: AsyncEngine) -> None:
@@ -178,3 +178,40 @@ async def test_who_names_no_merchant_is_told_the_codes_there_are(synced: AsyncEn
         await create(synced, "nobody")
     assert refused.value.code is Code.NOT_FOUND
     assert "there are house, telecom;" in refused.value.detail
+
+
+async def test_a_key_is_good_until_the_end_of_its_day_where_the_merchant_is(
+    synced: AsyncEngine,
+) -> None:
+    key = await create(synced)
+    async with synced.begin() as connection:
+        changed = await key_store.expire(connection, key.key_id, date(2017, 3, 10), NOW)
+    assert changed.expires_on == date(2017, 3, 10)
+    last = datetime(2017, 3, 10, 15, 59, tzinfo=UTC)
+    assert await find(synced, key.key_id, last) is not None
+    assert await find(synced, key.key_id, last + timedelta(minutes=1)) is None
+
+
+async def test_a_day_that_is_past_where_the_merchant_is_ends_no_key(synced: AsyncEngine) -> None:
+    key = await create(synced)
+    late = datetime(2017, 3, 10, 16, 0, tzinfo=UTC)
+    async with synced.begin() as connection:
+        with pytest.raises(CoalitionError, match="2017-03-11 or later"):
+            await key_store.expire(connection, key.key_id, date(2017, 3, 10), late)
+        await key_store.expire(connection, key.key_id, date(2017, 3, 11), late)
+        await key_store.expire(connection, key.key_id, None, late)
+        await key_store.revoke(connection, key.key_id, late)
+        with pytest.raises(CoalitionError, match="is revoked"):
+            await key_store.expire(connection, key.key_id, None, late)
+
+
+async def test_a_key_past_its_day_makes_room_for_another(synced: AsyncEngine) -> None:
+    first, _ = await create(synced), await create(synced)
+    async with synced.begin() as connection:
+        await key_store.expire(connection, first.key_id, NOW.date(), NOW)
+    with pytest.raises(CoalitionError, match="two keys in use"):
+        await create(synced)
+    later = NOW + timedelta(days=1)
+    async with synced.begin() as connection:
+        await key_store.rotate(connection, pepper=PEPPER, merchant="telecom", now=later)
+        assert (await key_store.find(connection, first.key_id)).revoked_at == later

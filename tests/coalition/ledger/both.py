@@ -15,7 +15,7 @@ from tests.coalition.ledger.databases import START, Databases
 from tests.coalition.ledger.model import Model
 from tests.coalition.ledger.model_rows import Back, Burn, Earn, Span
 from tests.coalition.ledger.model_window import Balances, lines, settle
-from tests.world import Balance, Person, World
+from tests.world import SEAL_KEY, Balance, Person, World
 
 from coalition import database
 from coalition.ledger import commands as ask
@@ -53,7 +53,7 @@ class Both:
     def __init__(self, databases: Databases) -> None:
         self.databases = databases
         self.url = databases.run(databases.clone())
-        self.world = World(database.create_engine(self.url))
+        self.world = World(database.create_engine(self.url, SEAL_KEY))
         self.burns: list[Made] = []
         self.earns: list[Made] = []
         self.labels: list[str] = []
@@ -320,7 +320,9 @@ class Both:
             elif what == "block":
                 member.card_status = await block(connection, person.card, HOUSE_ID, self.world.now)
             else:
-                member.card_status = await unblock(connection, person.card, HOUSE_ID)
+                member.card_status = await unblock(
+                    connection, person.card, HOUSE_ID, self.world.now
+                )
 
     # ------------------------------------------------------------ windows
 

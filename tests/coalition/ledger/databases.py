@@ -10,7 +10,7 @@ import asyncpg
 from msgspec.structs import replace
 from sqlalchemy.engine import make_url
 from tests.coalition.ledger.asked import A_DAY_MAX, terms
-from tests.world import HOUSE, World, noon
+from tests.world import HOUSE, SEAL_KEY, World, noon
 
 from coalition import database
 
@@ -31,7 +31,9 @@ class Databases:
         return self._runner.run(work)
 
     async def prepare(self) -> None:
-        engine = database.create_engine(self._template.render_as_string(hide_password=False))
+        engine = database.create_engine(
+            self._template.render_as_string(hide_password=False), SEAL_KEY
+        )
         world = World(engine)
         world.now = START
         await world.sync(

@@ -10,6 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, TELECOM, asked, burn, card, earn, key
+from tests.owner import owner
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_due
@@ -28,7 +30,7 @@ CLOSES_AT = [datetime(2017, month, 3, tzinfo=UTC) for month in (2, 3, 4, 5)]
 @asynccontextmanager
 async def server_process(url: str) -> AsyncIterator[GroupCommit]:
     """What one server process has: connections, a book and a queue of its own."""
-    engine = database.create_engine(url)
+    engine = database.create_engine(url, SEAL_KEY)
     ledger = Ledger(engine)
     await ledger.start()
     door = GroupCommit(ledger, group_max=50, wait_s_max=crowd.WAIT_S_MAX)
@@ -242,7 +244,7 @@ async def test_a_close_waits_for_a_posting_in_flight_and_counts_it(
     await crowd.found(engine, members=1)
     ledger = Ledger(engine)
     await ledger.start()
-    async with engine.begin() as other:
+    async with owner(engine).begin() as other:
         # The posting has its window by now and cannot write yet.
         await other.execute(text("lock table posting in share mode"))
         posting = asyncio.create_task(ledger.post([asked(earn(1, 5))]))

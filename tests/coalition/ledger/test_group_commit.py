@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import asked, earn, key
+from tests.world import SEAL_KEY
 
 from coalition import database, logs
 from coalition.errors import CoalitionError, Code
@@ -32,7 +33,7 @@ async def ledger(engine: AsyncEngine) -> Ledger:
 @pytest.fixture
 async def outside(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Somebody else's connections to the same database."""
-    outside = database.create_engine(database_url)
+    outside = database.create_engine(database_url, SEAL_KEY)
     yield outside
     await outside.dispose()
 

@@ -182,7 +182,7 @@ async def test_a_replay_answers_the_same_though_the_points_moved(world: World) -
 )
 async def test_the_database_takes_no_movement_back(world: World, change: str) -> None:
     async with world.engine.begin() as connection:
-        with pytest.raises(DBAPIError, match="never changed"):
+        with pytest.raises(DBAPIError, match=r"never changed|permission denied"):
             await connection.execute(text(change))
 
 

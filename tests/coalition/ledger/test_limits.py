@@ -7,6 +7,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.owner import owner
 from tests.world import FIRST_DAY, HOUSE, World, done, merchant, noon
 
 from coalition import migrations
@@ -149,7 +150,7 @@ async def test_the_migration_lets_keys_that_burn_transfer_and_counts_from_then_o
 ) -> None:
     script = Path(migrations.__file__).parent / "versions" / "0012_limits.sql"
     done(await world.burn("ann", "telecom", 70))
-    async with world.engine.begin() as connection:
+    async with owner(world.engine).begin() as connection:
         raw = await connection.get_raw_connection()
         driver = raw.driver_connection
         assert driver is not None

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.coalition import crowd
 from tests.world import FIRST_DAY, Person, World, merchant, noon
 
 from coalition.earning.validity import Validity
@@ -74,7 +75,7 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
             assert isinstance(outcome, ask.Done)
             assert outcome.replayed
     assert await _scans(kept) == before
-    await _hold_elsewhere(kept)
+    await _hold_elsewhere(engine)
     read = await _index_entries_read(kept)
     [outcome] = await world.ledger.post(
         [world.request(ask.Burn(bob.card, 1, world.now, hold_seconds=60), "one")], kept
@@ -151,18 +152,15 @@ async def _all_kinds(world: World, kept: KeptConnection, ann: Person) -> list[_G
     return groups
 
 
-async def _hold_elsewhere(kept: KeptConnection) -> None:
+async def _hold_elsewhere(engine: AsyncEngine) -> None:
     """Holds of many other members, of which a posting for one member reads nothing."""
-    driver = await kept.driver()
-    await driver.execute("set session_replication_role = replica")
-    await driver.execute(
-        """insert into burn (member_id, burn_no, redeemer_id, kind, points, status, occurred_on,
-                             hold_expires_at)
-           select 1000 + n, 1, 2, 'redemption', 1, 'held', '2026-01-01', '2026-02-01'
-           from generate_series(1, $1) n""",
-        HOLDS_ELSEWHERE,
+    await crowd.change(
+        engine,
+        f"""insert into burn (member_id, burn_no, redeemer_id, kind, points, status, occurred_on,
+                              hold_expires_at)
+            select 1000 + n, 1, 2, 'redemption', 1, 'held', '2026-01-01', '2026-02-01'
+            from generate_series(1, {HOLDS_ELSEWHERE}) n""",
     )
-    await driver.execute("reset session_replication_role")
 
 
 async def _index_entries_read(kept: KeptConnection) -> int:

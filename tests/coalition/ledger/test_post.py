@@ -9,6 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.coalition.crowd import RETAIL, TELECOM, asked, burn, earn, key
+from tests.owner import superuser
+from tests.world import SEAL_KEY
 
 from coalition import database
 from coalition.clearing.service import close_due, close_window
@@ -40,7 +42,7 @@ async def ledger(engine: AsyncEngine) -> Ledger:
 @pytest.fixture
 async def outside(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Somebody else's connections to the same database."""
-    outside = database.create_engine(database_url)
+    outside = database.create_engine(database_url, SEAL_KEY)
     yield outside
     await outside.dispose()
 
@@ -237,7 +239,7 @@ async def test_a_session_killed_before_its_commit_is_asked_again_and_posts_once(
     ledger: Ledger, outside: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(post, "LOCK_TIMEOUT_MS", PATIENT_MS)
-    async with outside.connect() as other:
+    async with superuser(outside).connect() as other:
         await other.execute(text("lock table leg in share mode"))
         await ledger.post([asked(earn(1, 10))])
         posting = asyncio.create_task(ledger.post([asked(burn(1, 10), RETAIL, key=key(1))]))

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.owner import owner
 
 from coalition.errors import CoalitionError, Code
 from coalition.members import cards, store
@@ -101,14 +102,14 @@ async def test_a_card_from_before_is_its_enrollers_and_unblocked_by_the_house_al
     shops: AsyncEngine,
 ) -> None:
     made = await _enrol(shops, GROCER)
-    async with shops.begin() as connection:
+    async with owner(shops).begin() as connection:
         # Written before there were these columns, which nobody may change since.
         await connection.execute(text("alter table card disable trigger card_issue_is_history"))
         await connection.execute(text("update card set issued_by = null, status = 'blocked'"))
     async with shops.begin() as connection:
         with pytest.raises(CoalitionError):
-            await cards.unblock(connection, made.card, GROCER)
-        assert await cards.unblock(connection, made.card, HOUSE) == "active"
+            await cards.unblock(connection, made.card, GROCER, NOW)
+        assert await cards.unblock(connection, made.card, HOUSE, NOW) == "active"
     assert isinstance(await _replace(shops, made.card, GROCER), cards.Replacement)
 
 
@@ -167,7 +168,7 @@ async def test_an_unknown_card_cannot_be_changed(shops: AsyncEngine) -> None:
     async with shops.begin() as connection:
         for change in (
             cards.block(connection, make_card(3), HOUSE, NOW),
-            cards.unblock(connection, make_card(3), HOUSE),
+            cards.unblock(connection, make_card(3), HOUSE, NOW),
         ):
             with pytest.raises(CoalitionError) as refused:
                 await change
@@ -192,5 +193,5 @@ async def test_the_database_itself_keeps_what_became_of_a_card(
         await cards.block(connection, made.card, GROCER, NOW)
     assert isinstance(await _replace(shops, made.card, GROCER, KEY, 1), cards.Replacement)
     with pytest.raises(IntegrityError):
-        async with shops.begin() as connection:
+        async with owner(shops).begin() as connection:
             await connection.execute(text(change))

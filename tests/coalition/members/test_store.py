@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.owner import owner
 
 from coalition import migrations
 from coalition.errors import CoalitionError, Code
@@ -96,7 +97,7 @@ async def test_a_merchants_reference_names_one_member_however_many_enrol_at_once
 async def test_members_that_share_a_reference_from_before_are_kept_and_the_first_is_answered(
     house: AsyncEngine,
 ) -> None:
-    async with house.begin() as connection:
+    async with owner(house).begin() as connection:
         await connection.execute(text("alter table member drop column repeats_ref"))
         await connection.execute(
             text("insert into member (member_id, enrolled_by, external_ref, enrolled_at)"
@@ -105,12 +106,13 @@ async def test_members_that_share_a_reference_from_before_are_kept_and_the_first
         )  # fmt: skip
         for member_id in (8, 9):
             await cards.issue(connection, member_id, 0, NOW)
-    driver = await asyncpg.connect(house.url.set(drivername="postgresql").render_as_string(False))
+    url = owner(house).url.set(drivername="postgresql")
+    driver = await asyncpg.connect(url.render_as_string(False))
     try:
         await driver.execute(_MIGRATION.read_text(encoding="utf-8"))
     finally:
         await driver.close()
-    async with house.begin() as connection:
+    async with owner(house).begin() as connection:
         # The column took the index of sealed references with it.
         await connection.execute(
             text("create unique index on member (enrolled_by, external_ref_digest)"

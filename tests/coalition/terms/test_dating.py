@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.owner import owner
 from tests.world import FIRST_DAY, HOUSE, World, done, merchant, noon
 
 from coalition import migrations
@@ -189,7 +190,7 @@ async def test_terms_and_those_of_a_window_are_only_added_to(world: World, table
     await world.close()
     for change in (f"update {table} set merchant_id = 2", f"delete from {table}"):
         with pytest.raises(DBAPIError, match="history is appended to, never changed"):
-            async with world.engine.begin() as connection:
+            async with owner(world.engine).begin() as connection:
                 await connection.execute(text(change))
 
 
@@ -203,7 +204,7 @@ async def test_the_migration_gives_each_party_the_terms_it_had_from_its_first_da
         "select merchant_id, effective_from, terms - 'prices' - 'pair_prices' from terms"
         " order by merchant_id"
     )
-    async with world.engine.begin() as connection:
+    async with owner(world.engine).begin() as connection:
         before = (await connection.execute(rows)).all()
         await connection.execute(text("drop table window_terms, terms"))
         raw = await connection.get_raw_connection()

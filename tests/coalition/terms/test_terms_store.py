@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.owner import superuser
 
 from coalition.earning.rates import Rate
 from coalition.errors import CoalitionError, Code
@@ -61,7 +62,7 @@ async def rows(engine: AsyncEngine) -> list[Any]:
 
 
 async def execute(engine: AsyncEngine, *statements: str) -> None:
-    async with engine.begin() as connection:
+    async with superuser(engine).begin() as connection:
         for statement in statements:
             await connection.execute(text(statement))
 

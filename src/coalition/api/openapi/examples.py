@@ -234,6 +234,21 @@ STRUCTS: dict[str, dict[str, Any]] = {
     },
     "PositionPage": {"items": [_POSITION], "next_cursor": None},
     "CloseOut": {"window": "2026-03", "dry_run": False, "positions": [_POSITION]},
+    "AuditPage": {
+        "items": [
+            {
+                "at": _AT,
+                "by": "key:0Ab3dEf6hIj9",
+                "from": "203.0.113.7",
+                "action": "card.block",
+                "object": "0001",
+                "member_id": "mem_2000001yq",
+                "before": {"status": "active"},
+                "after": {"status": "blocked"},
+            }
+        ],
+        "next_cursor": None,
+    },
     "BatchOut": {"batch_id": _BATCH, "status": "running"},
     "BatchViewOut": {
         "batch_id": _BATCH,

@@ -1,10 +1,10 @@
 """The head of the OpenAPI document: what it is about, how to authenticate, how errors look."""
 
-from litestar.enums import MediaType
+from litestar import Router
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
 
+from coalition.api.openapi.kept import as_json, as_yaml, refuse_unknown
 from coalition.api.openapi.pages import SchemaPage
 from coalition.errors import Code
 
@@ -25,7 +25,9 @@ def openapi_config() -> OpenAPIConfig:
                     bearer_format="coal_live_<id>_<secret><crc>",
                     description="A merchant's or the house's key. Scopes: earn, burn, transfer, "
                     "members, statements, house; each operation names those of which it needs "
-                    "one, and house is enough for all. A revoked key dies within 2 seconds.",
+                    "one, and house is enough for all. A revoked key dies within 2 seconds. A key "
+                    "that begins with coal_test_ reaches a test coalition: the same merchants and "
+                    "terms, and no live card or point.",
                 )
             }
         ),
@@ -37,13 +39,13 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Paths", "Where points came from and went"),
             Tag("Bulk", "Files of many rows"),
             Tag("Settlement", "Windows, positions, statements"),
+            Tag("Audit", "Who changed what"),
             Tag("Operations", "Alive, ready, counted"),
         ],
-        render_plugins=[
-            SchemaPage(),
-            JsonRenderPlugin(path="/openapi.json", media_type=MediaType.JSON),
-            YamlRenderPlugin(path=["/openapi.yaml", "/openapi.yml"]),
-        ],
+        render_plugins=[SchemaPage(), as_json(), as_yaml()],
+        openapi_router=Router(
+            "/schema", route_handlers=[], include_in_schema=False, before_request=refuse_unknown
+        ),
     )
 
 

@@ -5,11 +5,15 @@ Plain HTML made here, which loads nothing from anywhere. The words are the OpenA
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from html import escape
 from typing import Any
 
-from litestar import MediaType, Request, Response
+import msgspec
+from litestar import MediaType, Response
 from litestar.openapi.plugins import OpenAPIRenderPlugin
+
+from coalition.api.openapi.kept import AnyRequest, Document, Kept
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _STYLE = (
@@ -29,28 +33,37 @@ class SchemaPage(OpenAPIRenderPlugin):
 
     def __init__(self) -> None:
         super().__init__(path="/", media_type=MediaType.JSON)
+        self._document = Kept(MediaType.JSON, msgspec.json.encode, vary="Accept")
+        self._page = Kept(MediaType.HTML, _schema_page, **_HEADERS)
 
     # Litestar sends a Response as it is, though its own signature says bytes.
-    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> Any:
-        if "text/html" in request.headers.get("accept", "").lower():
-            return page(openapi_schema["info"]["title"], _operations_part(openapi_schema))
-        document = self.render_json(request, openapi_schema)
-        return Response(document, media_type=MediaType.JSON, headers={"vary": "Accept"})
+    def render(self, request: AnyRequest, openapi_schema: Document) -> Any:
+        is_browser = "text/html" in request.headers.get("accept", "").lower()
+        kept = self._page if is_browser else self._document
+        return kept.answer(request, openapi_schema)
 
 
-def page(title: str, content: str) -> Response[str]:
+def _schema_page(document: Document) -> bytes:
+    return _html(document["info"]["title"], _operations_part(document)).encode()
+
+
+def _html(title: str, content: str) -> str:
     """A whole page; content is HTML."""
-    html = (
+    return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head>'
         f"<body><h1>{escape(title)}</h1>{content}</body></html>"
     )
-    return Response(html, media_type=MediaType.HTML, headers=_HEADERS)
 
 
 def front_page() -> Response[str]:
     """What stands at the root: what this is, and where to go."""
-    return page(
+    return Response(_front_html(), media_type=MediaType.HTML, headers=_HEADERS)
+
+
+@cache
+def _front_html() -> str:
+    return _html(
         "A points clearing house",
         "<p>Merchants share one points currency and one card. Members earn at one merchant and "
         "burn at another; every point keeps its origin, and at the end of each period all of it is "

@@ -13,8 +13,9 @@ from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Schema
 from coalition.edge.problems import MEDIA_TYPE, STATUS, Problem
 from coalition.errors import Code
 
-_READ = (Code.UNAUTHENTICATED, Code.SCOPE_MISSING, Code.INVALID, Code.TOO_MANY_REQUESTS, Code.BUSY)
-_WRITE = (*_READ, Code.MALFORMED, Code.TOO_LARGE)
+_OPEN = (Code.MALFORMED, Code.TOO_MANY_REQUESTS)
+_READ = (*_OPEN, Code.UNAUTHENTICATED, Code.SCOPE_MISSING, Code.INVALID, Code.BUSY)
+_WRITE = (*_READ, Code.TOO_LARGE)
 _MOVE = (
     *_WRITE,
     Code.IDEMPOTENCY_KEY_MISSING,
@@ -60,6 +61,11 @@ REPLAYED_HEADER = ResponseHeader(
     description="true where this key was answered before, and this is that answer again",
     documentation_only=True,
 )
+
+
+def opens() -> dict[int, ResponseSpec]:
+    """The problems of a GET that needs no key."""
+    return _by_status({*_OPEN})
 
 
 def reads(*codes: Code) -> dict[int, ResponseSpec]:

@@ -108,7 +108,7 @@ async def _keep(request: ApiRequest, batch_id: UUID, format_: Format) -> None:
         try:
             intake = Intake(file)
             await _take_in(request, batch_id, intake)
-            owner = caller.merchant_id, caller.scopes, caller.key_id
+            owner = caller.merchant_id, caller.scopes, caller.actor
             await services.batches.admit(batch_id, file, intake, format_, *owner)
         except BaseException:
             services.batches.drop(batch_id)
@@ -183,7 +183,7 @@ async def cancel_batch(
 ) -> BatchViewOut:
     check_rate(request.caller)
     batch = await _own(request, batch_id)
-    return _view(await request.services.batches.cancel(batch.batch_id))
+    return _view(await request.services.batches.cancel(batch.batch_id, request.actor))
 
 
 def _view(batch: Batch) -> BatchViewOut:

@@ -89,6 +89,7 @@ async def enrol(
             ring=services.ring,
             request_id=None if key is None else request_id(caller.merchant_id, "enrol", key),
             body_hash=body_hash(data),
+            actor=request.actor,
         )
         if not done.replayed:
             await check_not_suspended(connection, caller.merchant_id)
@@ -105,8 +106,9 @@ async def enrol(
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="A card and its points",
-    description="available leaves out points past their day. Soonest expiry first. A merchant "
-    "that is suspended reads no balance.",
+    description="available leaves out points past their day. Soonest expiry first. A card that "
+    "was replaced has none: its member's points are the new card's. A merchant that is suspended "
+    "reads no balance.",
     responses=reads(Code.UNKNOWN_CARD, Code.MERCHANT_SUSPENDED),
 )
 async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
@@ -127,8 +129,9 @@ async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
     opt=_SCOPES,
     tags=["Members and cards"],
     summary="A card's movements, newest first",
-    description="A merchant sees its own movements, the house all of them.",
-    responses=reads(Code.UNKNOWN_CARD),
+    description="A merchant sees its own movements, the house all of them. A card that was "
+    "replaced shows none: 409 card_not_active.",
+    responses=reads(Code.UNKNOWN_CARD, Code.CARD_NOT_ACTIVE),
 )
 async def get_history(
     request: ApiRequest, card: FromPath[str], limit: Limit = LIMIT, cursor: Cursor = None
@@ -139,6 +142,9 @@ async def get_history(
         member_id = await store.find_member(connection, number)
         if member_id is None:
             raise cards.unknown_card(number)
+        if await read.is_replaced(connection, number):
+            detail = f"card {number} was replaced; ask with the one that replaced it"
+            raise CoalitionError(Code.CARD_NOT_ACTIVE, detail)
         lines = await read.history(
             connection,
             member_id,
@@ -183,6 +189,7 @@ async def replace_card(
             services.clock(),
             request_id=None if key is None else request_id(caller.merchant_id, "replace", key),
             body_hash=None if key is None else body_hash(data, card),
+            actor=request.actor,
         )
     headers = {REPLAYED: "true"} if done.replayed else None
     return Response(ReplaceOut(card_text(done.card)), headers=headers)
@@ -206,7 +213,9 @@ async def block_card(
     number = read_card(card)
     check_rate(caller)
     async with asking_for(services, caller, number), services.engine.begin() as connection:
-        status = await cards.block(connection, number, caller.merchant_id, services.clock())
+        status = await cards.block(
+            connection, number, caller.merchant_id, services.clock(), actor=request.actor
+        )
     return CardStatusOut(card_text(number), status)
 
 
@@ -227,7 +236,9 @@ async def unblock_card(
     number = read_card(card)
     check_rate(caller)
     async with asking_for(services, caller, number), services.engine.begin() as connection:
-        status = await cards.unblock(connection, number, caller.merchant_id)
+        status = await cards.unblock(
+            connection, number, caller.merchant_id, services.clock(), actor=request.actor
+        )
     return CardStatusOut(card_text(number), status)
 
 
@@ -256,7 +267,8 @@ async def set_pin(
         raise CoalitionError(Code.INVALID, f"pin: {error}") from None
     check_rate(caller)
     async with asking_for(services, caller, number):
-        await services.pins.change(caller, number, data.pin, data.old_pin, services.clock())
+        now, actor = services.clock(), request.actor
+        await services.pins.change(caller, number, data.pin, data.old_pin, now, actor=actor)
     return PinOut(card_text(number))
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.api.openapi.pages import front_page
+from coalition.api.openapi.responses import opens
 from coalition.database import is_current
 from coalition.edge.meters import CONTENT_TYPE
 from coalition.edge.services import Services
@@ -21,6 +22,8 @@ log = structlog.get_logger()
 
 _TAGS = ["Operations"]
 _CHECK_TIMEOUT_S = 3.0
+# Where the look that is under way stands in the application's state.
+_LOOKING = "readiness"
 _OPEN_WINDOW = text("select exists (select from settlement_window where status = 'open')")
 
 
@@ -50,12 +53,23 @@ async def get_health() -> HealthOut:
     },
 )
 async def get_ready(request: Request[Any, Any, State]) -> Response[ReadyOut]:
-    failing = await _failing(request.app.state["services"])
+    failing = await _failing(request.app.state)
     ready = ReadyOut("ready" if failing is None else "not ready", failing)
     return Response(ready, status_code=200 if failing is None else 503)
 
 
-async def _failing(services: Services) -> str | None:
+async def _failing(state: State) -> str | None:
+    """The part that is not as it must be. Who asks while it is looked at shares what is found.
+
+    So that asking for it without end takes one connection of the database, and not all.
+    """
+    task: asyncio.Task[str | None] | None = state.get(_LOOKING)
+    if task is None or task.done():
+        task = state[_LOOKING] = asyncio.create_task(_look(state["services"]))
+    return await asyncio.shield(task)
+
+
+async def _look(services: Services) -> str | None:
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT_S), services.engine.connect() as connection:
             return await _part_failing(connection)
@@ -77,6 +91,7 @@ async def _part_failing(connection: AsyncConnection) -> str | None:
     summary="Counts for Prometheus",
     description="This process's own numbers.",
     media_type="text/plain",
+    responses=opens(),
 )
 async def get_metrics(request: Request[Any, Any, State]) -> Response[bytes]:
     services: Services = request.app.state["services"]
@@ -91,7 +106,7 @@ async def head_health() -> None:
 
 @head("/readyz", include_in_schema=False)
 async def head_ready(request: Request[Any, Any, State]) -> Response[None]:
-    failing = await _failing(request.app.state["services"])
+    failing = await _failing(request.app.state)
     return Response(None, status_code=200 if failing is None else 503, media_type="text/plain")
 
 

@@ -118,7 +118,10 @@ async def correct_member(
     async with services.engine.begin() as connection:
         await _person(connection, services, caller, number)
         await check_not_suspended(connection, caller.merchant_id)
-        person = await store.correct(connection, number, changes, services.ring)
+        now = services.clock()
+        person = await store.correct(
+            connection, number, changes, services.ring, now, actor=request.actor
+        )
     known = person.known
     return MemberOut(member_id, known.external_ref, known.phone, known.birthday, known.locale)
 
@@ -156,7 +159,7 @@ async def erase_member(
     check_rate(caller)
     async with services.engine.begin() as connection:
         await _person(connection, services, caller, number)
-        await store.erase(connection, [number], services.clock())
+        await store.erase(connection, [number], services.clock(), actor=request.actor)
         person = await store.find(connection, number, services.ring)
     assert person is not None, "it was there, and members stay"
     assert person.erased_at is not None, "it is erased now, or was before"

@@ -83,6 +83,7 @@ async def close_window(
         early=data.early,
         dry_run=data.dry_run,
         prices=data.prices,
+        actor=request.actor,
     )
     if not data.dry_run:
         await services.ledger.refresh()

@@ -1,11 +1,11 @@
-"""The key of a file, and files on their way in, as the .sql file beside this one says it."""
+"""Files on their way in, as the .sql file beside this one says it."""
 
 from pathlib import Path
 
 from alembic import op
 
 revision = "0016"
-down_revision = "0013"
+down_revision = "0014"
 
 
 def upgrade() -> None:

@@ -1,8 +1,8 @@
-"""Format 1 of a statement's JSON: the fields of today's, with times in UTC."""
+"""Format 1 of a statement's JSON: the fields of format 2, with times in UTC."""
 
 from datetime import datetime
 
-from settlement.documents import json_file
+from settlement.documents.v2 import json_file
 from settlement.statement import Statement
 
 

@@ -1,15 +1,14 @@
-"""What must hold of pending points, and of those that lapse by inactivity.
+"""From when and until when points are good: what is pending, and what lapses by inactivity."""
 
-Each as what it says, and SQL that finds the rows that break it.
-"""
+from coalition.verify.rules import Rule
 
 _HOUSE_DAY = """
     (p.recorded_at at time zone (select time_zone from merchant where merchant_id = 0))::date
 """
 
 # A day more or less is allowed: the house may have moved to another time zone since.
-VALIDITY_RULES: tuple[tuple[str, str], ...] = (
-    (
+VALIDITY = (
+    Rule(
         "no open lot is pending longer than its account knows of",
         """
         select format('member %s: none pending from %s on, but lot %s is until %s',
@@ -19,7 +18,7 @@ VALIDITY_RULES: tuple[tuple[str, str], ...] = (
           and (a.pending_until is null or a.pending_until < l.active_from)
         """,
     ),
-    (
+    Rule(
         "every posting states what of its member's lots was pending after it",
         f"""
         select format('posting %s of member %s: %s pending after it, but its lots come to %s',
@@ -41,7 +40,7 @@ VALIDITY_RULES: tuple[tuple[str, str], ...] = (
           and p.pending_after <> all(s.pending)
         """,
     ),
-    (
+    Rule(
         "nothing was burned, held or given away while it was pending",
         f"""
         select format('leg (member %s, lot %s, posting %s): on %s it was pending until %s',
@@ -52,7 +51,7 @@ VALIDITY_RULES: tuple[tuple[str, str], ...] = (
           and l.active_from > {_HOUSE_DAY} + 1
         """,
     ),
-    (
+    Rule(
         "points that lapse by inactivity have moved, and not before the day their account knows of",
         """
         select format('member %s: next expiry known %s, but lot %s moved on %s and lives %s months',
@@ -61,7 +60,13 @@ VALIDITY_RULES: tuple[tuple[str, str], ...] = (
         join account a using (member_id)
         left join activity m using (member_id, origin_id)
         where l.is_open and l.inactive_months is not null
-          and (m.last_moved_on is null or m.last_moved_on < l.earned_on
+          and (m.last_moved_on is null
+               or not exists (
+                   select from lot e where e.member_id = l.member_id and e.origin_id = l.origin_id
+                   and (e.earned_on = m.last_moved_on or e.kind = 'transfer'))
+                  and not exists (
+                   select from leg g where g.member_id = l.member_id and g.origin_id = l.origin_id
+                   and g.kind = 'redemption' and g.occurred_on = m.last_moved_on)
                or a.expires_next_on is null
                or a.expires_next_on > greatest(l.expires_on, (
                    m.last_moved_on + make_interval(months => l.inactive_months))::date))
