@@ -86,6 +86,7 @@ class LotLine:
     window: int
     about: int | None
     earned_at: datetime
+    active_from: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,7 @@ class World:
             rows = await connection.execute(
                 text(
                     "select lot_no, m.code, kind::text, points, remaining, expires_on, window_id,"
-                    " about_window_id, earned_at from lot"
+                    " about_window_id, earned_at, active_from from lot"
                     " join merchant m on m.merchant_id = origin_id"
                     " where member_id = :member_id order by lot_no"
                 ),

@@ -21,10 +21,12 @@ from coalition.ledger.commands import (
 from coalition.ledger.post import Ledger
 from coalition.verify import BREACHES_MAX, SAID, Breach, verify
 from coalition.verify.rules import RULES as SUMS
+from coalition.verify.validity import VALIDITY
 
 FEBRUARY = datetime(2017, 2, 10, tzinfo=UTC)
 CHANGE = "a posting's change is the lots it made less the legs it wrote"
 DEBTS = "what a member owes an origin is what reversed earns left owing, less what was paid since"
+PENDING_AFTER = "every posting states what of its member's lots was pending after it"
 JANUARY_REBUILT = "window 2017-01 is what its ledger rows come to"
 
 
@@ -176,6 +178,27 @@ CASES = (
         "member 1: next expiry known , but lot 7 expires on 2017-03-01",
     ),
     Case(
+        "no open lot is pending longer than its account knows of",
+        ("update lot set active_from = '2017-02-11' where member_id = 1 and lot_no = 7",),
+        "member 1: none pending from  on, but lot 7 is until 2017-02-11",
+    ),
+    Case(
+        PENDING_AFTER,
+        ("update posting set pending_after = 3 where member_id = 1 and posting_no = 6",),
+        "posting 6 of member 1: 3 pending after it, but its lots come to 0",
+    ),
+    Case(
+        "nothing was burned, held or given away while it was pending",
+        ("update lot set active_from = '2017-02-13' where member_id = 1 and lot_no = 2",),
+        "leg (member 1, lot 2, posting 8): on 2017-02-10 it was pending until 2017-02-13",
+        also=(PENDING_AFTER,),
+    ),
+    Case(
+        "points that lapse by inactivity have moved, and not before the day their account knows of",
+        ("update lot set inactive_months = 3 where member_id = 1 and lot_no = 7",),
+        "member 1: next expiry known , but lot 7 moved on  and lives 3 months",
+    ),
+    Case(
         "an account's counter is not behind any number it gave out",
         ("update account set last_no = 12 where member_id = 1",),
         "member 1: counter 12, but number 13 is in use",
@@ -296,14 +319,14 @@ async def test_a_broken_rule_is_reported_with_its_row_and_nothing_else_is(
     await crowd.change(told, *case.change)
     breaches = await _verified(told)
     # What is changed behind the program's back has a wrong digest besides: tests/attacks.
-    of_sums = {rule.says for rule in SUMS} | {JANUARY_REBUILT}
+    of_sums = {rule.says for rule in (*SUMS, *VALIDITY)} | {JANUARY_REBUILT}
     assert {breach.rule for breach in breaches} & of_sums == {case.rule, *case.also}
     rows = [breach.row for breach in breaches if breach.rule == case.rule]
     assert any(case.names in row for row in rows), rows
 
 
 def test_every_rule_has_a_case() -> None:
-    assert {rule.says for rule in SUMS} - {case.rule for case in CASES} == set()
+    assert {rule.says for rule in (*SUMS, *VALIDITY)} - {case.rule for case in CASES} == set()
 
 
 async def test_no_more_rows_are_named_than_anybody_would_read(engine: AsyncEngine) -> None:

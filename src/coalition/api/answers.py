@@ -30,15 +30,15 @@ T = TypeVar("T")
 
 class LotOut(msgspec.Struct, frozen=True, gc=False):
     """A lot that an earn made. origin is who pays for it, rule the name of the rule that gave it:
-    purchase where the merchant's rates did, null for points outright. active_from is null where its
-    points can be burned at once. lot_id is null in a preview.
+    purchase where the merchant's rates did, null for points outright. active_from is the first day
+    on which its points can be burned, null: at once. lot_id is null in a preview.
     """
 
     lot_id: str | None
     kind: str
     points: int
     expires_on: date | None
-    active_from: datetime | None
+    active_from: date | None
     origin: str
     rule: str | None
 
@@ -64,7 +64,8 @@ class ReckonedOut(msgspec.Struct, frozen=True):
 
 
 class EarnOut(msgspec.Struct, frozen=True, gc=False):
-    """An earn as it was posted. available is the member's balance right after it.
+    """An earn as it was posted. available is what the member could burn right after it: without the
+    points that are pending until their lot's active_from.
 
     Of a preview earn_id is null, and reckoning says rule by rule how it came to its points.
     """
@@ -152,7 +153,7 @@ def earn_out(answer: EarnAnswer, book: Book) -> EarnOut:
                 kind=lot.kind,
                 points=lot.points,
                 expires_on=lot.expires_on,
-                active_from=None,
+                active_from=lot.active_from,
                 origin=book.codes[lot.origin_id],
                 rule=rule_said(lot.rule, lot.kind),
             )

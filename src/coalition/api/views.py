@@ -20,6 +20,13 @@ class OriginOut(msgspec.Struct, frozen=True):
     points: int
 
 
+class PendingOut(msgspec.Struct, frozen=True):
+    """`on` is the first day on which these points can be burned."""
+
+    on: date
+    points: int
+
+
 class ExpiringOut(msgspec.Struct, frozen=True):
     """`on` is the last day these points are good."""
 
@@ -28,7 +35,8 @@ class ExpiringOut(msgspec.Struct, frozen=True):
 
 
 class CardOut(msgspec.Struct, frozen=True):
-    """A card and what its member has. held is reserved and in neither available nor origins.
+    """A card and what its member has. held is reserved and in neither available nor origins; nor is
+    pending, which can be burned from the days in pending_from on. expiring has both.
 
     owed: what the next points of that origin pay first. A card that was replaced shows zeros and
     empty lists: what its member has is the new card's to show.
@@ -42,10 +50,12 @@ class CardOut(msgspec.Struct, frozen=True):
     origins: tuple[OriginOut, ...]
     expiring: tuple[ExpiringOut, ...]
     owed: tuple[OriginOut, ...]
+    pending: int
+    pending_from: tuple[PendingOut, ...]
 
 
 class HistoryOut(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A movement. points is signed: what it did to the available balance.
+    """A movement. points is signed: what it did to the balance, pending points included.
 
     imported, which is there only where it is true: it came with the history that the coalition
     brought along before it began. by, where it is known: who asked for it, such as key:<id>. A
@@ -143,6 +153,7 @@ class LotViewOut(msgspec.Struct, frozen=True):
     remaining: int
     earned_at: datetime
     expires_on: date | None
+    active_from: date | None
     earn_id: str | None
     rule: str | None
     window: str
@@ -151,7 +162,7 @@ class LotViewOut(msgspec.Struct, frozen=True):
 
 def card_out(card: int, view: CardView, book: Book) -> CardOut:
     if view.status == "replaced":
-        return CardOut(card_text(card), "replaced", 0, 0, None, (), (), ())
+        return CardOut(card_text(card), "replaced", 0, 0, None, (), (), (), 0, ())
     origins = ((book.codes[origin_id], points) for origin_id, points in view.origins.items())
     owed = ((book.codes[origin_id], points) for origin_id, points in view.owed.items())
     return CardOut(
@@ -163,6 +174,8 @@ def card_out(card: int, view: CardView, book: Book) -> CardOut:
         origins=tuple(OriginOut(code, points) for code, points in sorted(origins)),
         expiring=tuple(ExpiringOut(on, points) for on, points in view.expiring.items()),
         owed=tuple(OriginOut(code, points) for code, points in sorted(owed)),
+        pending=view.pending,
+        pending_from=tuple(PendingOut(on, points) for on, points in view.pending_from.items()),
     )
 
 
@@ -252,6 +265,7 @@ def lot_view_out(
         remaining=view.remaining,
         earned_at=utc(view.earned_at),
         expires_on=view.expires_on,
+        active_from=view.active_from,
         earn_id=None if earn_no is None else ids.encode(ids.EARN, member_id, earn_no),
         rule=rule_said(view.rule, view.kind),
         window=view.window,

@@ -56,7 +56,9 @@ async def export(member: str, out: Path | None) -> None:
     async with opened() as (engine, settings), engine.begin() as connection:
         ring = ring_of(settings)
         person = await _find(connection, member, ring)
-        told = await export_person(connection, person, await load_book(connection))
+        told = await export_person(
+            connection, person, await load_book(connection), datetime.now(UTC)
+        )
     content = msgspec.json.format(msgspec.json.encode(told), indent=2)
     if out is None:
         click.echo(content.decode())

@@ -28,10 +28,18 @@ def earn_answer(posting: Posting, lots: Sequence[Lot], window: str) -> EarnAnswe
         merchant_id=posting.merchant_id,
         points=sum(lot.points for lot in lots),
         lots=tuple(
-            NewLot(lot.lot_no, lot.kind, lot.points, lot.granted_until, lot.origin_id, lot.rule)
+            NewLot(
+                lot.lot_no,
+                lot.kind,
+                lot.points,
+                lot.granted_until,
+                lot.origin_id,
+                lot.rule,
+                lot.active_from,
+            )
             for lot in lots
         ),
-        available=posting.available_after,
+        available=posting.spendable_after,
         occurred_at=posting.occurred_at,
         recorded_at=posting.recorded_at,
         window=window,
@@ -54,7 +62,7 @@ def burn_answer(posting: Posting, burn: BurnRow, window: str) -> BurnAnswer:
         status=status,  # type: ignore[arg-type]  # the table's values are the literals
         points=sum(leg.points for leg in legs) or burn.points,
         legs=legs,
-        available=posting.available_after,
+        available=posting.spendable_after,
         occurred_at=posting.occurred_at,
         recorded_at=posting.recorded_at,
         window=window if status == "posted" else None,
@@ -74,7 +82,7 @@ def reversal_answer(posting: Posting, legs: Sequence[Leg], window: str) -> Rever
         points=sum(abs(leg.points) for leg in legs) + posting.owed,
         legs=tuple(TakenLeg(leg.lot_no, leg.origin_id, abs(leg.points)) for leg in legs),
         owed=posting.owed,
-        available=posting.available_after,
+        available=posting.spendable_after,
         occurred_at=posting.occurred_at,
         recorded_at=posting.recorded_at,
         window=window,
@@ -97,7 +105,7 @@ def transfer_answer(
             GivenLot(lot.lot_no, lot.origin_id, lot.points, lot.granted_until, leg.lot_no)
             for leg, lot in zip(legs, lots, strict=True)
         ),
-        available=posting.available_after,
+        available=posting.spendable_after,
         recorded_at=posting.recorded_at,
         window=window,
     )

@@ -39,7 +39,7 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     if refusal is not None:
         return refusal
     if isinstance(taken, Short):
-        return short(taken, book)
+        return short(taken, member.pending_on(book.today(request.now)), book)
     on = book.business_date(request.merchant_id, command.occurred_at)
     row = _new_burn(request, command, member, on, terms, state)
     state.record_burn(member, row)
@@ -58,6 +58,7 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
         request,
         member,
         state,
+        book,
         merchant_id=request.merchant_id,
         card=command.card,
         occurred_at=command.occurred_at,
@@ -67,11 +68,11 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
 
 
 def _take(request: Request, command: Burn, member: Member, book: Book) -> Taken | Short | Refused:
-    """The lots that the burn takes: none that was earned after its own time.
+    """The lots that the burn takes: none that is pending, or was earned after its own time.
 
     A burn of now may take whatever is there: a till whose clock is fast has dated its lot ahead.
     """
-    lots, at = member.lots_in_order(), command.occurred_at
+    lots, at = member.usable_lots(book.today(request.now)), command.occurred_at
     taken = take_lots(lots, command.points, command.take, request.merchant_id)
     if at >= request.now or isinstance(taken, Short):
         return taken
@@ -139,11 +140,14 @@ def capture(
     row.status, row.points = "posted", points
     for leg in row.legs:
         leg.window_id, leg.occurred_on = row.window_id, row.occurred_on
+    for leg, _ in row.taken():
+        if member.lots[leg.lot_no].inactive_months is not None:
+            state.record_move(member, leg.origin_id, row.occurred_on)
     state.captured.append(row)
     state.record_burn_change(row)
     member.account.held -= points + returned
     member.account.available += returned - paid
-    posting = _about_burn("capture", returned - paid, number, request, member, row, state)
+    posting = _about_burn("capture", returned - paid, number, request, member, row, state, book)
     return Done(burn_answer(posting, row, state.window.label))
 
 
@@ -168,7 +172,7 @@ def void_hold(
     state.record_burn_change(row)
     member.account.held -= row.points
     member.account.available += row.points - paid
-    return _about_burn("void", row.points - paid, number, request, member, row, state)
+    return _about_burn("void", row.points - paid, number, request, member, row, state, book)
 
 
 def _about_burn(
@@ -179,6 +183,7 @@ def _about_burn(
     member: Member,
     row: BurnRow,
     state: State,
+    book: Book,
 ) -> Posting:
     return journal.write(
         kind,
@@ -187,6 +192,7 @@ def _about_burn(
         request,
         member,
         state,
+        book,
         # Its redeemer's, also where the house asked for it: it stands in that merchant's history.
         merchant_id=row.redeemer_id,
         card=row.card,

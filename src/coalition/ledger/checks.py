@@ -84,12 +84,16 @@ def suspended(merchant: Merchant) -> Refused | None:
     return None
 
 
-def short(missing: Short, book: Book) -> Refused:
-    """A refusal that says how many points were asked of whom, and how many are there."""
+def short(missing: Short, pending: int, book: Book) -> Refused:
+    """A refusal that says how many points were asked of whom, and how many are there.
+
+    pending: how many the member has of anybody that cannot be burned yet.
+    """
     origin = "" if missing.origin_id is None else f" of {book.codes[missing.origin_id]}"
     return Refused(
         Code.INSUFFICIENT_POINTS,
-        f"{missing.asked} points{origin} were asked; {missing.there} are available.",
+        f"{missing.asked} points{origin} were asked; {missing.there} are available"
+        + (f", and {pending} are pending." if pending else "."),
     )
 
 

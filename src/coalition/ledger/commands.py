@@ -167,7 +167,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
 class NewLot(msgspec.Struct, frozen=True, gc=False):
     """A lot that an earn made: origin_id is who pays, rule the name of the rule that gave it.
 
-    rule None: no rule of the [[earn]] blocks gave it.
+    rule None: no rule of the [[earn]] blocks gave it. active_from: the first day on which it can be
+    burned; None: at once.
     """
 
     lot_no: int
@@ -176,6 +177,7 @@ class NewLot(msgspec.Struct, frozen=True, gc=False):
     expires_on: date | None
     origin_id: int
     rule: str | None = None
+    active_from: date | None = None
 
 
 class TakenLeg(msgspec.Struct, frozen=True, gc=False):

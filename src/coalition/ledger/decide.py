@@ -180,6 +180,10 @@ def _transfer(request: Request, command: Transfer, state: State, book: Book) -> 
     if giver is taker:
         return Refused(Code.INVALID, "Both cards belong to one member; there is nothing to move.")
     lapses.lapse(giver, state, book, request.now)
+    if book.idle_origins:
+        # What is given may move the day on which the taker's own points lapse: not of those that
+        # have by now.
+        lapses.lapse(taker, state, book, request.now)
     return _remember(
         request, state, transfers.transfer(request, command, giver, taker, state, book)
     )

@@ -9,17 +9,27 @@ from coalition.earning.purchase import POINTS_MAX, Purchase, check_parts, whole_
 from coalition.earning.rates import check_purchase, points_for
 from coalition.earning.reckoning import Reckoning, Rules, reckon
 from coalition.earning.rules.together import PURCHASE
-from coalition.earning.validity import last_good_day
+from coalition.earning.validity import last_good_day, months_later, usable_from
 from coalition.errors import Code
 from coalition.ledger import journal
 from coalition.ledger.answer import earn_answer
 from coalition.ledger.checks import suspended, window_about, wrong_day
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
+from coalition.ledger.earned import EarnPart, EarnRow
 from coalition.ledger.legs import pay_debts
-from coalition.ledger.state import EarnPart, EarnRow, Lot, Member, Posting, State
+from coalition.ledger.state import Lot, Member, Posting, State
 from coalition.terms.book import Book, Merchant
 from coalition.terms.terms import Terms
 from coalition.toml.document import near
+
+
+class _Given(NamedTuple):
+    """Points of one lot. rule None: the rates of the file gave them, or the till outright."""
+
+    kind: str
+    origin_id: int
+    points: int
+    rule: str | None = None
 
 
 def against_terms(request: Request, command: Earn, book: Book) -> Refused | None:
@@ -80,43 +90,74 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     refusal = _worth(points, terms) or _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal
-    expires_on = last_good_day(terms.validity, on)
-    if expires_on is not None and expires_on < book.today(request.now):
-        return Refused(
-            Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
-        )
+    for origin_id in dict.fromkeys(one.origin_id for one in given):
+        over = _over(origin_id, on, terms, member, book, book.today(request.now))
+        if over is not None:
+            return over
     earn_no = member.next_no()
-    about = window_about(command.occurred_at, state, book)
-    lots = [
-        Lot(
-            member_id=member.account.member_id,
-            lot_no=member.next_no(),
-            earn_no=earn_no,
-            origin_id=one.origin_id,
-            kind=one.kind,
-            points=one.points,
-            remaining=one.points,
-            earned_at=command.occurred_at,
-            earned_on=on,
-            expires_on=expires_on,
-            window_id=state.window.window_id,
-            about_window_id=about,
-            rule=one.rule,
-        )
-        for one in given
-    ]
+    lots = _new_lots(request, command, given, earn_no, on, member, state, book)
     for lot in lots:
+        if lot.origin_id in book.idle_origins:
+            state.record_move(member, lot.origin_id, on)
         state.record_lot(member, lot)
     paid = pay_debts(earn_no, [(lot, lot.points) for lot in lots], member, state)
-    posting = _write(request, command, earn_no, points - paid, member, state)
+    posting = _write(request, command, earn_no, points - paid, member, state, book)
     if state.called:
         # A reversal of the same group may name it by its reference.
         member.earns[earn_no] = _as_row(posting, lots)
     return Done(earn_answer(posting, lots, state.window.label), reckoning=reckoning)
 
 
+def _new_lots(
+    request: Request,
+    command: Earn,
+    given: Sequence[_Given],
+    earn_no: int,
+    on: date,
+    member: Member,
+    state: State,
+    book: Book,
+) -> list[Lot]:
+    """A lot for each rule that gave and each who pays.
+
+    Points live by the terms of their origin; from when on they can be burned is said by the
+    merchant that gave them, which takes the goods back.
+    """
+    active_from = usable_from(book.merchants[request.merchant_id].on(on).validity, on)
+    about = window_about(command.occurred_at, state, book)
+    lots = []
+    for one in given:
+        validity = book.merchants[one.origin_id].on(on).validity
+        lots.append(
+            Lot(
+                member_id=member.account.member_id,
+                lot_no=member.next_no(),
+                earn_no=earn_no,
+                origin_id=one.origin_id,
+                kind=one.kind,
+                points=one.points,
+                remaining=one.points,
+                earned_at=command.occurred_at,
+                earned_on=on,
+                expires_on=last_good_day(validity, on),
+                window_id=state.window.window_id,
+                about_window_id=about,
+                rule=one.rule,
+                active_from=active_from,
+                inactive_months=validity.inactive_months,
+            )
+        )
+    return lots
+
+
 def _write(
-    request: Request, command: Earn, earn_no: int, change: int, member: Member, state: State
+    request: Request,
+    command: Earn,
+    earn_no: int,
+    change: int,
+    member: Member,
+    state: State,
+    book: Book,
 ) -> Posting:
     member.account.available += change
     amount = command.amount
@@ -129,12 +170,38 @@ def _write(
         request,
         member,
         state,
+        book,
         merchant_id=request.merchant_id,
         card=command.card,
         occurred_at=command.occurred_at,
         amount=amount,
         reference=command.reference,
     )
+
+
+def _over(
+    origin_id: int, on: date, terms: Terms, member: Member, book: Book, today: date
+) -> Refused | None:
+    """A refusal of points that lapsed already, or would before they could be burned."""
+    validity = book.merchants[origin_id].on(on).validity
+    active_from = usable_from(terms.validity, on)
+    expires_on = last_good_day(validity, on)
+    if expires_on is None and validity.inactive_months is not None:
+        moved_on = member.moved_on.get(origin_id, on)
+        expires_on = months_later(max(on, moved_on), validity.inactive_months)
+    if expires_on is None:
+        return None
+    if expires_on < today:
+        return Refused(
+            Code.NOTHING_EARNED, f"Points earned on {on} were good until {expires_on}; it is over."
+        )
+    if active_from is not None and expires_on < active_from:
+        return Refused(
+            Code.NOTHING_EARNED,
+            f"Points earned on {on} could be burned from {active_from} on, and lapse after "
+            f"{expires_on}.",
+        )
+    return None
 
 
 def _as_row(posting: Posting, lots: Sequence[Lot]) -> EarnRow:
@@ -153,15 +220,6 @@ def _as_row(posting: Posting, lots: Sequence[Lot]) -> EarnRow:
         occurred_at=posting.occurred_at,
         parts=[EarnPart(lot.lot_no, lot.origin_id, lot.points, 0) for lot in lots],
     )
-
-
-class _Given(NamedTuple):
-    """Points of one lot. rule None: the rates of the file gave them, or the till outright."""
-
-    kind: str
-    origin_id: int
-    points: int
-    rule: str | None = None
 
 
 def _by_rates(command: Earn, terms: Terms, merchant_id: int) -> list[_Given]:

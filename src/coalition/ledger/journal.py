@@ -4,6 +4,7 @@ from datetime import datetime
 
 from coalition.ledger.commands import Request
 from coalition.ledger.state import Member, Posting, State
+from coalition.terms.book import Book
 
 
 def write(
@@ -13,6 +14,7 @@ def write(
     request: Request,
     member: Member,
     state: State,
+    book: Book,
     *,
     merchant_id: int,
     card: int | None,
@@ -30,6 +32,7 @@ def write(
     merchant_id is in whose history it stands; occurred_at None: at request.now. is_keyed False: the
     line is not found under the request's key, because another member's line of it is.
     """
+    pending_until = member.account.pending_until
     posting = Posting(
         member_id=member.account.member_id,
         posting_no=number,
@@ -51,6 +54,8 @@ def write(
         lapsed=lapsed,
         imported=state.is_import,
         actor=request.actor,
+        # To know the day costs more than the rest of a line, and few need it.
+        pending_after=0 if pending_until is None else member.pending_on(book.today(request.now)),
     )
     state.record_posting(member, posting)
     return posting

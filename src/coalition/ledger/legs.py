@@ -68,8 +68,11 @@ def write_legs(
 ) -> None:
     """Write the legs of a burn that takes so much of each lot, in this order."""
     for place, (lot, points) in enumerate(taken, start=1):
-        leg = _leg(row, lot, points, posting_no, place, row.occurred_on, about_window_id)
+        on, until = row.occurred_on, member.last_day(lot)
+        leg = _leg(row, lot, points, posting_no, place, on, about_window_id, until)
         state.record_leg(member, row, leg)
+        if lot.inactive_months is not None and row.kind == "redemption" and row.status == "posted":
+            state.record_move(member, lot.origin_id, on)
 
 
 def _leg(
@@ -80,6 +83,7 @@ def _leg(
     place: int,
     on: date,
     about_window_id: int | None,
+    good_until: date | None,
 ) -> Leg:
     return Leg(
         member_id=row.member_id,
@@ -95,7 +99,7 @@ def _leg(
         window_id=row.window_id,
         about_window_id=about_window_id,
         leg_no=place,
-        good_until=lot.expires_on,
+        good_until=good_until,
     )
 
 
@@ -128,7 +132,9 @@ def pay_debts(
     for place, (lot, points) in enumerate(paid, start=after + 1):
         is_earlier = lot.window_id != state.window.window_id
         about = lot.window_id if is_earlier else lot.about_window_id
-        state.record_leg(member, row, _leg(row, lot, points, number, place, lot.earned_on, about))
+        until = member.last_day(lot)
+        leg = _leg(row, lot, points, number, place, lot.earned_on, about, until)
+        state.record_leg(member, row, leg)
     return row.points
 
 
@@ -169,15 +175,20 @@ def put_back(
         )
         state.record_leg(member, row, back)
         before = lot.expires_on
-        _revive(lot, leg, today, book)
+        _revive(lot, leg, member, today, book)
         if lot.expires_on != before:
             back.good_until = lot.expires_on
-        member.note_expiry(lot.expires_on)
+        member.note_expiry(member.last_day(lot))
     come = [(member.lots[leg.lot_no], points) for leg, points in returned]
     return pay_debts(posting_no, come, member, state, after=len(come))
 
 
-def _revive(lot: Lot, taken: Leg, today: date, book: Book) -> None:
+def _revive(lot: Lot, taken: Leg, member: Member, today: date, book: Book) -> None:
+    if lot.inactive_months is not None:
+        last_day = member.last_day(lot)
+        if last_day is not None and last_day < today:
+            lot.expires_on = today + timedelta(days=_grace_days(lot, today, book))
+        return
     granted_until = lot.granted_until
     if lot.expires_on is None or granted_until is None:
         return
@@ -188,7 +199,11 @@ def _revive(lot: Lot, taken: Leg, today: date, book: Book) -> None:
     # What counts is whether the day they had passed while they were away, by the house's date;
     # other points of their lot may have come back before them.
     if good_until < today:
-        origin = book.merchants.get(lot.origin_id)
-        grace_days = origin.on(today).validity.grace_days if origin else 30
-        lot.expires_on = max(lot.expires_on, today + timedelta(days=grace_days))
+        grace = timedelta(days=_grace_days(lot, today, book))
+        lot.expires_on = max(lot.expires_on, today + grace)
         lot.first_expires_on = granted_until
+
+
+def _grace_days(lot: Lot, today: date, book: Book) -> int:
+    origin = book.merchants.get(lot.origin_id)
+    return origin.on(today).validity.grace_days if origin else 30

@@ -25,15 +25,25 @@ from coalition.ledger.commands import (
     Transfer,
     Void,
 )
-from coalition.ledger.rows import Keys
-from coalition.ledger.state import Account, BurnRow, Called, Card, Lot, Member, Posting, Seen, State
+from coalition.ledger.rows import Keys, lot_of, posting_of
+from coalition.ledger.state import (
+    Account,
+    BurnRow,
+    Called,
+    Card,
+    Lot,
+    Member,
+    Posting,
+    Seen,
+    State,
+)
 from coalition.terms.book import Book
 from settlement.window import Window
 
-_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6)"
+_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7, $8)"
 
 # How many columns of a row are known here; what a later migration adds comes behind them.
-_ACCOUNT, _POSTING = (len(one.__struct_fields__) for one in (Account, Posting))
+_ACCOUNT = len(Account.__struct_fields__)
 
 # Which burn a posting made or is about, by its kind: its own number, or its target's.
 _MADE_BURN = ("burn", "hold", "reverse_earn", "transfer_out")
@@ -51,11 +61,12 @@ async def load(
 
     Raises NoOpenWindowError where no window is open.
     """
-    named = _named(requests)
-    today = book.today(max(request.now for request in requests))
+    named = _named(requests, book)
+    times = [request.now for request in requests]
+    today, since = book.today(max(times)), book.today(min(times))
     asked = (
         list(named.cards), list(named.spending), list(named.spending.values()),
-        list(named.members), named.keys, today,
+        list(named.members), named.keys, today, since, bool(book.idle_origins),
     )  # fmt: skip
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
@@ -68,11 +79,13 @@ async def load(
         )
     state = State(Window(read[0], read[1], read[2], read[3], "open"))
     state.members = {row[0]: Member(Account(*row[:_ACCOUNT])) for row in read["accounts"] or ()}
+    for member_id, origin_id, moved_on in read["moved"] or ():
+        state.members[member_id].moved_on[origin_id] = moved_on
     for row in read["found_cards"] or ():
         state.cards[row[0]] = Card(row[1], row[2], row[3])
-    spenders = _add_lots(state, named, read["wholly"], read["lots"] or ())
+    spenders = _add_lots(state, named, read["wholly"], read["lots"] or (), since)
     await _add_the_rest(connection, state, requests)
-    seen = [Posting(*row[:_POSTING]) for row in read["seen"] or ()]
+    seen = [posting_of(row) for row in read["seen"] or ()]
     await _load_rare(connection, state, requests, spenders, seen, book)
     return state, read["synced_at"]
 
@@ -89,9 +102,16 @@ class _Named(NamedTuple):
 
 
 def _add_lots(
-    state: State, named: _Named, whole: Iterable[int], found: Iterable[asyncpg.Record]
+    state: State,
+    named: _Named,
+    whole: Iterable[int],
+    found: Iterable[asyncpg.Record],
+    since: date,
 ) -> set[int]:
-    """Put the lots that were found into their members. Answers the members whose lots these are."""
+    """Put the lots that were found into their members. Answers the members whose lots these are.
+
+    Of all others, they are the lots that are pending on the day `since`.
+    """
     wholly = set(whole)
     partly: set[int] = set()
     for number, needed in named.spending.items():
@@ -100,13 +120,16 @@ def _add_lots(
     # A card that was issued after the lock names a member whose account is not held.
     spenders = (wholly | partly) & state.members.keys()
     for row in found:
-        if row[0] in spenders:
-            state.members[row[0]].lots[row[1]] = rows.lot_of(row)
+        if (holder := state.members.get(row[0])) is not None:
+            holder.lots[row[1]] = lot_of(row)
     for member_id in spenders:
         member = state.members[member_id]
         member.lots_loaded = True
         if member_id not in wholly:
-            member.loaded_until = _last_day(member.lots.values())
+            # Of pending lots none is left out, whatever day it expires.
+            member.loaded_until = _last_day(
+                lot for lot in member.lots.values() if not lot.is_pending(since)
+            )
     return spenders
 
 
@@ -139,7 +162,7 @@ def _last_day(lots: Iterable[Lot]) -> date | None:
     return None if None in days else max(filter(None, days), default=None)
 
 
-def _named(requests: Iterable[Request]) -> _Named:
+def _named(requests: Iterable[Request], book: Book) -> _Named:
     named = _Named(set(), {}, set(), [])
     for request in requests:
         command = request.command
@@ -153,7 +176,10 @@ def _named(requests: Iterable[Request]) -> _Named:
             if needed is not None:
                 # A hold may lapse before the next request of this group is decided, and put back
                 # points that live longer then.
+                # And which lots are the oldest, those know only that are loaded, where terms give
+                # some of them more time, or they lapse by inactivity.
                 oldest = command.take.order == "oldest" and command.hold_seconds is None
+                oldest = oldest and not (book.extends_earned or book.idle_origins)
                 named.spending[command.card] = needed + command.points if oldest else None
         elif isinstance(command, Transfer):
             named.cards.update((command.from_card, command.to_card))

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import asyncpg
 
+from coalition.ledger.earned import ReversedLot
 from coalition.ledger.sealed import content_of
-from coalition.ledger.state import BurnRow, Leg, Lot, Posting, ReversedLot
+from coalition.ledger.state import BurnRow, Leg, Lot, Posting
 from coalition.sealing.digests import movement_digest
 
 _MEMBERS_A_BLOCK = 2_000

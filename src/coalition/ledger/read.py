@@ -42,7 +42,8 @@ _CARD = """
         (select array_agg(h.b) from h) as burns,
         (select array_agg(g order by g.posting_no, g.leg_no) from h join leg g
             on g.member_id = c.member_id and g.burn_no = (h.b).burn_no) as legs,
-        (select array_agg(d) from debt d where d.member_id = c.member_id and a.owed > 0) as debts
+        (select array_agg(d) from debt d where d.member_id = c.member_id and a.owed > 0) as debts,
+        (select array_agg(m) from activity m where m.member_id = c.member_id) as moved
     from card c join member m using (member_id) join account a using (member_id)
     where c.card_number = $1
 """
@@ -80,14 +81,22 @@ _BURN = text("""
     where b.member_id = :member_id and b.burn_no = :burn_no
     order by g.posting_no, g.leg_no
 """)
-_LOT = text("""
-    select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.expires_on, l.earn_no,
-           l.rule, e.kind::text as made_by, e.merchant_id as earned_with, w.label as window,
+# Of a lot l with its activity a, which may not be there: as Member.last_day() has it.
+LAST_DAY = """
+    case when l.inactive_months is null then l.expires_on
+         else greatest(l.expires_on, (coalesce(a.last_moved_on, l.earned_on)
+                                      + make_interval(months => l.inactive_months))::date) end
+"""
+_LOT = text(f"""
+    select l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.earn_no, l.active_from,
+           {LAST_DAY} as expires_on, l.rule,
+           e.kind::text as made_by, e.merchant_id as earned_with, w.label as window,
            g.burn_no, g.redeemer_id, g.kind::text as leg_kind, g.points as leg_points,
            p.occurred_at as leg_at, gw.label as leg_window
     from lot l
     join posting e on e.member_id = l.member_id and e.posting_no = l.earn_no
     join settlement_window w on w.window_id = l.window_id
+    left join activity a on a.member_id = l.member_id and a.origin_id = l.origin_id
     left join leg g on g.member_id = l.member_id and g.lot_no = l.lot_no
     left join posting p on p.member_id = g.member_id and p.posting_no = g.posting_no
     left join settlement_window gw on gw.window_id = g.window_id
@@ -102,7 +111,8 @@ class CardView:
 
     available leaves out points past their day and counts those of holds past their time, whether
     the jobs have come by or not. origins and owed map a merchant's id, expiring a last good day to
-    points.
+    points. pending, of which pending_from maps the first good day to points, is in neither
+    available nor origins, but in expiring.
     """
 
     member_id: int
@@ -113,11 +123,13 @@ class CardView:
     origins: dict[int, int]
     expiring: dict[date, int]
     owed: dict[int, int]
+    pending: int
+    pending_from: dict[date, int]
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryLine:
-    """A posting. change is signed: what it did to the available balance.
+    """A posting. change is signed: what it did to the balance, pending points included.
 
     imported: it came with the history that the coalition brought along. actor is whoever asked for
     it, None where that is not known or not the reader's to know.
@@ -215,6 +227,7 @@ class LotView:
     remaining: int
     earned_at: datetime
     expires_on: date | None
+    active_from: date | None
     earn_no: int | None
     earned_with: int
     rule: str | None
@@ -234,19 +247,26 @@ async def card_view(
     lapse(member, State(_NO_WINDOW), book, now)
     origins: defaultdict[int, int] = defaultdict(int)
     expiring: defaultdict[date, int] = defaultdict(int)
+    pending_from: defaultdict[date, int] = defaultdict(int)
+    today = book.today(now)
     for lot in member.lots_in_order():
-        origins[lot.origin_id] += lot.remaining
-        if lot.expires_on is not None:
-            expiring[lot.expires_on] += lot.remaining
+        if lot.active_from is not None and lot.active_from > today:
+            pending_from[lot.active_from] += lot.remaining
+        else:
+            origins[lot.origin_id] += lot.remaining
+        if (last_day := member.last_day(lot)) is not None:
+            expiring[last_day] += lot.remaining
     return CardView(
         member_id=member.account.member_id,
         status=row["status"],
         tier=row["tier"],
-        available=member.account.available,
+        available=member.account.available - sum(pending_from.values()),
         held=member.account.held,
         origins=dict(origins),
         expiring=dict(expiring),
         owed={origin_id: points for origin_id, points in member.debts.items() if points},
+        pending=sum(pending_from.values()),
+        pending_from=dict(sorted(pending_from.items())),
     )
 
 
@@ -258,6 +278,7 @@ def _member(row: asyncpg.Record) -> Member:
     for leg in row["legs"] or ():
         member.burns[leg[3]].legs.append(Leg(*leg[:_LEG_COLUMNS]))
     member.debts = {debt[1]: debt[2] for debt in row["debts"] or ()}
+    member.moved_on = {moved[1]: moved[2] for moved in row["moved"] or ()}
     return member
 
 
@@ -355,6 +376,7 @@ async def lot_view(connection: AsyncConnection, member_id: int, lot_no: int) -> 
         remaining=first.remaining,
         earned_at=first.earned_at,
         expires_on=first.expires_on,
+        active_from=first.active_from,
         earn_no=first.earn_no if first.made_by == "earn" else None,
         earned_with=first.earned_with,
         rule=first.rule,

@@ -1,6 +1,7 @@
 """Deciding reversals: a burn's points go back into their lots, an earn's are taken back."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from coalition.earning.shares import spread
 from coalition.errors import Code
@@ -8,8 +9,9 @@ from coalition.ledger import journal
 from coalition.ledger.answer import reversal_answer
 from coalition.ledger.checks import before_movement
 from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
+from coalition.ledger.earned import EarnRow, ReversedLot
 from coalition.ledger.legs import post_burn, put_back
-from coalition.ledger.state import BurnRow, EarnRow, Lot, Member, ReversedLot, State
+from coalition.ledger.state import BurnRow, Lot, Member, State
 from coalition.ledger.take import give_back
 from coalition.terms.book import HOUSE_ID, Book
 
@@ -44,6 +46,7 @@ def reverse_burn(
         request,
         member,
         state,
+        book,
         # Whose burn it is, also where the house asked: it stands in that one's history.
         merchant_id=row.redeemer_id,
         card=row.card,
@@ -62,7 +65,8 @@ def reverse_earn(
     state: State,
     book: Book,
 ) -> Outcome:
-    """Take points of an earn back: from its own lots, then the origin's others, then as a debt.
+    """Take points of an earn back: from its own lots, then the origin's others, those that are
+    pending first, then as a debt.
 
     Where it made several lots, each gives back its part of them, and owes it to its own origin.
     Expired is not spent: what lapsed of its own lots is gone first, and nothing is taken or owed
@@ -84,7 +88,7 @@ def reverse_earn(
     first_new = len(state.new_legs)
     lapsed = _find_lapsed(earned, back)
     wanted = [asked - gone for asked, gone in zip(back, lapsed, strict=True)]
-    taken, owed = _claw(member, earned, wanted)
+    taken, owed = _claw(member, earned, wanted, book.today(request.now))
     moved = sum(part for _, part in taken)
     if taken:
         _post_clawback(number, earned, taken, member, state)
@@ -103,6 +107,7 @@ def reverse_earn(
         request,
         member,
         state,
+        book,
         # Whose earn it is, also where the house asked: it stands in that one's history.
         merchant_id=earned.merchant_id,
         card=earned.card,
@@ -153,13 +158,14 @@ def _find_lapsed(earned: EarnRow, back: Sequence[int]) -> list[int]:
 
 
 def _claw(
-    member: Member, earned: EarnRow, wanted: Sequence[int]
+    member: Member, earned: EarnRow, wanted: Sequence[int], today: date
 ) -> tuple[list[tuple[Lot, int]], list[int]]:
     """What is taken of which lot, for so many points wanted back of each of the earn's lots; and
     what of each is missing.
 
     Each gives its own; what is spent of it comes from the earn's other lots of that origin, and
-    then from the origin's others, oldest first, as a burn takes them.
+    then from the origin's others: first from what the member cannot burn yet, then oldest first, as
+    a burn takes them.
     """
     short = list(wanted)
     places = {part.lot_no: place for place, part in enumerate(earned.parts)}
@@ -171,7 +177,10 @@ def _claw(
         taken[lot.lot_no] = min(lot.remaining, short[place])
         short[place] -= taken[lot.lot_no]
     if any(short):
-        for lot in own + [lot for lot in order if lot.earn_no != earned.earn_no]:
+        others = [lot for lot in order if lot.earn_no != earned.earn_no]
+        # A stable sort: of the pending, and of the others, the oldest stays first.
+        others.sort(key=lambda lot: not lot.is_pending(today))
+        for lot in own + others:
             for place, part in enumerate(earned.parts):
                 if part.origin_id == lot.origin_id and short[place]:
                     more = min(lot.remaining - taken.get(lot.lot_no, 0), short[place])

@@ -4,19 +4,40 @@ Which of these a group of commands needs is load.py; the locks are load_group's,
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import asyncpg
 
-from coalition.ledger.state import BurnRow, Called, EarnPart, EarnRow, Leg, Lot
+from coalition.ledger.earned import EarnPart, EarnRow
+from coalition.ledger.state import BurnRow, Called, Leg, Lot, Posting
 
 Keys = set[tuple[int, int]]
+
+# Where the table has is_open, a column that the database fills in, among the struct's.
+IS_OPEN = Lot.__struct_fields__.index("first_expires_on") + 1
+_LOT_WIDTH = len(Lot.__struct_fields__) + 1
+
+
+def lot_of(row: Any) -> Lot:
+    """A whole row of the table lot. What a later migration adds comes behind what is known here."""
+    return Lot(*row[:IS_OPEN], *row[IS_OPEN + 1 : _LOT_WIDTH])
+
+
+# Where the table has digest and mark, among the struct's columns.
+DIGEST = Posting.__struct_fields__.index("actor") + 1
+_POSTING_WIDTH = len(Posting.__struct_fields__) + 2
+
+
+def posting_of(row: Any) -> Posting:
+    """A whole row of the table posting, as lot_of()."""
+    return Posting(*row[:DIGEST], *row[DIGEST + 2 : _POSTING_WIDTH])
+
 
 _LOT_COLUMNS = """
 lot.member_id, lot.lot_no, lot.earn_no, lot.origin_id, lot.kind::text, lot.points, lot.remaining,
 lot.earned_at, lot.earned_on, lot.expires_on, lot.window_id, lot.about_window_id,
-lot.first_expires_on, lot.rule
+lot.first_expires_on, lot.rule, lot.active_from, lot.inactive_months
 """
 _LOTS = f"""
 select {_LOT_COLUMNS} from lot
@@ -196,15 +217,6 @@ def _earn(row: asyncpg.Record) -> EarnRow:
         )
     ]
     return EarnRow(*(*row[:_EARN_COLUMNS], parts))
-
-
-# The table's column that is generated, and that a Lot does not have.
-IS_OPEN = 13
-
-
-def lot_of(row: Sequence[Any]) -> Lot:
-    """A lot from a whole row of its table; what a later migration adds comes behind."""
-    return Lot(*row[:IS_OPEN], *row[IS_OPEN + 1 : len(Lot.__struct_fields__) + 1])
 
 
 async def called(

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import asyncpg
 from msgspec.structs import astuple
 
-from coalition.ledger.rows import IS_OPEN
+from coalition.ledger.rows import DIGEST, IS_OPEN
 from coalition.ledger.state import BurnRow, Lot, Posting, State
 
 _Rows = list[tuple[Any, ...]]
@@ -51,9 +51,11 @@ _LOTS = _Write(
     "lot",
     """
     insert into lot (member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
-        earned_on, expires_on, window_id, about_window_id, first_expires_on, rule)
+        earned_on, expires_on, window_id, about_window_id, first_expires_on, rule, active_from,
+        inactive_months)
     select member_id, lot_no, earn_no, origin_id, kind, points, remaining, earned_at,
-        earned_on, expires_on, window_id, about_window_id, first_expires_on, rule from {}
+        earned_on, expires_on, window_id, about_window_id, first_expires_on, rule, active_from,
+        inactive_months from {}
     """,
 )
 _BURNS = _Write("burn", "insert into burn select * from {}")
@@ -71,12 +73,14 @@ _ACCOUNTS = _Write(
     update account set available = added.available, held = added.held, owed = added.owed,
         last_no = added.last_no, expires_next_on = added.expires_next_on,
         spent_on = added.spent_on, spent_points = added.spent_points,
-        spent_after_no = added.spent_after_no, digest = added.digest
+        spent_after_no = added.spent_after_no, digest = added.digest,
+        pending_until = added.pending_until
     from {} where account.member_id = added.member_id
     """,
 )
-# A refund may give a lot more time. Apart from _LOT_CHANGES because few groups do, and the trigger
-# that watches over it looks at each row of a statement that names these columns.
+# A refund, or the end of a period, may give a lot more time. Apart from _LOT_CHANGES because few
+# groups do, and the trigger that watches over it looks at each row of a statement that names these
+# columns.
 _LOT_EXPIRIES = _Write(
     "lot",
     """
@@ -112,6 +116,15 @@ _DEBTS = _Write(
 )
 
 
+_MOVED = _Write(
+    "activity",
+    """
+    insert into activity select * from {}
+    on conflict (member_id, origin_id) do update set last_moved_on = excluded.last_moved_on
+    """,
+)
+
+
 async def save(connection: asyncpg.Connection, state: State) -> None:
     """Write every row that `state` records, inside the caller's database transaction."""
     new_lots = {(lot.member_id, lot.lot_no) for lot in state.new_lots}
@@ -127,8 +140,9 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
         (_LEGS, list(map(astuple, state.new_legs))),
         (_LOT_CHANGES, lots),
         (_ACCOUNTS, list(map(astuple, sorted(accounts, key=_member)))),
+        (_MOVED, [(*key, day) for key, day in state.moved.items()]),
     )
-    if any(leg.points < 0 for leg in state.new_legs):
+    if state.has_lengthened or any(leg.points < 0 for leg in state.new_legs):
         await _write(connection, (_LOT_EXPIRIES, lots))
     await _write(
         connection,
@@ -141,8 +155,11 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
 
 def _posting_rows(state: State) -> _Rows:
     pairs = zip(state.new_postings, state.digests, strict=True)
-    # mark, the last column, is the database's to say.
-    rows = [(*astuple(posting), digest, None) for posting, digest in pairs]
+    rows = []
+    for posting, digest in pairs:
+        fields = astuple(posting)
+        # mark, which follows the digest, is the database's to say.
+        rows.append((*fields[:DIGEST], digest, None, *fields[DIGEST:]))
     return sorted(rows, key=itemgetter(0))
 
 

@@ -21,7 +21,8 @@ from datetime import UTC, date, datetime
 import msgspec
 from msgspec.structs import replace
 
-from coalition.ledger.state import BurnRow, Leg, Lot, Posting, ReversedLot, State
+from coalition.ledger.earned import ReversedLot
+from coalition.ledger.state import BurnRow, Leg, Lot, Posting, State
 from coalition.sealing.digests import movement_digest
 
 # Of the way of writing below.

@@ -15,7 +15,9 @@ from uuid import UUID
 
 import msgspec
 
+from coalition.earning.validity import months_later
 from coalition.ledger.commands import Answer, Request, ReversalCalled, ReverseEarnCalled
+from coalition.ledger.earned import EarnRow, ReversedLot
 from settlement.window import Window
 
 
@@ -24,7 +26,8 @@ class Account(msgspec.Struct, gc=False):
 
     spent_points were spent on the house's date spent_on, by the postings numbered above
     spent_after_no; what that is for stands in limits.py. digest is that of the member's latest
-    posting; None: it has none yet, or was not sealed.
+    posting; None: it has none yet, or was not sealed. available counts pending points: from
+    pending_until on there are none (None: there never were).
     """
 
     member_id: int
@@ -37,13 +40,17 @@ class Account(msgspec.Struct, gc=False):
     spent_points: int = 0
     spent_after_no: int = 0
     digest: bytes | None = None
+    pending_until: date | None = None
 
 
 class Lot(msgspec.Struct, omit_defaults=True, gc=False):
     """One grant of points. Only remaining and expires_on ever change.
 
-    first_expires_on is the last good day it was granted with, where a refund gave it more time.
+    first_expires_on is the last good day it was granted with, where it was given more time since.
     rule is the name of the rule that gave it; None: the rates did, or nothing that has a name.
+    active_from: the first day, by the house's date, on which it can be burned; None: at once.
+    inactive_months: it lives until so many months after its origin's points last moved, and not
+    less than to expires_on; Member.last_day() tells. None: expires_on is its last good day.
     """
 
     member_id: int
@@ -60,10 +67,18 @@ class Lot(msgspec.Struct, omit_defaults=True, gc=False):
     about_window_id: int | None = None
     first_expires_on: date | None = None
     rule: str | None = None
+    active_from: date | None = None
+    inactive_months: int | None = None
+
+    def is_pending(self, day: date) -> bool:
+        """Whether its points cannot be burned yet on that day, by the house's date."""
+        return self.active_from is not None and self.active_from > day
 
     @property
     def granted_until(self) -> date | None:
         """The last good day it was granted with, whatever a refund made of it since."""
+        if self.inactive_months is not None:
+            return None
         return self.first_expires_on or self.expires_on
 
 
@@ -118,63 +133,11 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
         return [(leg, points) for leg, points in left.values() if points]
 
 
-class EarnPart(msgspec.Struct, gc=False):
-    """A lot that an earn made. lapsed_left: of its points, those that expired and that no reversal
-    has found gone yet.
-    """
-
-    lot_no: int
-    origin_id: int
-    points: int
-    lapsed_left: int
-
-
-class EarnRow(msgspec.Struct, gc=False):
-    """An earn as it was posted and what has been reversed of it. amount is in minor units.
-
-    parts are its lots, in the order of their numbers; their points add up to points.
-    """
-
-    member_id: int
-    earn_no: int
-    merchant_id: int
-    card: int
-    points: int
-    amount: int | None
-    occurred_on: date
-    window_id: int
-    about_window_id: int | None
-    reversed_points: int
-    reversed_amount: int
-    occurred_at: datetime
-    parts: list[EarnPart]
-
-    def note_lapsed(self, lot: Lot) -> None:
-        """What remains of one of its lots expires now."""
-        for part in self.parts:
-            if part.lot_no == lot.lot_no:
-                part.lapsed_left += lot.remaining
-
-
-class ReversedLot(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What a reversal took back of one lot, of an earn that made several.
-
-    Of these points, lapsed were gone and owed could not be taken, so that the member owes them to
-    the lot's origin; the others its legs took.
-    """
-
-    member_id: int
-    lot_no: int
-    posting_no: int
-    points: int
-    lapsed: int
-    owed: int
-
-
 class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One line of the journal. change is signed: what it did to the available balance.
 
     Of a reversed earn: owed could not be taken back, lapsed was gone and is not owed.
+    pending_after: what of available_after could not be burned yet.
     """
 
     member_id: int
@@ -197,6 +160,12 @@ class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     lapsed: int = 0
     imported: bool = False
     actor: str | None = None
+    pending_after: int = 0
+
+    @property
+    def spendable_after(self) -> int:
+        """What could be burned right after it: what it answers as available."""
+        return self.available_after - self.pending_after
 
 
 @dataclass(slots=True)
@@ -204,7 +173,8 @@ class Member:
     """What is loaded of one member: with lots_loaded, its open lots; and any asked for.
 
     loaded_until None: every open lot. Else those that are taken first, enough for what is asked;
-    all others are good until that day at least.
+    all others are good until that day at least. Pending lots are always loaded, all of them.
+    moved_on: by origin, the last day on which its points moved, where they lapse by inactivity.
     """
 
     account: Account
@@ -214,6 +184,15 @@ class Member:
     debts: dict[int, int] = field(default_factory=dict)
     lots_loaded: bool = False
     loaded_until: date | None = None
+    moved_on: dict[int, date] = field(default_factory=dict)
+
+    def last_day(self, lot: Lot) -> date | None:
+        """The last day on which a lot can be burned, as things are now; None: it never expires."""
+        if lot.inactive_months is None:
+            return lot.expires_on
+        moved_on = self.moved_on.get(lot.origin_id, lot.earned_on)
+        idle = months_later(moved_on, lot.inactive_months)
+        return idle if lot.expires_on is None else max(idle, lot.expires_on)
 
     def next_no(self) -> int:
         self.account.last_no += 1
@@ -222,7 +201,36 @@ class Member:
     def lots_in_order(self) -> list[Lot]:
         """Open lots, the one that expires first at the front; then earliest earned."""
         # Oldest expiry first, so that members lose as few points as possible.
-        return sorted((lot for lot in self.lots.values() if lot.remaining), key=_expiry_order)
+        open_lots = (lot for lot in self.lots.values() if lot.remaining)
+        if not self.moved_on:
+            return sorted(open_lots, key=_expiry_order)
+        return sorted(
+            open_lots,
+            key=lambda lot: (self.last_day(lot) or date.max, lot.earned_at, lot.lot_no),
+        )
+
+    def usable_lots(self, day: date) -> list[Lot]:
+        """Those of lots_in_order() that can be burned on that day, by the house's date."""
+        lots = self.lots_in_order()
+        if not self._may_have_pending(day):
+            return lots
+        return [lot for lot in lots if not lot.is_pending(day)]
+
+    def pending_on(self, day: date) -> int:
+        """The points that cannot be burned yet on that day, by the house's date."""
+        if not self._may_have_pending(day):
+            return 0
+        return sum(lot.remaining for lot in self.lots.values() if lot.is_pending(day))
+
+    def _may_have_pending(self, day: date) -> bool:
+        until = self.account.pending_until
+        return until is not None and until > day
+
+    def note_pending(self, active_from: date | None) -> None:
+        """Keep account.pending_until an upper bound when a lot appears."""
+        known = self.account.pending_until
+        if active_from is not None and (known is None or active_from > known):
+            self.account.pending_until = active_from
 
     def note_expiry(self, expires_on: date | None) -> None:
         """Keep account.expires_next_on a lower bound when an open lot appears."""
@@ -234,7 +242,8 @@ class Member:
         """Set account.expires_next_on from the open lots; only where they are loaded."""
         if not self.lots_loaded:
             return
-        days = [lot.expires_on for lot in self.lots.values() if lot.remaining and lot.expires_on]
+        ends = [self.last_day(lot) for lot in self.lots.values() if lot.remaining]
+        days = [day for day in ends if day is not None]
         if self.loaded_until is not None:
             days.append(self.loaded_until)
         self.account.expires_next_on = min(days, default=None)
@@ -295,6 +304,10 @@ class State:
     captured: list[BurnRow] = field(default_factory=list)
     changed_members: dict[int, Member] = field(default_factory=dict)
     changed_debts: dict[tuple[int, int], int] = field(default_factory=dict)
+    # The last days on which points of (member_id, origin_id) moved, of those that moved now.
+    moved: dict[tuple[int, int], date] = field(default_factory=dict)
+    # Whether any loaded lot was given more time.
+    has_lengthened: bool = False
     # Whether what is decided is history on its way in.
     is_import: bool = False
 
@@ -319,8 +332,24 @@ class State:
 
     def record_lot(self, member: Member, lot: Lot) -> None:
         member.lots[lot.lot_no] = lot
-        member.note_expiry(lot.expires_on)
+        member.note_expiry(member.last_day(lot))
+        member.note_pending(lot.active_from)
         self.new_lots.append(lot)
+
+    def record_move(self, member: Member, origin_id: int, day: date) -> None:
+        """Points of an origin that lapse by inactivity moved on that day; no day is taken back."""
+        known = member.moved_on.get(origin_id)
+        if known is None or day > known:
+            member.moved_on[origin_id] = day
+            self.moved[(member.account.member_id, origin_id)] = day
+
+    def lengthen(self, member: Member, lot: Lot, until: date | None) -> None:
+        """Let a lot live on to a later day, or for ever; what it was granted with stays known."""
+        lot.first_expires_on = lot.granted_until
+        lot.expires_on = until
+        member.note_expiry(until)
+        self.changed_lots[(lot.member_id, lot.lot_no)] = lot
+        self.has_lengthened = True
 
     def record_burn(self, member: Member, burn: BurnRow) -> None:
         member.burns[burn.burn_no] = burn

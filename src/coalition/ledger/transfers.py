@@ -29,14 +29,16 @@ def transfer(
         return Refused(Code.LIMIT_REACHED, f"A member holds at most {BALANCE_MAX} points.")
     if merchant is not None and (refusal := suspended(merchant)) is not None:
         return refusal
-    taken = take_lots(giver.lots_in_order(), command.points, command.take, request.merchant_id)
+    today = book.today(request.now)
+    lots = giver.usable_lots(today)
+    taken = take_lots(lots, command.points, command.take, request.merchant_id)
     if isinstance(taken, Short):
-        return short(taken, book)
+        return short(taken, giver.pending_on(today), book)
     first_new = len(state.new_legs)
     posting = _give(request, command, taken, giver, taker, state, book)
     legs = state.new_legs[first_new:]
-    lots = _receive(request, command, taken, giver, taker, state)
-    return Done(transfer_answer(posting, legs, lots, command.to_card, state.window.label))
+    given = _receive(request, command, taken, giver, taker, state, book)
+    return Done(transfer_answer(posting, legs, given, command.to_card, state.window.label))
 
 
 def _give(
@@ -63,6 +65,7 @@ def _give(
         request,
         giver,
         state,
+        book,
         merchant_id=request.merchant_id,
         card=command.from_card,
         peer_member_id=taker.account.member_id,
@@ -76,6 +79,7 @@ def _receive(
     giver: Member,
     taker: Member,
     state: State,
+    book: Book,
 ) -> list[Lot]:
     number = taker.next_no()
     lots = [
@@ -92,10 +96,15 @@ def _receive(
             earned_on=lot.earned_on,
             expires_on=lot.expires_on,
             window_id=state.window.window_id,
+            inactive_months=lot.inactive_months,
         )
         for lot, points in taken
     ]
     for lot in lots:
+        if lot.inactive_months is not None:
+            # What is given lives on as it would have with its giver.
+            moved_on = giver.moved_on.get(lot.origin_id, lot.earned_on)
+            state.record_move(taker, lot.origin_id, moved_on)
         state.record_lot(taker, lot)
     taker.account.available += command.points
     journal.write(
@@ -105,6 +114,7 @@ def _receive(
         request,
         taker,
         state,
+        book,
         merchant_id=request.merchant_id,
         card=command.to_card,
         peer_member_id=giver.account.member_id,

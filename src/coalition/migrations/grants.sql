@@ -27,9 +27,10 @@ to coalition_app;
 -- ------------------------------------------------------------------ changed in these columns only
 -- The ledger: what a posting moves on.
 grant update (available, held, owed, last_no, expires_next_on, spent_on, spent_points, spent_after_no,
-               digest)
+               digest, pending_until)
     on account to coalition_app;
 grant update (points) on debt to coalition_app;
+grant update (last_moved_on) on activity to coalition_app;
 grant update (remaining, expires_on, first_expires_on) on lot to coalition_app;
 grant update (points, returned, status, occurred_on, window_id) on burn to coalition_app;
 grant update (occurred_on, window_id) on leg to coalition_app;

@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.ledger.read import LAST_DAY
 from coalition.privacy.store import Person
 from coalition.terms.book import Book
 from coalition.wire import ids
@@ -16,13 +17,16 @@ _CARDS = text("""
     where member_id = :member_id order by issued_at, card_number
 """)
 _ACCOUNT = text("select available, held, owed from account where member_id = :member_id")
-_LOTS = text("""
-    select lot_no, origin_id, kind::text, points, remaining, earned_at, expires_on, rule from lot
-    where member_id = :member_id order by lot_no
+_LOTS = text(f"""
+    select l.lot_no, l.origin_id, l.kind::text, l.points, l.remaining, l.earned_at, l.active_from,
+           {LAST_DAY} as expires_on, l.rule
+    from lot l left join activity a using (member_id, origin_id)
+    where l.member_id = :member_id order by l.lot_no
 """)
 _POSTINGS = text("""
-    select posting_no, kind::text, merchant_id, change, available_after, occurred_at, recorded_at,
-           amount, reference, card_number
+    select posting_no, kind::text, merchant_id, change,
+           available_after - pending_after as available, occurred_at, recorded_at, amount,
+           reference, card_number
     from posting where member_id = :member_id order by posting_no
 """)
 
@@ -34,6 +38,8 @@ class CardLine(msgspec.Struct, frozen=True):
 
 
 class LotLine(msgspec.Struct, frozen=True):
+    """active_from: the first day on which it can be burned, null: at once."""
+
     lot_id: str
     origin: str
     kind: str
@@ -42,6 +48,7 @@ class LotLine(msgspec.Struct, frozen=True):
     earned_at: datetime
     expires_on: date | None
     rule: str | None
+    active_from: date | None
 
 
 class MovementLine(msgspec.Struct, frozen=True):
@@ -59,7 +66,7 @@ class MovementLine(msgspec.Struct, frozen=True):
 
 
 class Export(msgspec.Struct, frozen=True):
-    """What the coalition keeps about one member."""
+    """What the coalition keeps about one member. pending points are not in available."""
 
     member_id: str
     enrolled_by: str
@@ -70,6 +77,7 @@ class Export(msgspec.Struct, frozen=True):
     birthday: date | None
     locale: str | None
     available: int
+    pending: int
     held: int
     owed: int
     cards: list[CardLine]
@@ -77,10 +85,13 @@ class Export(msgspec.Struct, frozen=True):
     movements: list[MovementLine]
 
 
-async def export(connection: AsyncConnection, person: Person, book: Book) -> Export:
-    """Everything, oldest first."""
+async def export(connection: AsyncConnection, person: Person, book: Book, now: datetime) -> Export:
+    """Everything, oldest first, as it is at `now`."""
     asked = {"member_id": person.member_id}
     account = (await connection.execute(_ACCOUNT, asked)).one()
+    lots = (await connection.execute(_LOTS, asked)).all()
+    today = book.today(now)
+    pending = sum(lot.remaining for lot in lots if lot.active_from and lot.active_from > today)
     known = person.known
     return Export(
         member_id=ids.encode(ids.MEMBER, person.member_id),
@@ -91,14 +102,15 @@ async def export(connection: AsyncConnection, person: Person, book: Book) -> Exp
         phone=known.phone,
         birthday=known.birthday,
         locale=known.locale,
-        available=account.available,
+        available=account.available - pending,
+        pending=pending,
         held=account.held,
         owed=account.owed,
         cards=[
             CardLine(f"{row.card_number:016d}", row.status, row.issued_at)
             for row in await connection.execute(_CARDS, asked)
         ],
-        lots=[_lot(row, person.member_id, book) for row in await connection.execute(_LOTS, asked)],
+        lots=[_lot(row, person.member_id, book) for row in lots],
         movements=[_movement(row, book) for row in await connection.execute(_POSTINGS, asked)],
     )
 
@@ -113,6 +125,7 @@ def _lot(row: Any, member_id: int, book: Book) -> LotLine:
         row.earned_at,
         row.expires_on,
         row.rule,
+        row.active_from,
     )
 
 
@@ -121,7 +134,7 @@ def _movement(row: Any, book: Book) -> MovementLine:
         row.kind,
         book.codes[row.merchant_id],
         row.change,
-        row.available_after,
+        row.available,
         row.occurred_at,
         row.recorded_at,
         row.amount,

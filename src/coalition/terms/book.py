@@ -63,7 +63,9 @@ class Merchant:
 class Book:
     """codes maps every party's id, the house and the pool included, to its code.
 
-    asks_pins: whether any terms ask for a member's PIN, today or on another day.
+    asks_pins: whether any terms ask for a member's PIN, today or on another day. extends_earned:
+    whether any give more time to points that were earned before. idle_origins: the merchants whose
+    points lapse by inactivity, or did.
     """
 
     house: HouseTerms
@@ -73,6 +75,8 @@ class Book:
     codes: dict[int, str]
     windows: tuple[Window, ...]
     asks_pins: bool = field(init=False)
+    extends_earned: bool = field(init=False)
+    idle_origins: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:
         above = [self.house.pin_above_points]
@@ -80,6 +84,18 @@ class Book:
             above.append(merchant.terms.pin_above_points)
             above += [one.terms.pin_above_points for one in merchant.dated]
         object.__setattr__(self, "asks_pins", any(points is not None for points in above))
+        extends = any(
+            one.terms.validity.extends_earned
+            for merchant in self.merchants.values()
+            for one in merchant.dated
+        )
+        object.__setattr__(self, "extends_earned", extends)
+        idle = frozenset(
+            merchant_id
+            for merchant_id, merchant in self.merchants.items()
+            if any(one.terms.validity.inactive_months for one in merchant.dated)
+        )
+        object.__setattr__(self, "idle_origins", idle)
 
     def today(self, now: datetime) -> date:
         """The coalition's date at `now`, by which points lapse: in the house's time zone."""

@@ -149,15 +149,24 @@ def _circles(rows: Rows, new: Sequence[NewTerms]) -> list[str]:
 
 
 def _lives_longer(before: Validity, after: Validity) -> bool:
-    if after.grace_days < before.grace_days:
+    if after.grace_days < before.grace_days or after.usable_after_days > before.usable_after_days:
         return False
-    if after.months is None and after.days is None:
+    if before.extends_earned and not after.extends_earned:
+        return False
+    if after.is_for_ever:
         return True
     if before.until_month_end and not after.until_month_end:
         return False
     months = before.months is not None and (after.months or 0) >= before.months
     days = before.days is not None and (after.days or 0) >= before.days
-    return months or days
+    until = before.until is not None and after.until is not None and after.until >= before.until
+    period = before.period_rule is not None and (
+        after.period_rule == before.period_rule and after.carried_share >= before.carried_share
+    )
+    idle = before.inactive_months is not None and (
+        (after.inactive_months or 0) >= before.inactive_months
+    )
+    return months or days or until or period or idle
 
 
 def _is_wider(before: int | None, after: int | None) -> bool:

@@ -13,10 +13,11 @@ from typing import cast, get_args
 from coalition.earning.purchase import POINTS_MAX
 from coalition.earning.rates import Rate
 from coalition.earning.rules.reading import read_rules
-from coalition.earning.validity import Validity
 from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.prices import Price
+from coalition.terms.rules import read_rule
 from coalition.terms.terms import LATENESS_DAYS_DEFAULT, Breakage, HouseTerms, Terms
+from coalition.terms.validity import read_validity
 from coalition.toml.document import (
     Section,
     check_keys,
@@ -32,9 +33,7 @@ from coalition.toml.document import (
     subsection,
 )
 from settlement.money import PRICE_DIGITS_MAX
-from settlement.rule import PAYMENT_RULE_COUNTS_FROM, left_out, wrong_with
 
-_RULE_EXAMPLE = '"FREQ=MONTHLY;BYMONTHDAY=1"'
 # Before this year a coalition's calendar is a slip of the pen, and the database's year gets short.
 _FIRST_WINDOW_YEAR_MIN = 1900
 
@@ -74,7 +73,7 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         time_zone=_time_zone(document),
         joined_on=joined_on or date.min,
         rates=rates,
-        validity=_validity(subsection(document, "validity")),
+        validity=read_validity(subsection(document, "validity")),
         # Prices have days of their own: they all stand in the file without a date.
         prices=() if filed_for else _prices(code, document, joined_on),
         pair_prices=_pair_prices(code, document),
@@ -89,7 +88,7 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         breakage=cast(Breakage, breakage),
         settles_through=read_text(settlement, "settles_through"),
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
-        payment_rule=_rule(calendar, "payments"),
+        payment_rule=read_rule(calendar, "payments"),
         filed_for=filed_for,
         points_per_member_per_day_max=_points_a_day(burning),
         pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
@@ -115,9 +114,9 @@ def read_house(document: Section) -> HouseTerms:
         currency=currency or "",
         time_zone=_time_zone(document),
         first_window_on=first_window_on or date.min,
-        window_rule=_rule(calendar, "windows", first_window_on, required=True) or "",
+        window_rule=read_rule(calendar, "windows", first_window_on, required=True) or "",
         minimum_payout=read_money(settlement, "minimum_payout", currency) or 0,
-        payment_rule=_rule(calendar, "payments"),
+        payment_rule=read_rule(calendar, "payments"),
         points_per_member_per_day_max=_points_a_day(burning),
         pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
     )
@@ -164,19 +163,6 @@ def _rates(earning: Section, currency: str | None) -> tuple[Rate, ...]:
         elif category:
             rates[category] = Rate(category, read_number(section, "points") or Decimal(0), per or 1)
     return tuple(rates.values())
-
-
-def _validity(section: Section) -> Validity:
-    check_keys(section, ["months", "days", "until_month_end", "grace_days"])
-    months = read_count(section, "months", 1, 1_200)
-    days = read_count(section, "days", 1, 36_500)
-    until_month_end = read_flag(section, "until_month_end")
-    grace_days = read_count(section, "grace_days", 0, 36_500)
-    if "months" in section.values and "days" in section.values:
-        section.note("days", "points live for months or for days, not both; leave out one")
-    if until_month_end and not {"months", "days"} & section.values.keys():
-        section.note("until_month_end", "there is no end to move; write months or days as well")
-    return Validity(months, days, until_month_end, 30 if grace_days is None else grace_days)
 
 
 def _prices(code: str, document: Section, joined_on: date | None) -> tuple[Price, ...]:
@@ -251,20 +237,3 @@ def _first_window_on(calendar: Section) -> date | None:
         )
         return None
     return day
-
-
-def _rule(
-    section: Section, key: str, first_on: date | None = None, *, required: bool = False
-) -> str | None:
-    rule = read_text(section, key, required=required)
-    if rule is None:
-        return None
-    first_on = first_on or PAYMENT_RULE_COUNTS_FROM
-    if (wrong := wrong_with(rule, first_on)) is not None:
-        section.note(
-            key, f'"{rule}" is not a rule of days (RFC 5545): {wrong}; such as {_RULE_EXAMPLE}'
-        )
-        return None
-    if (passes_over := left_out(rule, first_on)) is not None:
-        section.warn(key, f'"{rule}": {passes_over}')
-    return rule

@@ -4,8 +4,9 @@ from coalition.verify.check import AGREED, BREACHES_MAX, MOVEMENTS, WINDOWS, Bre
 from coalition.verify.rules import RULES as SUMS
 from coalition.verify.rules import Rule
 from coalition.verify.sides import SIDES
+from coalition.verify.validity import VALIDITY
 
-RULES = (*SUMS, *SIDES)
+RULES = (*SUMS, *SIDES, *VALIDITY)
 # Everything that is checked whatever there is, in words; each closed window follows.
 SAID = (*(rule.says for rule in RULES), MOVEMENTS, AGREED, WINDOWS)
 

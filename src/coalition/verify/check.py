@@ -14,6 +14,7 @@ from coalition.sealing.history import PRICES, TERMS, false_rows
 from coalition.sealing.key import key_of
 from coalition.verify.rules import RULES
 from coalition.verify.sides import SIDES
+from coalition.verify.validity import VALIDITY
 
 MOVEMENTS = "every movement is what was posted, after the one before it"
 AGREED = "every price, and all terms, are what was recorded, after what was before it"
@@ -42,7 +43,7 @@ async def verify(
     digests are done. At most BREACHES_MAX rows are named a rule.
     """
     breaches: list[Breach] = []
-    for rule in (*RULES, *SIDES):
+    for rule in (*RULES, *SIDES, *VALIDITY):
         on_rule(rule.says)
         rows = await connection.execute(
             text(f"select * from ({rule.statement}) found limit {BREACHES_MAX}")

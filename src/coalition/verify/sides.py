@@ -16,7 +16,8 @@ SIDES = (
               union all select 'lot', lot_no, member_id from lot
               union all select 'burn', burn_no, member_id from burn
               union all select 'leg of posting', posting_no, member_id from leg
-              union all select 'debt to party', origin_id, member_id from debt) rows
+              union all select 'debt to party', origin_id, member_id from debt
+              union all select 'activity of party', origin_id, member_id from activity) rows
         where not exists (select from account a where a.member_id = rows.member_id)
         union all
         select format('account of member %s, who is not there', member_id)
@@ -108,6 +109,8 @@ SIDES = (
                    else p.target_no is not null end
         """,
     ),
+    # What a merchant's terms carry into its next period, or extend, no leg says. What lapses by
+    # inactivity has only its grace here.
     Rule(
         "until when a lot is good is what it was granted with, or what a refund made of that",
         """
@@ -117,7 +120,15 @@ SIDES = (
         left join (select member_id, lot_no, max(good_until) as good_until
                    from leg where points < 0 and good_until is not null group by 1, 2) r
             using (member_id, lot_no)
-        where case when r.good_until is null then l.first_expires_on is not null
+        where case when l.inactive_months is not null
+                   then l.first_expires_on is not null
+                        or l.expires_on is distinct from r.good_until
+                   when l.first_expires_on is not null and exists (
+                       select from terms t where t.merchant_id = l.origin_id
+                       and (t.terms #>> '{validity,extends_earned}' = 'true'
+                            or cast(t.terms #>> '{validity,carried_share}' as numeric) > 0))
+                   then l.expires_on < greatest(r.good_until, l.first_expires_on)
+                   when r.good_until is null then l.first_expires_on is not null
                    else l.first_expires_on is null or l.expires_on <> r.good_until end
         """,
     ),

@@ -5,11 +5,15 @@ import json
 import re
 from typing import Any
 
+import msgspec
 import openpyxl
-from tests.coalition.api.conftest import World
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.coalition.api.conftest import HOUSE, TERMS, World
 from tests.coalition.api.test_codes import assert_problem
 
+from coalition.earning.validity import Validity
 from coalition.errors import Code
+from coalition.terms.store import sync
 
 
 async def test_a_card_shows_what_is_there_what_is_held_and_what_expires(world: World) -> None:
@@ -27,7 +31,33 @@ async def test_a_card_shows_what_is_there_what_is_held_and_what_expires(world: W
         "origins": [{"origin": "retail", "points": 50}, {"origin": "telecom", "points": 70}],
         "expiring": [{"on": "2019-02-10", "points": 50}, {"on": "2019-03-10", "points": 70}],
         "owed": [],
+        "pending": 0,
+        "pending_from": [],
     }
+
+
+async def test_a_card_shows_what_is_pending_and_until_when(
+    world: World, engine: AsyncEngine
+) -> None:
+    pending = [
+        msgspec.structs.replace(one, validity=Validity(months=24, usable_after_days=14))
+        if one.code == "retail"
+        else one
+        for one in TERMS
+    ]
+    async with engine.begin() as connection:
+        await sync(connection, HOUSE, pending, world.clock.now)
+    world.clock.pass_(days=1)
+    retail = world.till("retail")
+    card = await retail.enrol()
+    earned = await retail.earn(card, 50)
+    assert (earned["available"], earned["lots"][0]["active_from"]) == (0, "2017-03-25")
+    lot = (await retail.get(f"/v1/lots/{earned['lots'][0]['lot_id']}")).json()
+    assert lot["active_from"] == "2017-03-25"
+    view = (await retail.get(f"/v1/cards/{card}")).json()
+    assert (view["available"], view["pending"], view["origins"]) == (0, 50, [])
+    assert view["pending_from"] == [{"on": "2017-03-25", "points": 50}]
+    assert view["expiring"] == [{"on": "2019-03-11", "points": 50}]
 
 
 async def test_a_new_card_has_nothing(world: World) -> None:

@@ -1,4 +1,4 @@
-"""What the state machine may ask for: three merchants' terms, and movements to draw from."""
+"""What the state machine may ask for: four merchants' terms, and movements to draw from."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.coalition.ledger.model_validity import PERIOD_ENDS_ON
 from tests.world import FIRST_DAY, merchant
 
 from coalition.earning.validity import Validity
@@ -14,12 +15,13 @@ from coalition.terms.prices import Price
 from coalition.terms.terms import Terms
 
 NAMES = ["ann", "bob", "cyd"]
-CODES = ["telecom", "retail", "fuel"]
+CODES = ["telecom", "retail", "fuel", "post"]
 A_DAY_MAX = 900
 
 
 def terms() -> dict[str, Terms]:
-    """Every kind of price: one that changes, a prefunded one, a pair's; three ways to lapse.
+    """Every kind of price: one that changes, a prefunded one, a pair's; four ways to lapse, of
+    which one carries a share on and one is by inactivity; two times in which points are pending.
 
     At fuel less may be spent on one day than A_DAY_MAX, which is the house's.
     """
@@ -45,7 +47,7 @@ def terms() -> dict[str, Terms]:
     )
     retail = replace(
         merchant("retail"),
-        validity=Validity(days=45, grace_days=7),
+        validity=Validity(days=45, grace_days=7, usable_after_days=4),
         breakage="pool",
         prices=(
             Price("retail", None, FIRST_DAY, Decimal("0.004"), Decimal("0.008"), Decimal("0.0075")),
@@ -54,12 +56,22 @@ def terms() -> dict[str, Terms]:
     fuel = replace(
         merchant("fuel"),
         time_zone="Europe/Berlin",
+        validity=Validity(
+            usable_after_days=2,
+            period_rule=f"FREQ=MONTHLY;BYMONTHDAY={PERIOD_ENDS_ON}",
+            carried_share=Decimal("0.3"),
+        ),
         lateness_days_max=12,
         prices=(Price("fuel", None, FIRST_DAY, burn_price=Decimal("0.0055")),),
         minimum_payout=500,
         points_per_member_per_day_max=500,
     )
-    return {one.code: one for one in (telecom, retail, fuel)}
+    post = replace(
+        merchant("post"),
+        validity=Validity(inactive_months=1),
+        prices=(Price("post", None, FIRST_DAY, burn_price=Decimal("0.007")),),
+    )
+    return {one.code: one for one in (telecom, retail, fuel, post)}
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ class Said:
     status: str = ""
     owed: int = 0
     until: date | None = None
+    usable_from: date | None = None
     at: datetime | None = None
 
 
@@ -177,11 +178,13 @@ class Both:
         if isinstance(thing, str):
             return thing, None
         place = {id(lot): number for number, lot in enumerate(member.lots)}
-        available = member.available
+        available = member.available - member.pending(model.day(now))
         if isinstance(thing, Earn):
             lot = thing.lot
+            parts = [(place[id(lot)], lot.points)]
+            until = None if lot.idle_months else lot.good_until
             return Said(
-                lot.points, [(place[id(lot)], lot.points)], available, until=lot.good_until
+                lot.points, parts, available, until=until, usable_from=lot.active_from
             ), thing
         if isinstance(thing, Burn):
             legs = [(place[id(leg.lot)], points) for leg, points in thing.taken()]
@@ -220,7 +223,10 @@ class Both:
         if isinstance(answer, ask.EarnAnswer):
             (lot,) = answer.lots
             legs = [(self.place[answer.member_id, lot.lot_no], lot.points)]
-            return Said(answer.points, legs, answer.available, until=lot.expires_on)
+            return Said(
+                answer.points, legs, answer.available,
+                until=lot.expires_on, usable_from=lot.active_from,
+            )  # fmt: skip
         assert not isinstance(answer, ask.ExpireAnswer), "that is no till's to ask"
         legs = [(self.place[answer.member_id, leg.lot_no], leg.points) for leg in answer.legs]
         status = answer.status if isinstance(answer, ask.BurnAnswer) else ""
@@ -247,11 +253,12 @@ class Both:
             lots = await self.world.lots(name)
             assert [
                 (x.origin, x.kind, x.points, x.remaining, x.expires_on, x.earned_at,
-                 x.window, x.about)
+                 x.window, x.about, x.active_from)
                 for x in lots
             ] == [
-                (x.origin, x.kind, x.points, x.left, x.good_until, x.earned_at,
-                 x.window, x.about)
+                (x.origin, x.kind, x.points, x.left,
+                 x.at_least if x.idle_months else x.good_until, x.earned_at,
+                 x.window, x.about, x.active_from)
                 for x in member.lots
             ], name  # fmt: skip
             await self._compare_legs(name, {lot.number: n for n, lot in enumerate(lots)})
@@ -283,16 +290,23 @@ class Both:
                 card = self.world.people[name].card
                 view = await card_view(connection, card, book, self.world.now)
             assert view is not None
-            assert (view.status, view.available, view.held) == (
-                member.card_status, member.available, member.held,
+            today = then.day(self.world.now)
+            pending = member.pending(today)
+            assert (view.status, view.available, view.held, view.pending) == (
+                member.card_status, member.available - pending, member.held, pending,
             )  # fmt: skip
             origins, expiring = Counter[str](), Counter[date]()
+            pending_from = Counter[date]()
             for lot in member.open_lots():
-                origins[lot.origin] += lot.left
+                if lot.active_from and lot.is_pending(today):
+                    pending_from[lot.active_from] += lot.left
+                else:
+                    origins[lot.origin] += lot.left
                 if lot.good_until:
                     expiring[lot.good_until] += lot.left
             assert {self.world.code(no): n for no, n in view.origins.items()} == origins, name
             assert view.expiring == expiring, name
+            assert view.pending_from == pending_from, name
             owed = {origin: points for origin, points in member.debts.items() if points}
             assert {self.world.code(no): n for no, n in view.owed.items()} == owed, name
 

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tests.coalition.ledger.model_rows import Back, Burn, Earn, Leg, Lot, Member, Span
+from tests.coalition.ledger.model_validity import end, first_day, last_day, move
 
 from coalition.terms.terms import Terms
 
@@ -78,13 +79,10 @@ class Model:
         self._expire(member, self.day(now), now)
 
     def _expire(self, member: Member, today: date, now: datetime) -> None:
-        dead = [lot for lot in member.open_lots() if lot.good_until and lot.good_until < today]
-        if dead:
-            for lot in dead:
-                lot.lapsed += lot.left
-            burn = Burn("expiry", None, sum(lot.left for lot in dead))
+        while dead := [x for x in member.open_lots() if x.good_until and x.good_until < today]:
+            parts = end(dead, self.terms)
+            burn = Burn("expiry", None, sum(part for _, part in parts))
             member.burns.append(burn)
-            parts = [(lot, lot.left) for lot in dead]
             self._write(member, burn, parts, self.day(now), self.window, None)
 
     # ------------------------------------------------------------ legs
@@ -120,9 +118,10 @@ class Model:
             come.append((first.lot, part))
             lot, today = first.lot, self.day(at)
             # The day they had when they were taken passed while they were away.
-            if lot.good_until and first.good_until and first.good_until < today:
+            ended = lot.good_until if lot.idle_months else first.good_until
+            if lot.good_until and ended and ended < today:
                 grace = timedelta(days=self.terms[lot.origin].validity.grace_days)
-                lot.good_until = max(lot.good_until, today + grace)
+                lot.good_until = lot.at_least = max(lot.good_until, today + grace)
         self._pay(member, come)
         return legs
 
@@ -187,12 +186,17 @@ class Model:
         if not worth:
             return "nothing_earned"
         validity, day = self.terms[at].validity, self.day(on, at)
-        until = day + timedelta(days=validity.days) if validity.days else None
+        until = last_day(validity, day)
+        if validity.inactive_months:
+            until = last_day(validity, max(day, member.moved.get(at, day)))
         if until and until < self.day(now):
             return "nothing_earned"
         kind = "outright" if points is not None else "purchase"
         lot = Lot(at, kind, worth, worth, on, day, until, self.window, self.late(on))
+        lot.active_from = first_day(validity, day)
+        lot.idle_months = validity.inactive_months
         member.lots.append(lot)
+        move(member, at, day)
         self._pay(member, [(lot, worth)])
         earn = Earn(lot, amount, self.window, reference)
         member.earns.append(earn)
@@ -217,10 +221,11 @@ class Model:
         self.lapse(name, now)
         if on < member.card_issued_at - CLOCKS_DIFFER:
             return "invalid"
-        parts = self._choose(member.open_lots(), points, take, at)
+        usable = [lot for lot in member.open_lots() if not lot.is_pending(self.day(now))]
+        parts = self._choose(usable, points, take, at)
         if parts is not None and on < now:
             # What was earned later it cannot have taken.
-            there = [lot for lot in member.open_lots() if lot.earned_at <= on]
+            there = [lot for lot in usable if lot.earned_at <= on]
             parts = self._choose(there, points, take, at)
             if parts is None:
                 return "invalid"
@@ -237,6 +242,9 @@ class Model:
             burn.status, burn.over_at = "held", now + timedelta(seconds=hold_seconds)
             window = about = None
         self._write(member, burn, parts, self.day(on, at), window, about)
+        if burn.status == "posted":
+            for lot, _ in parts:
+                move(member, lot.origin, self.day(on, at))
         return burn
 
     def capture(self, name: str, burn: Burn, points: int | None, now: datetime) -> Burn | str:
@@ -250,6 +258,8 @@ class Model:
         burn.status, burn.points = "posted", kept
         for leg in burn.legs:
             leg.window, leg.on = self.window, self.day(now, burn.redeemer)
+        for leg, _ in burn.taken():
+            move(self.members[name], leg.lot.origin, leg.on)
         return burn
 
     def void(self, name: str, burn: Burn, now: datetime) -> Burn | str:
@@ -323,8 +333,10 @@ class Model:
         lapsed = min(back, earn.lot.lapsed)
         earn.lot.lapsed -= lapsed
         back -= lapsed
-        own = [lot for lot in member.open_lots() if lot is earn.lot]
-        lots = own + [x for x in member.open_lots() if x.origin == at and x is not earn.lot]
+        # Its own points, then what the member cannot burn yet, then the rest.
+        today = self.day(now)
+        lots = [lot for lot in member.open_lots() if lot.origin == at]
+        lots.sort(key=lambda lot: (lot is not earn.lot, not lot.is_pending(today)))
         moved = min(back, sum(lot.left for lot in lots))
         legs: list[Leg] = []
         if moved:
@@ -349,9 +361,12 @@ class Model:
         if giver == taker:
             return "invalid"
         self.lapse(giver, now)
+        self.lapse(taker, now)
         if not self.within_limits(giver, None, points, now):
             return LIMIT
-        parts = self._choose(self.members[giver].open_lots(), points, take, None)
+        lots = self.members[giver].open_lots()
+        usable = [lot for lot in lots if not lot.is_pending(self.day(now))]
+        parts = self._choose(usable, points, take, None)
         if parts is None:
             return SHORT
         self.spend(giver, points, now)
@@ -364,5 +379,8 @@ class Model:
                 lot.origin, "transfer", part, part, lot.earned_at, lot.earned_on, lot.good_until,
                 self.window,
             )  # fmt: skip
+            gift.idle_months, gift.at_least = lot.idle_months, lot.at_least
             self.members[taker].lots.append(gift)
+            if gift.idle_months:
+                move(self.members[taker], lot.origin, self.members[giver].moved[lot.origin])
         return burn

@@ -17,6 +17,14 @@ class Lot:
     about: int | None = None
     # What expired of it and was not yet asked back.
     lapsed: int = 0
+    # The first of the house's days on which it can be burned.
+    active_from: date | None = None
+    # It lives until so many months after its origin's points moved; at_least: or longer, by grace.
+    idle_months: int | None = None
+    at_least: date | None = None
+
+    def is_pending(self, day: date) -> bool:
+        return self.active_from is not None and day < self.active_from
 
 
 @dataclass(eq=False)
@@ -79,12 +87,17 @@ class Member:
     earns: list[Earn] = field(default_factory=list)
     legs: list[tuple[Burn, Leg]] = field(default_factory=list)
     debts: dict[str, int] = field(default_factory=dict)
+    # The last day on which each origin's points moved.
+    moved: dict[str, date] = field(default_factory=dict)
     # By the house's day.
     spent: dict[date, int] = field(default_factory=dict)
 
     @property
     def available(self) -> int:
         return sum(lot.left for lot in self.lots)
+
+    def pending(self, day: date) -> int:
+        return sum(lot.left for lot in self.lots if lot.is_pending(day))
 
     @property
     def held(self) -> int:

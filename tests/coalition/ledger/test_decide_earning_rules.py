@@ -15,7 +15,8 @@ from coalition.earning.rules.rate import RateRule
 from coalition.earning.rules.table import EarnRule
 from coalition.ledger.commands import Done, Earn, EarnAnswer, Request, ReverseEarn
 from coalition.ledger.decide import decide
-from coalition.ledger.state import Account, Card, EarnPart, EarnRow, Member, State
+from coalition.ledger.earned import EarnPart, EarnRow
+from coalition.ledger.state import Account, Card, Member, State
 from coalition.terms.book import Book, Merchant
 from settlement.window import Window
 

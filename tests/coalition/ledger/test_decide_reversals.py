@@ -12,7 +12,8 @@ from tests.world import HOUSE, merchant
 from coalition.earning.rates import Rate
 from coalition.ledger.commands import Done, Earn, EarnAnswer, Refused, Request, ReverseEarn
 from coalition.ledger.decide import decide
-from coalition.ledger.state import Account, Card, EarnPart, EarnRow, Member, State
+from coalition.ledger.earned import EarnPart, EarnRow
+from coalition.ledger.state import Account, Card, Member, State
 from coalition.terms.book import Book, Merchant
 from settlement.window import Window
 

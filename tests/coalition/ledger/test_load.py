@@ -13,6 +13,7 @@ from coalition.earning.validity import Validity
 from coalition.ledger import commands as ask
 from coalition.ledger.connection import KeptConnection
 from coalition.ledger.load import load
+from coalition.ledger.state import Lot
 from coalition.terms.terms import Terms
 
 CODES = ["quick", "slow", "never"]
@@ -45,6 +46,11 @@ async def _loaded(world: World, *points: int, take: ask.Take | None = None) -> l
 
 
 async def _loaded_by(world: World, *group: ask.Command) -> list[date | None]:
+    return [lot.expires_on for lot in await loaded_by(world, *group)]
+
+
+async def loaded_by(world: World, *group: ask.Command) -> list[Lot]:
+    """The open lots of the one member that a group is about, as far as they are loaded."""
     kept = KeptConnection(world.engine)
     driver = await kept.driver()
     await driver.execute("begin")
@@ -53,7 +59,7 @@ async def _loaded_by(world: World, *group: ask.Command) -> list[date | None]:
     await driver.execute("rollback")
     await kept.close()
     [member] = state.members.values()
-    return [lot.expires_on for lot in member.lots_in_order()]
+    return member.lots_in_order()
 
 
 async def test_a_burn_dated_before_lots_that_it_would_take_loads_all(world: World) -> None:

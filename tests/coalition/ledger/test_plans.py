@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition import crowd
 from tests.world import FIRST_DAY, Person, World, merchant, noon
 
+from coalition.earning.validity import Validity
 from coalition.ledger import commands as ask
 from coalition.ledger.connection import KeptConnection
 
@@ -31,7 +33,8 @@ async def _scans(kept: KeptConnection) -> dict[str, int]:
 
 async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine) -> None:
     world = World(engine)
-    await world.sync([merchant("one"), merchant("two")])
+    pending = replace(merchant("two"), validity=Validity(usable_after_days=14))
+    await world.sync([merchant("one"), pending])
     for name in ("ann", "bob"):
         await world.enrol(name)
     kept = KeptConnection(engine)
@@ -39,6 +42,10 @@ async def test_a_posting_never_reads_a_table_from_end_to_end(engine: AsyncEngine
     before = await _scans(kept)
     for number in range(GROUPS):
         world.now = noon(FIRST_DAY) + timedelta(hours=number)
+        for person in (ann, bob):
+            earn = ask.Earn(person.card, world.now, points=5)
+            [outcome] = await world.ledger.post([world.request(earn, "two")], kept)
+            assert isinstance(outcome, ask.Done)
         group: list[ask.Command] = [
             ask.Earn(ann.card, world.now, points=20, reference=f"e{number}"),
             ask.Earn(bob.card, world.now, points=20),

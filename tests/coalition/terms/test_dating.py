@@ -27,6 +27,7 @@ from coalition.terms.terms import Terms
 GROCER = merchant("grocer")
 DOUBLE = replace(GROCER, rates=(Rate("*", Decimal(2), 100),))
 BAKER = merchant("baker")
+MONTHLY = "FREQ=MONTHLY;BYMONTHDAY=1"
 TOMORROW = FIRST_DAY + timedelta(days=1)
 
 
@@ -226,6 +227,31 @@ async def test_the_migration_gives_each_party_the_terms_it_had_from_its_first_da
         ({"validity": Validity(months=12)}, {"validity": Validity(days=400)}, False),
         ({"validity": Validity(months=12)}, {"validity": Validity(12, grace_days=31)}, True),
         ({"validity": Validity(months=12)}, {"validity": Validity(24, grace_days=29)}, False),
+        ({"validity": Validity(usable_after_days=9)}, {"validity": Validity()}, True),
+        ({"validity": Validity()}, {"validity": Validity(usable_after_days=1)}, False),
+        ({"validity": Validity(12)}, {"validity": Validity(12, extends_earned=True)}, True),
+        ({"validity": Validity(12, extends_earned=True)}, {"validity": Validity(12)}, False),
+        (
+            {"validity": Validity(until=date(2026, 5, 1))},
+            {"validity": Validity(until=date(2026, 5, 2))},
+            True,
+        ),
+        (
+            {"validity": Validity(period_rule=MONTHLY)},
+            {"validity": Validity(period_rule=MONTHLY, carried_share=Decimal("0.1"))},
+            True,
+        ),
+        (
+            {"validity": Validity(period_rule=MONTHLY)},
+            {"validity": Validity(period_rule="FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1")},
+            False,
+        ),
+        (
+            {"validity": Validity(inactive_months=5)},
+            {"validity": Validity(inactive_months=6)},
+            True,
+        ),
+        ({"validity": Validity(inactive_months=5)}, {"validity": Validity(months=6)}, False),
         ({"points_per_earn_max": 5}, {"points_per_earn_max": 6}, True),
         ({"points_per_burn_max": 5}, {"points_per_burn_max": None}, True),
         ({"points_per_burn_max": None}, {"points_per_burn_max": 5}, False),

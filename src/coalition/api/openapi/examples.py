@@ -47,6 +47,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "birthday": "1990-02-28",
         "locale": "zh-CN",
         "available": 700,
+        "pending": 0,
         "held": 0,
         "owed": 0,
         "cards": [{"card": _CARD, "status": "active", "issued_at": _AT}],
@@ -60,6 +61,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
                 "earned_at": _AT,
                 "expires_on": "2028-03-31",
                 "rule": None,
+                "active_from": None,
             }
         ],
         "movements": [
@@ -86,8 +88,10 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "held": 0,
         "tier": None,
         "origins": [{"origin": "telecom", "points": 700}],
-        "expiring": [{"on": "2028-03-31", "points": 700}],
+        "expiring": [{"on": "2028-03-31", "points": 820}],
         "owed": [],
+        "pending": 120,
+        "pending_from": [{"on": "2026-03-15", "points": 120}],
     },
     "HistoryPage": {
         "items": [
@@ -191,6 +195,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
         "remaining": 700,
         "earned_at": _AT,
         "expires_on": "2028-03-31",
+        "active_from": None,
         "earn_id": _EARN,
         "rule": "purchase",
         "window": "2026-03",

@@ -1,6 +1,6 @@
 """Routes of who a member is: found by phone or reference, corrected, exported, erased."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated
 
 import msgspec
@@ -138,7 +138,7 @@ async def export_member(request: ApiRequest, member_id: FromPath[str]) -> Export
     services, caller = request.services, request.caller
     async with services.engine.connect() as connection:
         person = await _person(connection, services, caller, _number(member_id))
-        return await export(connection, person, services.book)
+        return await export(connection, person, services.book, datetime.now(UTC))
 
 
 @post(
