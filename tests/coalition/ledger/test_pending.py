@@ -214,13 +214,27 @@ async def test_a_burn_loads_no_pending_lot_in_place_of_one_that_it_takes(world: 
     assert await _remaining(world) == [50, 50, 50, 0, 30]
 
 
+async def test_a_burn_still_knows_when_what_it_did_not_load_expires(world: World) -> None:
+    """Pending lots are loaded whole, and say nothing of the others."""
+    soon = replace(merchant("soon"), validity=Validity(days=10))
+    await world.sync([soon])
+    for _ in range(2):
+        await _earned(world, "soon", 50)
+        world.pass_days(1)
+    await _earned(world, "slow", 50)
+    assert await _code(world, 50) is None
+    assert await world.breaches() == []
+    world.now = noon(date(2026, 1, 13))
+    assert await world.expire() == (0, 50)
+
+
 async def test_a_group_over_midnight_takes_by_each_requests_own_day(world: World) -> None:
     await _earned(world, "slow", 50)
     await _earned(world, "fast", 50)
     card, midnight = world.people["ann"].card, world.now.replace(hour=0) + FORTNIGHT
     before, after = midnight - timedelta(seconds=1), midnight + timedelta(seconds=1)
     group = [
-        replace(world.request(ask.Burn(card, 30, at), "fast"), now=at) for at in (before, after)
+        replace(world.request(ask.Burn(card, 20, at), "fast"), now=at) for at in (before, after)
     ]
     origins = []
     for outcome in await world.ledger.post(group):
