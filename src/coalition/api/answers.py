@@ -38,7 +38,7 @@ class LotOut(msgspec.Struct, frozen=True, gc=False):
     kind: str
     points: int
     expires_on: date | None
-    active_from: datetime | None
+    active_from: date | None
     origin: str
     rule: str | None
 
