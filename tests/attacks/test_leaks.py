@@ -183,6 +183,8 @@ async def test_a_replaced_card_shows_nothing_of_its_member(world: World) -> None
             "origins": [],
             "expiring": [],
             "owed": [],
+            "pending": 0,
+            "pending_from": [],
         }
         assert_problem(await till.get(f"/v1/cards/{lost}/history"), Code.CARD_NOT_ACTIVE)
         assert (await till.get(f"/v1/cards/{new}")).json()["available"] == 400
