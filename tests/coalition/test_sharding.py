@@ -8,7 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 SOURCES = Path(__file__).parents[2] / "src"
 # Every table that grows with the members; the rest is small and would be copied to every shard.
-HOT = {"account", "posting", "lot", "burn", "leg", "debt", "activity", "earlier_digest"}
+HOT = {
+    *("account", "posting", "lot", "burn", "leg", "debt", "activity", "reversed_lot"),
+    "earlier_digest",
+}
 REFERENCE = {
     *("merchant", "price", "settlement_window", "api_key", "terms", "window_terms"),
     "unknown_cards",
