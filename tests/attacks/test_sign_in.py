@@ -5,13 +5,16 @@ is used twice, a cookie is used after its session ended, another site sends a fo
 browser's cookie, a manager makes itself the house's operator.
 """
 
+import asyncio
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
 from sqlalchemy import text
-from tests.coalition.api.conftest import World
+from tests.coalition.api.conftest import PEPPER, World
 from tests.coalition.api.test_codes import assert_problem
 from tests.coalition.people.staff import (
     PASSWORD,
@@ -24,13 +27,22 @@ from tests.coalition.people.staff import (
     sign_in,
 )
 
+from coalition.batches.standing import why_ended
+from coalition.batches.store import find as find_batch
 from coalition.edge import sign_in as edge
 from coalition.errors import Code
 from coalition.people import password as passwords
-from coalition.people import store
+from coalition.people import secret_store, store
 from coalition.people.sessions import IDLE_MAX, LASTS_MAX
+from coalition.sealing.encryption import Keyring
 
 WRONG = "not the right one"
+BATCH = UUID(int=1)
+UNDER_WAY = f"""
+insert into batch (batch_id, merchant_id, scopes, format, place, size_bytes, created_at, actor)
+select '{BATCH}', merchant_id, array['earn'], 'ndjson', '{UUID(int=2)}', 10, :now, :actor
+from merchant where code = 'telecom'
+"""
 
 
 @pytest.fixture
@@ -41,8 +53,6 @@ async def ann(world: World) -> Staff:
 @pytest.fixture
 async def proxied(serve: Any) -> World:
     """The server behind a proxy, so that a test may come from any address."""
-    from ipaddress import ip_network
-
     made: World = await serve(trusted_proxies=(ip_network("127.0.0.1"),))
     return made
 
@@ -271,10 +281,6 @@ async def test_the_database_logs_and_audit_name_no_person_and_hold_no_secret(
 async def test_personal_data_of_staff_is_sealed_with_a_newer_key_and_found_again(
     ann: Staff,
 ) -> None:
-    from tests.coalition.api.conftest import PEPPER
-
-    from coalition.people import secret_store
-    from coalition.sealing.encryption import Keyring
 
     newer = Keyring(PEPPER, {1: b"x" * 32})
     assert await store.seal_anew(ann.world.engine, newer) == 1
@@ -290,25 +296,33 @@ async def test_personal_data_of_staff_is_sealed_with_a_newer_key_and_found_again
 
 
 async def test_a_persons_file_stops_when_the_person_is_disabled(ann: Staff) -> None:
-    from coalition.batches.standing import why_ended
-    from coalition.batches.store import find as find_batch
+    mia = await hire(ann.world, "manager", "telecom")
+    now = ann.world.clock.now
+    async with ann.world.engine.begin() as connection:
+        # Of another place, so that nobody here posts it.
+        await connection.execute(text(UNDER_WAY), {"now": now, "actor": mia.actor})
+        batch = await find_batch(connection, BATCH)
+        assert batch is not None
+        assert batch.person_id == mia.person_id
+        assert await why_ended(connection, batch, now) is None
+        person = await store.find(connection, RING, mia.person_id)
+        assert person is not None
+        await store.disable(connection, person, now, SOMEBODY)
+        why = await why_ended(connection, batch, now)
+    assert why is not None
+    assert why.startswith("the person who sent it was disabled")
 
+
+async def test_a_persons_file_names_the_person_on_each_posting(ann: Staff) -> None:
     mia = await hire(ann.world, "manager", "telecom")
     card = (await mia.post("/v1/members")).json()["card"]
     row = f'{{"op":"earn","key":"r","card":"{card}","points":5}}'
     headers = {"Content-Type": "application/x-ndjson"}
     sent = await mia.ask("POST", "/v1/batches", content=row, headers=headers)
     assert sent.status_code == 202, sent.text
-    async with ann.world.engine.begin() as connection:
-        batch = await find_batch(
-            connection, await connection.scalar(text("select batch_id from batch"))
-        )
-        assert batch is not None
-        assert batch.actor == mia.actor
-        person = await store.find(connection, RING, mia.person_id)
-        assert person is not None
-        # As if the file were still under way.
-        await store.disable(connection, person, ann.world.clock.now, SOMEBODY)
-        why = await why_ended(connection, batch, ann.world.clock.now)
-    assert why is not None
-    assert "disabled" in why or why == "it is over"
+    path = f"/v1/batches/{sent.json()['batch_id']}"
+    async with asyncio.timeout(60):
+        while (await mia.get(path)).json()["status"] == "running":
+            await asyncio.sleep(0.02)
+    async with ann.world.engine.connect() as connection:
+        assert await connection.scalar(text("select actor from posting")) == mia.actor
