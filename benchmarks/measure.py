@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import files, references, till_load
+from benchmarks import attacks, files, references, till_load
 from benchmarks.closing import Closes, measure_closing
 from benchmarks.files import Posted
 from benchmarks.place import Place, run
@@ -37,6 +37,7 @@ class Measured:
     peaks_mb: dict[str, list[float]] = field(default_factory=dict)
     closes: Closes | None = None
     batches_served: bool = True
+    attacks_answered: dict[str, list[dict[str, int]]] = field(default_factory=dict)
     breaches: list[str] = field(default_factory=list)
 
 
@@ -49,6 +50,7 @@ def measure(place: Place, sizes: Sizes) -> Measured:
     with place.console.status("Measuring"):
         if till_load.is_available():
             _mix(place, town, sizes, measured)
+            _attacks(place, town, sizes, measured)
         else:
             place.say(till_load.MISSING)
             for _ in range(sizes.rounds):
@@ -127,12 +129,28 @@ def _mix(place: Place, town: Town, sizes: Sizes, measured: Measured) -> None:
 
 
 def _half_load(wrk: _Wrk, server: ApiServer, full: Load, sizes: Sizes) -> None:
+    wrk("half load", server, MANY, sizes.seconds, _pause_ms(wrk, server, full))
+
+
+def _pause_ms(wrk: _Wrk, server: ApiServer, full: Load) -> int:
     """wrk keeps no rate, so its connections pause; a first short round tells how long."""
     wanted_per_s = full.per_s * HALF
     first = till_load.pause_ms(MANY, wanted_per_s, full.mean_ms * HALF)
     tried = wrk("half load, tried", server, MANY, WARM_UP_S, first)
-    pause = till_load.pause_ms(MANY, wanted_per_s, tried.mean_ms)
-    wrk("half load", server, MANY, sizes.seconds, pause)
+    return till_load.pause_ms(MANY, wanted_per_s, tried.mean_ms)
+
+
+def _attacks(place: Place, town: Town, sizes: Sizes, measured: Measured) -> None:
+    """Half the load with all keys but one, which the attacker has."""
+    tills, attacker = attacks.tills_and_attacker(place, town)
+    wrk = _Wrk(place, tills, measured)
+    full = measured.loads["mix 128"][-1]
+    with serving(place, town.database, processes=1) as server:
+        pause_ms = _pause_ms(wrk, server, full)
+    measured.attacks_answered = attacks.measure_attacks(
+        place, tills, attacker, sizes,
+        lambda name, server: wrk(name, server, MANY, sizes.seconds, pause_ms),
+    )  # fmt: skip
 
 
 def _note_peak(measured: Measured, doing: str, server: ApiServer) -> None:

@@ -1,7 +1,10 @@
 """Which rows the table has, and the goal of each: rounds in, rows out."""
 
+from collections import Counter
 from collections.abc import Sequence
 
+from benchmarks.attackers import ATTACKS
+from benchmarks.attacks import CALM, under
 from benchmarks.figures import Goal, Row, Series, series_of
 from benchmarks.files import Posted
 from benchmarks.measure import Measured
@@ -20,6 +23,7 @@ def rows_of(measured: Measured, sizes: Sizes) -> list[Row]:
         Row("TPC-B, mean latency", "ms", series_of(one.latency_ms for one in measured.tpcb)),
         Row("bare COPY of journal rows", "rows/s", series_of(measured.copied_rows_per_s)),
         *_mix_rows(measured, tps),
+        *_attack_rows(measured),
         *_file_rows(measured, tps),
         *_close_rows(measured, sizes),
         *_size_rows(measured, sizes),
@@ -57,6 +61,23 @@ def _latency_rows(measured: Measured) -> list[Row]:
         Row("half that load, p99", "ms", series_of(load.p99_ms for load in half), latency, mean,
             Goal("at most", 2), at, MISSING),
     ]  # fmt: skip
+
+
+def _attack_rows(measured: Measured) -> list[Row]:
+    calm = series_of(load.p99_ms for load in measured.loads.get(CALM, []))
+    rows = []
+    for name in ATTACKS:
+        rounds = measured.loads.get(under(name), [])
+        answered = Counter[str]()
+        for one in measured.attacks_answered.get(name, []):
+            answered.update(one)
+        told = ", ".join(f"{count:,} {status}" for status, count in sorted(answered.items()))
+        rows.append(
+            Row(f"half that load, p99 under {name}", "ms", series_of(r.p99_ms for r in rounds),
+                calm, "calm", Goal("at most", 3),
+                f"tills: {_answers(rounds)}; attacker: {told}" if rounds else "", MISSING)
+        )  # fmt: skip
+    return rows
 
 
 def _per_s(rounds: Sequence[Load]) -> Series | None:
