@@ -1,4 +1,4 @@
-"""People at the command line: made, given a password, signed out, disabled; and what is proposed."""
+"""People at the command line: made, given a password, signed out, disabled; what is proposed."""
 
 import os
 import shutil
