@@ -193,6 +193,40 @@ async def test_the_cookie_is_for_this_host_over_tls_and_no_script(ann: Staff) ->
         assert not any(part.startswith("domain") for part in said)
 
 
+async def test_another_site_signs_nobody_in_and_sends_nothing_with_the_cookie(ann: Staff) -> None:
+    ann.world.clock.pass_(seconds=30)
+    for site in ("cross-site", "same-site"):
+        headers = {"Sec-Fetch-Site": site, "Content-Type": "text/plain"}
+        answer = await sign_in(ann.world.client, ann.email, PASSWORD, ann.code(), **headers)
+        assert_problem(answer, Code.UNAUTHENTICATED)
+        sent = await ann.ask("POST", "/v1/members", content="{}", headers=headers)
+        assert_problem(sent, Code.UNAUTHENTICATED)
+    own = {"Sec-Fetch-Site": "same-origin"}
+    answer = await sign_in(ann.world.client, ann.email, PASSWORD, ann.code(), **own)
+    assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize("change", ["reset", "disable"])
+async def test_no_session_begins_with_a_password_that_was_taken_away_meanwhile(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    bo = await hire(world, "counter", "telecom", totp=False)
+    compare = edge.SignIn._is_right
+
+    async def slowly(self: edge.SignIn, proof: Any, password: str) -> bool:
+        is_right = await compare(self, proof, password)
+        async with world.engine.begin() as connection:
+            person = await store.find(connection, RING, bo.person_id)
+            assert person is not None
+            await getattr(store, change)(connection, person, world.clock.now, SOMEBODY)
+        return is_right
+
+    monkeypatch.setattr(edge.SignIn, "_is_right", slowly)
+    assert_problem(await bo.sign_in(), Code.UNAUTHENTICATED)
+    async with world.engine.connect() as connection:
+        assert await connection.scalar(text("select count(*) from session")) == 0
+
+
 async def test_a_session_ends_idle_and_at_its_longest(ann: Staff) -> None:
     clock = ann.world.clock
     begun = clock.now

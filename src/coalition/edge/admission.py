@@ -132,6 +132,7 @@ async def admit_anyone(request: Request[Any, Any, Any]) -> None:
     _check_headers(request)
     if request.method == "POST":
         await request.body()
+    _check_site(request)
 
 
 async def identify(request: Request[Any, Any, Any]) -> None:
@@ -169,12 +170,23 @@ async def _who_asks(request: ApiRequest) -> Caller:
         over_rate_s = live.access.allowance.take(signed_in.key_id)
         caller = replace(signed_in, over_rate_s=over_rate_s)
         sent = request.headers.get(FORM_HEADER, "")
+        _check_site(request)
         if request.method not in _SAFE and not is_form_token(token, sent):
             raise CoalitionError(
                 Code.UNAUTHENTICATED, f"send {FORM_HEADER.title()} as the session's beginning told"
             )
     state[CALLER] = caller
     return caller
+
+
+def _check_site(request: ApiRequest) -> None:
+    """Raise unauthenticated for what a browser says that another site had it send.
+
+    Else that site could sign somebody in as whom it likes, which no token is there against yet.
+    """
+    site = request.headers.get("sec-fetch-site", "none")
+    if request.method not in _SAFE and site not in ("none", "same-origin"):
+        raise CoalitionError(Code.UNAUTHENTICATED, "another site sent this: ask from our own pages")
 
 
 def _check_may(caller: Caller, scopes: tuple[str, ...], right: Right | None) -> None:

@@ -107,12 +107,14 @@ class SignIn:
         async with self._engine.connect() as connection:
             proof = await secret_store.find_by_email(connection, self._ring, email)
         # Nobody's password is compared as well, so that it takes as long.
-        if not await self._is_right(proof, password) or proof is None:
+        if not await self._is_right(proof, password) or proof is None or proof.hash is None:
             raise _refused()
         async with self._engine.begin() as connection:
             await self._check_code(connection, proof, code, now)
             actor = actor_of(of_person(proof.person_id))
-            token = await sessions.begin(connection, proof.person_id, now, actor)
+            token = await sessions.begin(connection, proof.person_id, proof.hash, now, actor)
+            if token is None:
+                raise _refused()
         self._patience.give_back(spent)
         caller, ends_at = await self.find(token, now)
         return SignedIn(token, mark or tokens.new_mark(self._pepper, email), caller, ends_at)

@@ -19,9 +19,14 @@ LASTS_MAX = timedelta(hours=12)
 # That it was used is written so often at most.
 _USE_NOTED_EVERY = timedelta(minutes=1)
 
+# The row is locked, so that a reset, a disabling or another password that comes at the same time
+# either ends this session with the others or is seen here.
 _BEGIN = text("""
+    with still as (
+        select person_id from person
+        where person_id = :person_id and password_hash = :hash and disabled_at is null for share)
     insert into session (token_digest, person_id, began_at, used_at)
-    values (:digest, :person_id, :now, :now)
+    select :digest, person_id, :now, :now from still
 """)
 _FORGET = text("delete from session where used_at <= :idle_since or began_at <= :began_before")
 _FIND = text("""
@@ -45,12 +50,18 @@ class Session:
     ends_at: datetime
 
 
-async def begin(connection: AsyncConnection, person_id: str, now: datetime, actor: Actor) -> str:
-    """Begin a session; what the cookie holds, which is kept nowhere."""
+async def begin(
+    connection: AsyncConnection, person_id: str, hash_: str, now: datetime, actor: Actor
+) -> str | None:
+    """Begin a session; what the cookie holds, which is kept nowhere.
+
+    hash_: of the password that was compared; None where it is another by now, or nobody's.
+    """
     token = new_token()
     await connection.execute(_FORGET, _spans(now))
-    values = {"digest": digest_of(token), "person_id": person_id, "now": now}
-    await connection.execute(_BEGIN, values)
+    values = {"digest": digest_of(token), "person_id": person_id, "hash": hash_, "now": now}
+    if not (await connection.execute(_BEGIN, values)).rowcount:
+        return None
     await record(connection, actor, now, "session.begin", person_id)
     return token
 
