@@ -16,8 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from coalition import logs
 from coalition.api.openapi.description import complete
-from coalition.api.openapi.head import KEY_SCHEME, openapi_config
+from coalition.api.openapi.head import openapi_config
+from coalition.api.openapi.schemes import KEY_SCHEME
 from coalition.api.routes import (
+    approvals,
     audit,
     batches,
     burns,
@@ -25,7 +27,9 @@ from coalition.api.routes import (
     lots,
     members,
     operations,
+    people,
     persons,
+    session,
     settlement,
     transfers,
 )
@@ -41,6 +45,7 @@ from coalition.edge.pins import Pins
 from coalition.edge.problems import on_coalition_error, on_http_error, on_unexpected_error
 from coalition.edge.sandbox import Sandbox
 from coalition.edge.services import Services
+from coalition.edge.sign_in import SignIn
 from coalition.errors import CoalitionError
 from coalition.failures import in_a_line
 from coalition.keys.guessing import GuessCount
@@ -129,18 +134,20 @@ def _services(
         clock=clock,
         is_live=is_live,
     )
+    ring = Keyring(settings.pepper, settings.personal_keys)
     return Services(
         engine=engine,
         ledger=ledger,
         group_commit=group_commit,
         access=access,
+        sign_in=SignIn(engine, settings.pepper, ring),
         pins=Pins(engine, settings.pepper),
         meters=meters,
         alerts=Alerts(meters, is_live=is_live),
         batches=BatchService(ledger, settings.data_folder, clock, access.allowance, guessing.note),
         clock=clock,
         guessing=guessing,
-        ring=Keyring(settings.pepper, settings.personal_keys),
+        ring=ring,
         trusted_proxies=settings.trusted_proxies,
         is_live=is_live,
     )
@@ -159,7 +166,10 @@ def _test_services(
 
 
 def _version_1() -> Router:
-    modules = (members, persons, earns, burns, transfers, lots, batches, settlement, audit)
+    modules = (
+        *(members, persons, earns, burns, transfers, lots, batches, settlement, audit),
+        *(session, people, approvals),
+    )
     return Router(
         path="/v1",
         route_handlers=[route for module in modules for route in module.ROUTES],

@@ -7,6 +7,7 @@ from coalition.commands.batch import post_file
 from coalition.commands.importing import import_history
 from coalition.commands.keys import keys
 from coalition.commands.merchants import merchants
+from coalition.commands.people import people
 from coalition.commands.privacy import privacy
 from coalition.commands.sealing import seal
 from coalition.commands.serving import (
@@ -43,6 +44,7 @@ for command in (
     migrate_database,
     merchants,
     keys,
+    people,
     windows,
     statement,
     post_file,

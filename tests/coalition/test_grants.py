@@ -18,7 +18,7 @@ where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')
 """
 NEVER = ("truncate", "references", "trigger", "maintain")
 # Tables of what is needed for a while only, and is no history.
-PASSING = {"upload", "unknown_cards", "pin"}
+PASSING = {"upload", "unknown_cards", "pin", "session"}
 # Which columns no update may touch, by the triggers: all of them where none is named.
 GUARDED = """
 select c.relname, a.attname, has_column_privilege('coalition_app', c.oid, a.attnum, 'update') as may

@@ -7,7 +7,7 @@ program does by itself.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_KEY = "key:"
+_KEY, _PERSON = "key:", "person:"
 # What time alone does to points, whether a job or the next movement of its member finds it due.
 LAPSE = "job:lapse"
 
@@ -42,3 +42,12 @@ def of_command(name: str) -> str:
 
 def of_job(name: str) -> str:
     return f"job:{name}"
+
+
+def of_person(person_id: str) -> str:
+    return f"{_PERSON}{person_id}"
+
+
+def person_in(actor: str) -> str | None:
+    """The id of the person that an actor is; None where it is none."""
+    return actor.removeprefix(_PERSON) if actor.startswith(_PERSON) else None

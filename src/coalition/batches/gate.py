@@ -40,7 +40,7 @@ class FileGate:
     @property
     def rows_max(self) -> int | None:
         """Of a group; None: any number."""
-        return None if self.batch.key_id is None else self.allowance.rows_max
+        return None if self.batch.asker_id is None else self.allowance.rows_max
 
     async def ask(self, group: Group) -> Stop | None:
         """None: the group may be posted."""
@@ -54,21 +54,21 @@ class FileGate:
 
     def note(self, outcomes: list[Outcome]) -> None:
         """What became of a group that was let through."""
-        if self.batch.key_id is None:
+        if self.batch.asker_id is None:
             return
         refused = (one for one in outcomes if isinstance(one, Refused))
         count = sum(one.code is Code.UNKNOWN_CARD for one in refused)
         if count:
-            self.note_unknown_cards(self.batch.key_id, count)
+            self.note_unknown_cards(self.batch.asker_id, count)
 
     async def _slowed(self, rows: int) -> Stop | None:
         """Wait until its key may have so many rows posted, or put the file back until then."""
-        key_id = self.batch.key_id
-        if key_id is None:
+        asker_id = self.batch.asker_id
+        if asker_id is None:
             return None
-        if rest_s := self.note_unknown_cards(key_id, 0):
+        if rest_s := self.note_unknown_cards(asker_id, 0):
             return Stop(rest_s=rest_s)
-        while wait_s := self.allowance.take_rows(key_id, rows):
+        while wait_s := self.allowance.take_rows(asker_id, rows):
             # A second at the longest, as long as no requests take what it waits for.
             await asyncio.sleep(wait_s)
             if self._must_give_way():

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from coalition.audit.actor import key_in
+from coalition.audit.actor import key_in, person_in
 from coalition.batches.results import Counts
 
 Format = Literal["ndjson", "csv"]
@@ -51,7 +51,8 @@ _CHUNK = text("""
 class Batch:
     """A file and how far it is posted: row_count rows, read_to_bytes into it, line_count lines.
 
-    actor: the key or command that sent it; None: not known, as of files from before that was kept.
+    actor: the key, person or command that sent it; None: not known, as of files from before that
+    was kept.
     """
 
     batch_id: UUID
@@ -73,6 +74,16 @@ class Batch:
     def key_id(self) -> str | None:
         """The key that it came with; None: a command sent it, or that is not known."""
         return None if self.actor is None else key_in(self.actor)
+
+    @property
+    def person_id(self) -> str | None:
+        """The person who sent it; None: it was none, or that is not known."""
+        return None if self.actor is None else person_in(self.actor)
+
+    @property
+    def asker_id(self) -> str | None:
+        """The key or person whose allowance its rows spend; None: it is slowed by nothing."""
+        return self.key_id or self.person_id
 
 
 async def insert(

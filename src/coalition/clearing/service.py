@@ -39,7 +39,7 @@ from settlement import service as settlement
 from settlement import store as windows
 from settlement.netting import net
 from settlement.obligation import Result
-from settlement.service import WindowBusyError
+from settlement.service import Note, WindowBusyError
 from settlement.store import list_windows
 from settlement.window import Calendar, Window
 
@@ -94,11 +94,13 @@ async def close_window(
     dry_run: bool = False,
     prices: WhatIf | None = None,
     actor: Actor = NOT_KNOWN,
+    also: Note | None = None,
 ) -> Result:
     """Close the window called so and answer what it came to; closed before: the first answer.
 
     early closes it before its end: it ends now, in a dry run too. dry_run stores nothing, and may
-    be asked with prices to try. CoalitionError not_found, invalid (not yet due, or prices without
+    be asked with prices to try. also: what else is done in the transaction that closes it, where
+    this call does. CoalitionError not_found, invalid (not yet due, or prices without
     dry_run), busy.
     """
     if prices is not None and not dry_run:
@@ -111,7 +113,7 @@ async def close_window(
         window = await named_window(connection, label)
     if window.is_open:
         _check_end(window, now, early=early)
-        await _flip(engine, window, now, actor)
+        await _flip(engine, window, now, actor, also)
     if window.netted_at is None:
         await _net_pending(engine, now, actor, None)
     async with engine.connect() as connection:
@@ -147,13 +149,20 @@ async def _open_window(engine: AsyncEngine) -> Window | None:
     return found[-1] if found and found[-1].is_open else None
 
 
-async def _flip(engine: AsyncEngine, window: Window, now: datetime, actor: Actor) -> None:
+async def _flip(
+    engine: AsyncEngine, window: Window, now: datetime, actor: Actor, also: Note | None = None
+) -> None:
+    noting = noting_closes(actor, now)
+
+    async def note(connection: AsyncConnection, closed: Window, ends_at: datetime) -> None:
+        await noting(connection, closed, ends_at)
+        if also is not None:
+            await also(connection, closed, ends_at)
+
     async with engine.connect() as connection:
         book = await load_book(connection)
     try:
-        await settlement.close_open(
-            engine, _calendar(book.house), window.window_id, now, noting_closes(actor, now)
-        )
+        await settlement.close_open(engine, _calendar(book.house), window.window_id, now, note)
     except WindowBusyError as error:
         raise CoalitionError(Code.BUSY, str(error)) from error
 

@@ -8,7 +8,7 @@ import click
 
 from coalition.commands.explaining import explained
 from coalition.commands.sandbox import fill, fill_sandbox, has_sandbox
-from coalition.commands.shared import example, fail, opened, runs, typed
+from coalition.commands.shared import example, fail, opened, runs, tell_proposed, typed
 from coalition.earning.purchase import CHANNELS
 from coalition.terms.folder import check_folder, read_folder
 from coalition.terms.store import load_book, plan_sync
@@ -93,7 +93,8 @@ async def sync_folder(folder: Path | None, dry_run: bool) -> None:
     """Make the database say what the files in FOLDER say (default: COALITION_MERCHANTS).
 
     Opens the first settlement window where there is none. A second run changes nothing. Where
-    COALITION_TEST_DATABASE_URL is set, the test coalition gets the same terms.
+    COALITION_TEST_DATABASE_URL is set, the test coalition gets the same terms. From the first
+    approver on, a change is proposed and waits for one.
     """
     async with opened() as (engine, settings):
         house, terms = read_folder(folder or settings.merchants_folder)
@@ -101,7 +102,11 @@ async def sync_folder(folder: Path | None, dry_run: bool) -> None:
             async with engine.begin() as connection:
                 changes = await plan_sync(connection, house, terms, datetime.now(UTC))
         else:
-            changes = await fill(engine, house, terms, typed("merchants"), is_live=True)
+            filled = await fill(engine, house, terms, typed("merchants"), is_live=True)
+            if filled.approval_id is not None:
+                tell_proposed(filled.approval_id)
+                return
+            changes = filled.changes
             if has_sandbox(settings):
                 kept = await fill_sandbox(engine, settings, house, terms, typed("merchants"))
                 if kept is not None:

@@ -23,6 +23,8 @@ from coalition.commands.shared import (
 from coalition.errors import CoalitionError
 from coalition.members.card import parse_card
 from coalition.members.store import find_member
+from coalition.people import secret_store
+from coalition.people import store as people_store
 from coalition.privacy import store
 from coalition.privacy.export import export as export_person
 from coalition.sealing.encryption import Keyring, SealError
@@ -103,11 +105,16 @@ async def rotate() -> None:
         with console.status("Sealing anew ..."):
             try:
                 count = await store.seal_anew(engine, ring)
+                people = await people_store.seal_anew(engine, ring)
+                await secret_store.seal_anew(engine, ring)
                 count_test = await _seal_test(engine, settings, ring)
             except SealError as error:
                 raise click.ClickException(str(error)) from error
     count += count_test or 0
-    members = "1 member is" if count == 1 else f"{count:,} members are"
+    members = "1 member" if count == 1 else f"{count:,} members"
+    if people:
+        members += f" and {people:,} who work here"
+    members += " is" if count + people == 1 else " are"
     rest = "no older one is needed"
     if count_test is None:
         rest = "the test coalition's may need an older one still"

@@ -5,12 +5,14 @@ It has the merchants and terms of the live one, and members, points and keys of 
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import click
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from coalition.api.proposals import propose_sync
 from coalition.audit.actor import Actor
 from coalition.clearing.service import ensure_first_window
 from coalition.commands.shared import check_schema, check_synced, typed
@@ -26,6 +28,14 @@ from coalition.terms.store import sync
 from coalition.terms.terms import HouseTerms, Terms
 
 
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What a sync changed; or, where that needs a second person, the id of the proposal."""
+
+    changes: list[Change]
+    approval_id: str | None = None
+
+
 def has_sandbox(settings: Settings) -> bool:
     """Whether there is a test coalition: one is named, or the embedded server holds it."""
     return settings.database_url is None or settings.test_database_url is not None
@@ -38,16 +48,21 @@ async def fill(
     actor: Actor,
     *,
     is_live: bool,
-) -> list[Change]:
+) -> Filled:
     """Sync a migrated database, open its first window, and mark whose it is; what was changed.
 
+    Where there is an approver, what would change is proposed instead.
     Raises CoalitionError, invalid, where it is the other coalition's.
     """
     async with engine.begin() as connection:
         await mark(connection, is_live=is_live)
-        changes = await sync(connection, house, terms, datetime.now(UTC), actor)
+        now = datetime.now(UTC)
+        approval_id = await propose_sync(connection, house, terms, now, actor)
+        if approval_id is not None:
+            return Filled([], approval_id)
+        changes = await sync(connection, house, terms, now, actor)
         await ensure_first_window(connection, house)
-    return changes
+    return Filled(changes)
 
 
 async def fill_sandbox(

@@ -148,7 +148,11 @@ async def _prepare(url: str, settings: Settings) -> None:
     await migrate(owner_url(settings, url))
     await _seal_rest(url, settings)
     engine = create_engine(url, seal_key(settings.pepper), pool_size=2)
-    await fill(engine, house, terms, typed("serve"), is_live=True)
+    filled = await fill(engine, house, terms, typed("serve"), is_live=True)
+    if filled.approval_id is not None:
+        log.warning("merchants' files differ: proposed", approval=filled.approval_id)
+        await engine.dispose()
+        return
     kept = await fill_sandbox(engine, settings, house, terms, typed("serve"))
     if kept is not None:
         log.warning("the test coalition keeps its terms", why=kept)

@@ -177,6 +177,14 @@ def writing(path: Path) -> Iterator[None]:
         raise click.ClickException(f"{path} cannot be written: {error.strerror}") from error
 
 
+def tell_proposed(approval_id: str) -> None:
+    """Say that nothing was done yet, and what has to come."""
+    click.echo(
+        f"Proposed as {approval_id}; nothing is changed yet. An approver who is signed in decides: "
+        f"POST /v1/approvals/{approval_id}/approve, or /reject."
+    )
+
+
 def fail(message: str) -> None:
     """Say what is wrong on standard error and leave with 1."""
     click.echo(message, err=True)

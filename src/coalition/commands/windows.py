@@ -9,9 +9,19 @@ import click
 from rich.table import Table
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from coalition.api.proposals import propose_close
 from coalition.clearing.service import close_due, close_window, due_labels, list_windows
 from coalition.clearing.statements import read_statement
-from coalition.commands.shared import console, example, in_a_folder, opened, runs, typed, writing
+from coalition.commands.shared import (
+    console,
+    example,
+    in_a_folder,
+    opened,
+    runs,
+    tell_proposed,
+    typed,
+    writing,
+)
 from coalition.terms.store import load_book
 from settlement.documents import FORMATS, write_document
 from settlement.money import format_amount
@@ -75,6 +85,11 @@ async def close(label: str | None, dry_run: bool, early: bool, close_all: bool) 
                 closed = await close_due(engine, now, actor=typed("windows"))
             click.echo(f"Closed: {', '.join(closed)}." if closed else "No window is due.")
             return
+        if early and not dry_run:
+            approval_id = await propose_close(engine, label, now, typed("windows"))
+            if approval_id is not None:
+                tell_proposed(approval_id)
+                return
         if not (early or dry_run):
             await _check_end(engine, label, now)
         with console.status(f"Netting {label} ..."):

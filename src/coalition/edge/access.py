@@ -1,4 +1,4 @@
-"""Who is asking: API keys, their scopes and how fast they may ask.
+"""Who is asking: API keys, their scopes and how fast they may ask; and who is signed in.
 
 Keys are cached in the process for KEY_CACHE_S, so a revoked key dies within that time everywhere.
 How a key is spelt and stored is keys/key.py and keys/store.py.
@@ -14,11 +14,12 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from coalition.audit.actor import of_key
+from coalition.audit.actor import of_key, of_person
 from coalition.edge.alerts import RefusedSignInError
 from coalition.keys import key as keys
 from coalition.keys import store as key_store
 from coalition.keys.allowance import Allowance
+from coalition.people.rights import Right
 from coalition.terms.book import HOUSE_ID
 
 KEY_CACHE_S = 2.0
@@ -32,10 +33,11 @@ _SCHEME = "bearer "
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A merchant (or the house, id 0) and what its key may do.
+    """A merchant (or the house, id 0) and what its key, or one of its people, may do.
 
     over_rate_s: seconds until the key may ask again; 0 while it asks slowly enough. key_id is the
-    key's public part.
+    key's public part, or the person's id. rights: what a person may (people/rights.py), and its
+    scopes are the movements among them; None: it is a key.
     """
 
     merchant_id: int
@@ -43,15 +45,18 @@ class Caller:
     scopes: frozenset[str]
     over_rate_s: int = 0
     key_id: str = ""
+    rights: frozenset[Right] | None = None
+    role: str = ""
 
     @property
     def actor(self) -> str:
-        """The key, as postings and the audit name it."""
-        return of_key(self.key_id)
+        """The key or the person, as postings and the audit name it."""
+        return of_key(self.key_id) if self.rights is None else of_person(self.key_id)
 
     @property
     def is_house(self) -> bool:
-        return self.merchant_id == HOUSE_ID and "house" in self.scopes
+        is_trusted = self.rights is not None or "house" in self.scopes
+        return self.merchant_id == HOUSE_ID and is_trusted
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "house" in self.scopes
@@ -94,7 +99,7 @@ class Access:
     async def authenticate(self, authorization: str | None) -> Caller:
         """Whose key this is. Raises unauthenticated; why exactly is told to nobody."""
         if authorization is None or authorization[: len(_SCHEME)].lower() != _SCHEME:
-            raise RefusedSignInError("send Authorization: Bearer <key>")
+            raise RefusedSignInError("send Authorization: Bearer <key>, or sign in")
         # Not every space that Unicode has: a header's white space is these two.
         text = authorization[len(_SCHEME) :].strip(" \t")
         stored = self._proved.get(text) if self._is_fresh() else None

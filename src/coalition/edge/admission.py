@@ -6,6 +6,7 @@ request (idempotency_key_missing); only then are the fields read (invalid) and i
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from litestar import Request
@@ -20,6 +21,8 @@ from coalition.edge.sandbox import services_for
 from coalition.edge.services import Services
 from coalition.edge.throttle import place_of
 from coalition.errors import CoalitionError, Code, shown
+from coalition.people.rights import Right
+from coalition.people.tokens import is_form_token
 from coalition.wire.keys import is_key
 from coalition.wire.syntax import check_syntax, decode, may_be_empty
 
@@ -35,6 +38,12 @@ ONCE = ("authorization", "idempotency-key", "content-encoding")
 # the till's way in knew it; of whose services; and by when, on the loop's clock, the body has to be
 # there.
 CALLER, SERVICES, BODY_BY_S = "caller", "services", "body_by_s"
+
+# What holds who is signed in: this host's alone, over TLS alone, and no script's.
+SESSION_COOKIE, MARK_COOKIE = "__Host-session", "__Host-known"
+# What comes beside it with whatever changes something, since a browser sends cookies for anybody.
+FORM_HEADER = "x-csrf-token"
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 T = TypeVar("T")
 
@@ -117,6 +126,15 @@ async def admit(request: Request[Any, Any, Any]) -> None:
     await _identify(request)
 
 
+async def admit_anyone(request: Request[Any, Any, Any]) -> None:
+    """What admit() does but for who asks, for a route by which somebody says who it is."""
+    assert isinstance(request, ApiRequest), "the router's request_class"
+    _check_headers(request)
+    if request.method == "POST":
+        await request.body()
+    _check_site(request)
+
+
 async def identify(request: Request[Any, Any, Any]) -> None:
     """What admit() does but for the body, for a route whose body is a file."""
     assert isinstance(request, ApiRequest), "the router's request_class"
@@ -125,18 +143,9 @@ async def identify(request: Request[Any, Any, Any]) -> None:
 
 
 async def _identify(request: ApiRequest) -> None:
-    state = request.scope["state"]
-    caller = state.get(CALLER)
-    if caller is None:
-        authorization = request.headers.get("authorization")
-        services = await services_for(authorization, request.app.state["services"])
-        state[SERVICES] = services
-        caller = state[CALLER] = await services.access.authenticate(authorization)
+    caller = request.scope["state"].get(CALLER) or await _who_asks(request)
     opt = request.route_handler.opt
-    scopes: tuple[str, ...] = opt["scopes"]
-    if not any(caller.may(scope) for scope in scopes):
-        needed = " or ".join(scopes)
-        raise CoalitionError(Code.SCOPE_MISSING, f"this key lacks the scope {needed}")
+    _check_may(caller, opt["scopes"], opt["right"])
     request.caller = caller
     if caller.merchant_id not in request.services.book.codes:
         # Synced and given a key since this process last looked.
@@ -152,6 +161,53 @@ async def _identify(request: ApiRequest) -> None:
 def is_preview(request: ApiRequest) -> bool:
     """Whether only a look is asked for, which needs no key: nothing is written."""
     return bool(request.query_params.get("preview") == "true")
+
+
+async def _who_asks(request: ApiRequest) -> Caller:
+    """The key's owner, or who is signed in where no key is sent. Raises unauthenticated."""
+    state, live = request.scope["state"], request.app.state["services"]
+    authorization = request.headers.get("authorization")
+    token = request.cookies.get(SESSION_COOKIE) if authorization is None else None
+    if token is None:
+        services = state[SERVICES] = await services_for(authorization, live)
+        caller: Caller = await services.access.authenticate(authorization)
+    else:
+        state[SERVICES] = live
+        signed_in, _ = await live.sign_in.find(token, live.clock())
+        over_rate_s = live.access.allowance.take(signed_in.key_id)
+        caller = replace(signed_in, over_rate_s=over_rate_s)
+        sent = request.headers.get(FORM_HEADER, "")
+        _check_site(request)
+        if request.method not in _SAFE and not is_form_token(token, sent):
+            raise CoalitionError(
+                Code.UNAUTHENTICATED, f"send {FORM_HEADER.title()} as the session's beginning told"
+            )
+    state[CALLER] = caller
+    return caller
+
+
+def _check_site(request: ApiRequest) -> None:
+    """Raise unauthenticated for what a browser says that another site had it send.
+
+    Else that site could sign somebody in as whom it likes, which no token is there against yet.
+    """
+    site = request.headers.get("sec-fetch-site", "none")
+    if request.method not in _SAFE and site not in ("none", "same-origin"):
+        raise CoalitionError(Code.UNAUTHENTICATED, "another site sent this: ask from our own pages")
+
+
+def _check_may(caller: Caller, scopes: tuple[str, ...], right: Right | None) -> None:
+    """Raise scope_missing where key or person may not; right None: whoever is signed in may."""
+    if caller.rights is not None:
+        if right is not None and right not in caller.rights:
+            raise CoalitionError(
+                Code.SCOPE_MISSING, f"the role {caller.role} has no right to this ({right})"
+            )
+    elif not scopes:
+        raise CoalitionError(Code.SCOPE_MISSING, "this is for a person who is signed in, not a key")
+    elif not any(caller.may(scope) for scope in scopes):
+        needed = " or ".join(scopes)
+        raise CoalitionError(Code.SCOPE_MISSING, f"this key lacks the scope {needed}")
 
 
 def _check_headers(request: ApiRequest) -> None:

@@ -11,7 +11,7 @@ from litestar import Request
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-from coalition.edge.admission import CALLER
+from coalition.edge.admission import CALLER, MARK_COOKIE, SESSION_COOKIE
 from coalition.edge.problems import RetryLaterError, on_coalition_error
 from coalition.edge.services import Services
 from coalition.edge.throttle import address_of
@@ -67,7 +67,7 @@ class Gate:
             return
         address = address_of(scope, self._desk.trusted_proxies)
         wait_s = throttle.wait_s(address)
-        if wait_s and (is_open or not self._knows(_authorization(scope))):
+        if wait_s and (is_open or not (self._knows(_authorization(scope)) or self._saw(scope))):
             detail = "your address asks faster than it may without a key"
             raise RetryLaterError(Code.TOO_MANY_REQUESTS, detail, wait_s)
         if is_open:
@@ -77,6 +77,12 @@ class Gate:
         """Whether this is a right key, of the live or of the test coalition, as far as is known."""
         found = (self._desk.access, self._desk.test_access)
         return any(access is not None and access.knows(authorization) for access in found)
+
+    def _saw(self, scope: HTTPScope) -> bool:
+        """Whether somebody signed in with this browser."""
+        cookies = Request[Any, Any, Any](scope).cookies
+        found = cookies.get(SESSION_COOKIE), cookies.get(MARK_COOKIE)
+        return self._desk.sign_in.knows(*found)
 
     def _note_refusal(self, scope: HTTPScope) -> None:
         """Count what was refused before anybody knew who asks, whatever was wrong with it."""

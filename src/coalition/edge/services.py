@@ -1,4 +1,4 @@
-"""What the handlers work with: database, ledger, keys, PINs, meters, batches, clock, guesses."""
+"""What handlers work with: database, ledger, keys, sign-in, PINs, meters, batches, clock."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +11,7 @@ from coalition.edge.access import Access
 from coalition.edge.alerts import Alerts
 from coalition.edge.meters import Meters
 from coalition.edge.pins import Pins
+from coalition.edge.sign_in import SignIn
 from coalition.edge.throttle import Throttle
 from coalition.keys.guessing import GuessCount
 from coalition.ledger.group_commit import GroupCommit
@@ -33,6 +34,7 @@ class Services:
     ledger: Ledger
     group_commit: GroupCommit
     access: Access
+    sign_in: SignIn
     pins: Pins
     meters: Meters
     alerts: Alerts

@@ -111,6 +111,8 @@ class GuessCount:
         self._count = count
         self._level_until: dict[str, datetime] = {}
         self._unshared: dict[str, int] = {}
+        # Persons, who are no keys: they are counted here alone.
+        self._here: set[str] = set()
         self._sharing: asyncio.Task[None] | None = None
         # One at a time, or one would forget what the other is just adding.
         self._one = asyncio.Lock()
@@ -172,11 +174,15 @@ class GuessCount:
             for key_id, cards in noted.items():
                 self._unshared[key_id] = self._unshared.get(key_id, 0) + cards
             raise
-        self._level_until = {row.key_id: row.level_until for row in levels}
+        self._here |= {key for key, one in zip(sorted(noted), added, strict=True) if one is None}
+        here = {key: at for key, at in self._level_until.items() if key in self._here and at > now}
+        self._here = set(here)
+        self._level_until = here | {row.key_id: row.level_until for row in levels}
         for key_id, cards in self._unshared.items():
             # Noted since.
-            known = self._level_until.get(key_id, now)
-            self._level_until[key_id] = raised(known, cards, now)
+            if key_id not in here:
+                known = self._level_until.get(key_id, now)
+                self._level_until[key_id] = raised(known, cards, now)
         for one in filter(None, added):
             self._count(one.merchant, one.cards)
             if one.is_told:

@@ -47,6 +47,13 @@ grant update (external_ref, phone, birthday, locale, external_ref_sealed, extern
               phone_sealed, phone_digest, birthday_sealed, birth_month, erased_at, request_id, body_hash)
     on member to coalition_app;
 
+-- A person is disabled, gets a password and a second factor, and is sealed with another key; of what
+-- party and role it is stays. A proposal is decided once, as its triggers say.
+grant update (email_sealed, email_digest, name_sealed, disabled_at, password_hash, totp_sealed,
+              totp_step, setup_digest, setup_until)
+    on person to coalition_app;
+grant update (status, decided_by, decided_at, reason) on approval to coalition_app;
+
 -- A price and terms get their digest when they are recorded, and keep it, as the triggers say.
 grant update (digest) on price to coalition_app;
 grant update (digest) on terms to coalition_app;
@@ -62,8 +69,9 @@ grant update (posted, replayed, refused, read_to_bytes, line_count, results_byte
 -- trigger keeps what the house was told of.
 grant delete, update (good_until) on upload to coalition_app;
 grant delete, update (cards, last_at, level_until, told_at) on unknown_cards to coalition_app;
--- A PIN goes with its member's name, when that is erased.
+-- A PIN goes with its member's name, when that is erased; a session when it ends.
 grant delete on pin to coalition_app;
+grant delete, update (used_at) on session to coalition_app;
 
 -- ------------------------------------------------------------------ changed as a whole
 -- A close locks the table, which a right to some of its columns does not allow; what may change in

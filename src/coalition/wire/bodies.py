@@ -20,6 +20,7 @@ _LOCALE = r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8}){0,3}(?![\s\S])"
 _CODE = r"^[a-z][a-z0-9-]{0,62}(?![\s\S])"
 _CURRENCY = r"^[A-Z]{3}(?![\s\S])"
 _PHONE = r"^\+?[0-9 ()./-]{3,64}(?![\s\S])"
+_ONE_TIME = r"^[0-9]{6}(?![\s\S])"
 _PIN = r"^[0-9]{4,12}(?![\s\S])"
 # What a text that does not match is told.
 IN_WORDS = {
@@ -28,6 +29,7 @@ IN_WORDS = {
     _CODE: "a merchant's code in lower case, such as telecom",
     _CURRENCY: "three capital letters (ISO 4217), such as CNY",
     _PIN: "4 to 12 digits",
+    _ONE_TIME: "6 digits",
     _PHONE: "3 to 64 digits, spaces and ( ) . / -, with or without a + in front",
 }
 
@@ -99,6 +101,9 @@ Pin = Annotated[
     ),
 ]
 _Short = Annotated[str, Meta(min_length=1, max_length=130, pattern=_NO_NUL)]
+
+Secret = Annotated[str, Meta(min_length=1, max_length=1000)]
+OneTimeCode = Annotated[str, Meta(pattern=_ONE_TIME, examples=["755224"])]
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -282,3 +287,47 @@ class CloseBody(Body, frozen=True):
     dry_run: bool = False
     early: bool = False
     prices: dict[_Short, dict[_Short, _Short]] | None = None
+
+
+class SignInBody(Body, frozen=True):
+    """Who signs in. code: of the authenticator app, where the person has one."""
+
+    email: Annotated[str, Meta(min_length=3, max_length=254, examples=["ann@example.com"])]
+    password: Secret
+    code: OneTimeCode | None = None
+
+
+class SetupBody(Body, frozen=True):
+    """The one-time secret that a person was given to set a password with."""
+
+    setup: Annotated[str, Meta(min_length=1, max_length=100)]
+
+
+class FinishSetupBody(Body, frozen=True):
+    """The password, and the code that the app shows now, which confirms the second factor."""
+
+    setup: Annotated[str, Meta(min_length=1, max_length=100)]
+    password: Secret
+    code: OneTimeCode | None = None
+
+
+class PasswordBody(Body, frozen=True):
+    """Another password in the place of the one before."""
+
+    old_password: Secret
+    password: Secret
+
+
+class PersonBody(Body, frozen=True):
+    """A new person. merchant: whose; a merchant's code or house. Absent: whose the asker is."""
+
+    email: Annotated[str, Meta(min_length=3, max_length=254, examples=["ann@example.com"])]
+    name: Annotated[str, Meta(min_length=1, max_length=200, examples=["Ann Example"])]
+    role: Annotated[str, Meta(min_length=1, max_length=20, examples=["finance"])]
+    merchant: MerchantCode | None = None
+
+
+class RejectBody(Body, frozen=True):
+    """Why a proposal is rejected."""
+
+    reason: Annotated[str, Meta(min_length=1, max_length=1000, pattern=_NO_NUL)]

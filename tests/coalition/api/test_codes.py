@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from tests.coalition.api.conftest import HOUSE, TERMS, Serve, World, terms
+from tests.coalition.people.staff import hire
 from tests.owner import owner
 
 from coalition.edge.problems import STATUS
@@ -54,6 +55,19 @@ async def _unknown_card(world: World) -> httpx.Response:
 
 async def _not_found(world: World) -> httpx.Response:
     return await world.till("telecom").post("/v1/burns/brn_123/void")
+
+
+async def _approval_needed(world: World) -> httpx.Response:
+    await hire(world, "approver")
+    ann = await hire(world, "operator")
+    body = {"email": "other@example.com", "name": "Other", "role": "approver"}
+    return await ann.post("/v1/people", body)
+
+
+async def _own_approval(world: World) -> httpx.Response:
+    paula = await hire(world, "approver")
+    proposed = await paula.post("/v1/windows/2017-03/close", {"early": True})
+    return await paula.post(f"/v1/approvals/{proposed.json()['approval']}/approve")
 
 
 async def _card_not_active(world: World) -> httpx.Response:
@@ -122,6 +136,8 @@ PROVOKED: dict[Code, Callable[[World], Awaitable[httpx.Response]]] = {
     Code.INVALID: _invalid,
     Code.UNKNOWN_CARD: _unknown_card,
     Code.NOT_FOUND: _not_found,
+    Code.APPROVAL_NEEDED: _approval_needed,
+    Code.OWN_APPROVAL: _own_approval,
     Code.CARD_NOT_ACTIVE: _card_not_active,
     Code.PIN_REQUIRED: _pin_required,
     Code.IDEMPOTENCY_KEY_REUSED: _idempotency_key_reused,

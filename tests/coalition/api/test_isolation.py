@@ -180,8 +180,23 @@ SCOPES = {
         "POST /v1/windows/2017-03/close",
         "POST /v1/members/mem_1/erase",
         "GET /v1/audit",
+        "GET /v1/people",
+        "GET /v1/approvals",
     ],
 }
+# What a person does who is signed in, and no key: tests/coalition/api/test_rights.py.
+PERSONS = [
+    "GET /v1/session",
+    "DELETE /v1/session",
+    "POST /v1/session/password",
+    "POST /v1/people",
+    "POST /v1/people/per_1/disable",
+    "POST /v1/people/per_1/reset",
+    "POST /v1/approvals/apr_1/approve",
+    "POST /v1/approvals/apr_1/reject",
+]
+# Where somebody says who it is.
+OPEN = ["POST /v1/session", "POST /v1/setup", "POST /v1/setup/finish"]
 
 
 async def test_a_key_opens_what_its_scope_says_and_nothing_else(world: World) -> None:
@@ -198,6 +213,11 @@ async def test_a_key_opens_what_its_scope_says_and_nothing_else(world: World) ->
                 )
                 opens = scope == "house" or route in SCOPES[scope]
                 assert (answer.status_code != 403) == opens, (scope, route, answer.text)
+        for route in PERSONS:
+            method, path = route.split()
+            headers = {"Authorization": f"Bearer {bearer}"}
+            answer = await world.client.request(method, path, headers=headers, content=b"{}")
+            assert_problem(answer, Code.SCOPE_MISSING)
 
 
 async def _narrow(world: World, scope: str) -> str:
@@ -207,7 +227,7 @@ async def _narrow(world: World, scope: str) -> str:
 
 
 async def test_every_route_needs_a_key(world: World) -> None:
-    for routes in SCOPES.values():
+    for routes in (*SCOPES.values(), PERSONS):
         for route in routes:
             method, path = route.split()
             content = b"{}" if method == "POST" else None
@@ -225,7 +245,7 @@ async def test_the_table_of_scopes_names_every_route(world: World) -> None:
     }
     listed = {
         (route.split()[0], route.count("/"), route.split("/")[2])
-        for routes in SCOPES.values()
+        for routes in (*SCOPES.values(), PERSONS, OPEN)
         for route in routes
     }
     assert served == listed

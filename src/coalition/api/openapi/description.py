@@ -20,7 +20,7 @@ from litestar.openapi.spec import (
 from litestar.routes import HTTPRoute
 
 from coalition.api.openapi import examples
-from coalition.api.openapi.head import KEY_SCHEME
+from coalition.api.openapi.schemes import KEY_SCHEME, SESSION_SCHEME
 from coalition.wire import bodies
 from coalition.wire.syntax import may_be_empty
 
@@ -38,7 +38,7 @@ def complete(app: Litestar) -> None:
             for method, (handler, _) in route.route_handler_map.items():
                 if "scopes" in handler.opt and handler.resolve_include_in_schema():
                     operation = _operation(document, route.path_format, method.lower())
-                    _say_scopes(operation, handler.opt["scopes"])
+                    _say_scopes(operation, handler.opt["scopes"], handler.opt["right"])
     schemas = document.components.schemas
     for name, example in examples.STRUCTS.items():
         schemas[name].examples = [example]
@@ -66,9 +66,10 @@ def complete(app: Litestar) -> None:
     }
 
 
-def _say_scopes(operation: Operation, scopes: Iterable[str]) -> None:
+def _say_scopes(operation: Operation, scopes: Iterable[str], right: str | None) -> None:
     # One of them is enough, and so each is a requirement of its own.
-    operation.security = [{KEY_SCHEME: [scope]} for scope in scopes]
+    keys = [{KEY_SCHEME: [scope]} for scope in scopes]
+    operation.security = [*keys, {SESSION_SCHEME: [right] if right else []}]
 
 
 def _say_how_cards_read(name: str, schema: Schema | Reference) -> None:

@@ -6,9 +6,9 @@ from litestar.openapi.spec import Components, SecurityScheme, Tag
 
 from coalition.api.openapi.kept import as_json, as_yaml, refuse_unknown
 from coalition.api.openapi.pages import SchemaPage
+from coalition.api.openapi.schemes import KEY_SCHEME, SESSION_SCHEME
+from coalition.edge.admission import SESSION_COOKIE
 from coalition.errors import Code
-
-KEY_SCHEME = "merchant_key"
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -28,7 +28,15 @@ def openapi_config() -> OpenAPIConfig:
                     "one, and house is enough for all. A revoked key dies within 2 seconds. A key "
                     "that begins with coal_test_ reaches a test coalition: the same merchants and "
                     "terms, and no live card or point.",
-                )
+                ),
+                SESSION_SCHEME: SecurityScheme(
+                    type="apiKey",
+                    name=SESSION_COOKIE,
+                    security_scheme_in="cookie",
+                    description="Who is signed in (POST /v1/session). Each operation names the "
+                    "right that the person's role needs for it (docs/people.md). Whatever is no "
+                    "GET needs the header X-CSRF-Token beside it.",
+                ),
             }
         ),
         tags=[
@@ -39,6 +47,8 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Paths", "Where points came from and went"),
             Tag("Bulk", "Files of many rows"),
             Tag("Settlement", "Windows, positions, statements"),
+            Tag("People", "Who works here, and signs in"),
+            Tag("Approvals", "What needs two persons"),
             Tag("Audit", "Who changed what"),
             Tag("Operations", "Alive, ready, counted"),
         ],

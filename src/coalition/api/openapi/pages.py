@@ -14,6 +14,7 @@ from litestar import MediaType, Response
 from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 from coalition.api.openapi.kept import AnyRequest, Document, Kept
+from coalition.api.openapi.schemes import KEY_SCHEME, SESSION_SCHEME
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _STYLE = (
@@ -102,12 +103,20 @@ def _operations(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping
 
 
 def _entry(method: str, path: str, operation: Mapping[str, Any]) -> str:
-    needed = [scope for one in operation.get("security", ()) for scope in next(iter(one.values()))]
+    needed = _needed(operation, KEY_SCHEME)
     scope = f"<p>Scope: <code>{'</code> or <code>'.join(needed)}</code></p>" if needed else ""
+    scope += "".join(
+        f"<p>Right of a person: <code>{right}</code></p>"
+        for right in _needed(operation, SESSION_SCHEME)
+    )
     return (
         f"<dt><code>{method} {escape(path)}</code> {escape(operation['summary'])}</dt>"
         f"<dd>{_prose(operation.get('description', ''))}{scope}</dd>"
     )
+
+
+def _needed(operation: Mapping[str, Any], scheme: str) -> list[str]:
+    return [one for way in operation.get("security", ()) for one in way.get(scheme, ())]
 
 
 def _prose(text: str) -> str:

@@ -68,6 +68,11 @@ def opens() -> dict[int, ResponseSpec]:
     return _by_status({*_OPEN})
 
 
+def opens_to_all(*codes: Code) -> dict[int, ResponseSpec]:
+    """The problems of a POST by which somebody says who it is."""
+    return _by_status({*_OPEN, Code.INVALID, Code.BUSY, Code.TOO_LARGE, *codes})
+
+
 def reads(*codes: Code) -> dict[int, ResponseSpec]:
     """The problems of a GET, besides the common ones."""
     return _by_status({*_READ, *codes})

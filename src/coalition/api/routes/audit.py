@@ -42,7 +42,7 @@ class AuditPage(msgspec.Struct, frozen=True):
 
 @get(
     "/audit",
-    opt={"scopes": ("house",)},
+    opt={"scopes": ("house",), "right": "audit"},
     tags=["Audit"],
     summary="Who did what, the newest first",
     description="Every change of a card, a PIN, a key, a merchant, a window or what is known of a "

@@ -35,7 +35,7 @@ from coalition.terms.standing import check_not_suspended
 from coalition.turns import Turn
 from coalition.wire.bodies import NothingBody
 
-_OPT = {"scopes": ("earn", "burn")}
+_OPT = {"scopes": ("earn", "burn"), "right": "batches"}
 _TAGS = ["Bulk"]
 _FORMATS: dict[str, Format] = {"application/x-ndjson": "ndjson", "text/csv": "csv"}
 _RETRY_AFTER_S = 30

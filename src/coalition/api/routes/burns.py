@@ -24,7 +24,7 @@ from coalition.wire.bodies import (
 )
 from coalition.wire.targets import not_found, read_target
 
-_OPT = {"scopes": ("burn",), "key": "required"}
+_OPT = {"scopes": ("burn",), "key": "required", "right": "burn"}
 _CARD = "9000000000000001"
 _EXAMPLES = [
     Example(summary="Points that expire first", value={"card": _CARD, "points": 500}),
@@ -139,7 +139,7 @@ async def reverse_burn_called(
 
 @get(
     "/burns/{burn_id:str}",
-    opt={"scopes": ("burn",)},
+    opt={"scopes": ("burn",), "right": "paths"},
     tags=["Paths"],
     summary="A burn and its legs",
     description="legs: what is left of it now; one of the caller's own origin says when it was "

@@ -23,7 +23,7 @@ from coalition.errors import Code
 from coalition.ledger.commands import EarnAnswer
 from coalition.wire.bodies import EarnBody, ReverseEarnBody, ReverseEarnCalledBody
 
-_OPT = {"scopes": ("earn",), "key": "required"}
+_OPT = {"scopes": ("earn",), "key": "required", "right": "earn"}
 _PURCHASE = Example(
     summary="A purchase",
     value={

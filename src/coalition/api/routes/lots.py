@@ -14,7 +14,7 @@ from coalition.wire.targets import not_found, read_target
 
 @get(
     "/lots/{lot_id:str}",
-    opt={"scopes": ("earn", "burn")},
+    opt={"scopes": ("earn", "burn"), "right": "paths"},
     tags=["Paths"],
     summary="A lot and where its points went",
     description="The caller's own origin only; the house sees every lot.",

@@ -25,7 +25,8 @@ from coalition.wire.bodies import EnrolBody, NothingBody, PinBody
 from coalition.wire.keys import body_hash, request_id
 from coalition.wire.movements import read_card, read_phone
 
-_SCOPES = {"scopes": ("members",)}
+_READS = {"scopes": ("members",), "right": "members.read"}
+_CHANGES = {"scopes": ("members",), "right": "members.change"}
 _NEWEST = 2**31 - 1
 _PINS = [
     Example(summary="The first", value={"pin": "730619"}),
@@ -55,7 +56,7 @@ class CardStatusOut(msgspec.Struct, frozen=True):
 
 @post(
     "/members",
-    opt=_SCOPES,
+    opt=_CHANGES,
     tags=["Members and cards"],
     summary="Enrol a member",
     description="Makes a member with a card and no points. An external_ref names one member of the "
@@ -103,7 +104,7 @@ async def enrol(
 
 @get(
     "/cards/{card:str}",
-    opt=_SCOPES,
+    opt=_READS,
     tags=["Members and cards"],
     summary="A card and its points",
     description="available leaves out points past their day. Soonest expiry first. A card that "
@@ -126,7 +127,7 @@ async def get_card(request: ApiRequest, card: FromPath[str]) -> views.CardOut:
 
 @get(
     "/cards/{card:str}/history",
-    opt=_SCOPES,
+    opt=_READS,
     tags=["Members and cards"],
     summary="A card's movements, newest first",
     description="A merchant sees its own movements, the house all of them. A card that was "
@@ -160,7 +161,7 @@ async def get_history(
 
 @post(
     "/cards/{card:str}/replace",
-    opt=_SCOPES,
+    opt=_CHANGES,
     tags=["Members and cards"],
     summary="Replace a lost or broken card",
     description="A new number; the old one is dead, the points stay. For the merchant that "
@@ -197,7 +198,7 @@ async def replace_card(
 
 @post(
     "/cards/{card:str}/block",
-    opt=_SCOPES,
+    opt=_CHANGES,
     status_code=200,
     tags=["Members and cards"],
     summary="Block a card",
@@ -221,7 +222,7 @@ async def block_card(
 
 @post(
     "/cards/{card:str}/unblock",
-    opt=_SCOPES,
+    opt=_CHANGES,
     status_code=200,
     tags=["Members and cards"],
     summary="Unblock a card",
@@ -244,7 +245,7 @@ async def unblock_card(
 
 @post(
     "/cards/{card:str}/pin",
-    opt=_SCOPES,
+    opt=_CHANGES,
     status_code=200,
     tags=["Members and cards"],
     summary="Set the PIN of a card's member",

@@ -23,8 +23,7 @@ from coalition.wire import ids
 from coalition.wire.bodies import CorrectBody, NothingBody
 from coalition.wire.movements import read_phone
 
-_SCOPES = {"scopes": ("members",)}
-_HOUSE = {"scopes": ("house",)}
+_SCOPES = ("members",)
 
 Phone = Annotated[
     str | None,
@@ -57,7 +56,7 @@ class ErasedOut(msgspec.Struct, frozen=True):
 
 @get(
     "/members",
-    opt=_SCOPES,
+    opt={"scopes": _SCOPES, "right": "members.read"},
     tags=["Members and cards"],
     summary="Find a member by phone or external_ref",
     description="Exactly one match, or 404. By phone: a member that this merchant enrolled or "
@@ -93,7 +92,7 @@ async def find_member(
 
 @patch(
     "/members/{member_id:str}",
-    opt=_SCOPES,
+    opt={"scopes": _SCOPES, "right": "members.change"},
     tags=["Members and cards"],
     summary="Correct what is known of a member",
     description="For the merchant that enrolled the member, and the house. null takes a field "
@@ -128,7 +127,7 @@ async def correct_member(
 
 @get(
     "/members/{member_id:str}/export",
-    opt=_SCOPES,
+    opt={"scopes": _SCOPES, "right": "members.export"},
     tags=["Members and cards"],
     summary="All that is kept about a person",
     description="For the merchant that enrolled the member, and the house.",
@@ -143,7 +142,7 @@ async def export_member(request: ApiRequest, member_id: FromPath[str]) -> Export
 
 @post(
     "/members/{member_id:str}/erase",
-    opt=_HOUSE,
+    opt={"scopes": ("house",), "right": "members.erase"},
     status_code=200,
     tags=["Members and cards"],
     summary="Erase what names a person",

@@ -5,14 +5,17 @@ A merchant sees itself: the paths its points or its till stand in, its own posit
 
 import asyncio
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import Example
 from litestar.params import Body, FromPath, QueryParameter
 
 from coalition.api import settlement_views as views
 from coalition.api.openapi.responses import reads, writes
+from coalition.api.proposals import propose_close
+from coalition.api.routes.approvals import ProposedOut
 from coalition.clearing import service
 from coalition.clearing.statements import read_statement
 from coalition.edge.admission import ApiRequest, check_rate
@@ -22,7 +25,7 @@ from coalition.wire.bodies import CloseBody
 from settlement.documents import FORMATS, write_document
 from settlement.obligation import Result
 
-_OPT = {"scopes": ("statements",)}
+_OPT = {"scopes": ("statements",), "right": "statements"}
 _TAGS = ["Settlement"]
 # Begins with a digit, so that it is never a folder such as "..", wherever it comes to stand.
 _LABEL = re.compile(r"[0-9][0-9A-Za-z.-]{0,31}")
@@ -61,21 +64,33 @@ async def get_windows(
 
 @post(
     "/windows/{window:str}/close",
-    opt={"scopes": ("house",)},
+    opt={"scopes": ("house",), "right": "windows.close"},
     status_code=200,
     tags=_TAGS,
     summary="Close a window",
     description="Answers its positions; a second close answers the first's. Before its end only "
-    'with "early": true. A dry run computes and changes nothing.',
-    responses=writes(Code.NOT_FOUND),
+    'with "early": true, which from the first approver on is a proposal: 202. A dry run computes '
+    "and changes nothing.",
+    responses={
+        202: ResponseSpec(
+            ProposedOut, generate_examples=False, description="It needs a second person's approval"
+        ),
+        **writes(Code.NOT_FOUND),
+    },
 )
 async def close_window(
     request: ApiRequest,
     window: FromPath[str],
     data: Annotated[CloseBody, Body(examples=[_CLOSE, _TRY])],
-) -> views.CloseOut:
+) -> Response[views.CloseOut]:
     services, label = request.services, _label(request, window)
     check_rate(request.caller)
+    if data.early and not data.dry_run and data.prices is None:
+        now, actor = services.clock(), request.actor
+        approval_id = await propose_close(services.engine, label, now, actor)
+        if approval_id is not None:
+            proposed: Any = ProposedOut(approval_id)
+            return Response(proposed, status_code=202)
     result = await service.close_window(
         services.engine,
         label,
@@ -87,7 +102,7 @@ async def close_window(
     )
     if not data.dry_run:
         await services.ledger.refresh()
-    return views.close_out(label, result, is_dry_run=data.dry_run)
+    return Response(views.close_out(label, result, is_dry_run=data.dry_run))
 
 
 @get(

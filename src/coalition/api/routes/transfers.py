@@ -21,7 +21,7 @@ _GIFT = Example(
 
 @post(
     "/transfers",
-    opt={"scopes": ("transfer",), "key": "required"},
+    opt={"scopes": ("transfer",), "key": "required", "right": "transfer"},
     tags=["Move between members"],
     summary="Give points to another member",
     description="Origins and expiries go along; nothing is owed for it between merchants. It is "
