@@ -31,9 +31,11 @@ log = structlog.get_logger()
 # A chain's tills share one key: with two hundred of them that is one unknown card a till in four
 # hours, four times what the busiest shop's mistakes come to.
 FREE_AN_HOUR = 50
-# What each unknown card beyond those costs, and the longest that a key has to wait for them all.
+# What each unknown card beyond those costs, and the longest that a key has to wait for them all: a
+# day, as the groups of several files at once may be guesses, and an hour would have made each of
+# those thousands cheaper than a request's.
 COST = timedelta(seconds=5)
-WAIT_MAX = timedelta(hours=1)
+WAIT_MAX = timedelta(days=1)
 SHARE_EVERY_S = 2.0
 _HOUR = timedelta(hours=1)
 _STEP = _HOUR / FREE_AN_HOUR
