@@ -392,3 +392,24 @@ async def test_refused_sign_ins_throttling_and_acts_are_counted_and_told_without
     assert lines[1]["by"] == key_of(telecom)
     assert card not in str(logged)
     assert telecom.bearer.split("_")[3] not in str(logged)
+
+
+async def test_what_is_rolled_back_is_no_act_and_is_counted_as_none(
+    world: World, logged: list[EventDict]
+) -> None:
+    answer = await world.till("banned").post("/v1/members")
+    assert (answer.status_code, answer.json()["code"]) == (409, "merchant_suspended")
+    assert [act for act in await acts(world.engine) if act.action == "card.issue"] == []
+    assert "card.issue" not in (await world.client.get("/metrics")).text
+    somebody = await world.till("telecom").enrol()
+    told: list[str] = []
+    actor = Actor("command:test", on_act=lambda _, action: told.append(action))
+    with pytest.raises(ZeroDivisionError):
+        async with world.engine.begin() as connection:
+            await audit.record(connection, actor, START, "card.block", somebody[-4:])
+            raise ZeroDivisionError
+    assert told == []
+    async with world.engine.begin() as connection:
+        await audit.record(connection, actor, START, "card.block", somebody[-4:])
+        assert told == [], "it may still be rolled back"
+    assert told == ["card.block"]
