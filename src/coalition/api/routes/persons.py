@@ -132,12 +132,13 @@ async def correct_member(
     tags=["Members and cards"],
     summary="All that is kept about a person",
     description="For the merchant that enrolled the member, and the house. Who looked is kept.",
-    responses=reads(Code.NOT_FOUND),
+    responses=reads(Code.NOT_FOUND, Code.MERCHANT_SUSPENDED),
 )
 async def export_member(request: ApiRequest, member_id: FromPath[str]) -> Export:
     services, caller = request.services, request.caller
     async with services.engine.begin() as connection:
         person = await _person(connection, services, caller, _number(member_id))
+        await check_not_suspended(connection, caller.merchant_id)
         now, actor = services.clock(), request.actor
         return await export(connection, person, services.book, now, actor=actor)
 
