@@ -107,10 +107,14 @@ class GuessCount:
         engine: AsyncEngine,
         clock: Callable[[], datetime],
         count: Callable[[str, int], None] = lambda merchant, cards: None,
+        *,
+        is_live: bool = True,
     ) -> None:
+        """is_live False: its lines say that they are about the test coalition."""
         self._engine = engine
         self._clock = clock
         self._count = count
+        self._said = {} if is_live else {"coalition": "test"}
         self._level_until: dict[str, datetime] = {}
         self._unshared: dict[str, int] = {}
         self._sharing: asyncio.Task[None] | None = None
@@ -155,7 +159,7 @@ class GuessCount:
                 await self.share()
             except Exception as error:
                 # The database is away; what was noted is shared when it is back.
-                log.warning("unknown cards not shared", error=in_a_line(error))
+                log.warning("unknown cards not shared", error=in_a_line(error), **self._said)
 
     async def share(self) -> None:
         """Add what was noted here to the database, and learn what was noted elsewhere."""
@@ -182,9 +186,8 @@ class GuessCount:
         for one in filter(None, added):
             self._count(one.merchant, one.cards)
             if one.is_told:
-                log.warning(
-                    "unknown_cards", key_id=one.key_id, merchant=one.merchant, cards=one.so_far
-                )
+                whose = {"key_id": one.key_id, "merchant": one.merchant, **self._said}
+                log.warning("unknown_cards", cards=one.so_far, **whose)
 
 
 @dataclass(frozen=True, slots=True)
