@@ -6,7 +6,8 @@ a file that the database's owner cannot write. It counts what is there for good:
 mark lies below that of every database transaction that still runs.
 
 A line is JSON: the count and the sum from the beginning, up to the mark `until`, the digests of the
-last window, price and terms, and its own digest, over the line before, so that none can be made up.
+last window, price and terms, since when digests are, or whatever is invented could pass for older,
+and its own digest, over the line before, so that none can be made up.
 A file holds a day (UTC), and is only ever appended to.
 """
 
@@ -41,6 +42,7 @@ from (select 1 + greatest(
           (select max(mark) from earlier_digest)) - mark_now() as by) behind
 where behind.by > 1
 """
+BEGINS_AT = "select cast(begins_at as text) from sealing"
 _LAST_WINDOW = """
 select label, digest from settlement_window where digest is not null
 order by window_id desc limit 1
@@ -50,7 +52,8 @@ order by window_id desc limit 1
 class Anchor(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line. count and total (modulo 2^64) are of all movements whose mark is below `until`.
 
-    The digests are hexadecimal; its own is over all the rest and the line before.
+    The digests are hexadecimal; its own is over all the rest and the line before. begins_at is as
+    PostgreSQL writes it, in UTC; None: the line is older than that was noted.
     """
 
     at: datetime
@@ -61,6 +64,7 @@ class Anchor(msgspec.Struct, frozen=True, omit_defaults=True):
     window_digest: str | None = None
     price_digest: str | None = None
     terms_digest: str | None = None
+    begins_at: str | None = None
     digest: str = ""
 
 
@@ -134,6 +138,7 @@ async def _anchor(connection: AsyncConnection, before: Anchor, now: datetime) ->
         window_digest=window.digest.hex() if window else None,
         price_digest=_hex(await latest(connection, PRICES)),
         terms_digest=_hex(await latest(connection, TERMS)),
+        begins_at=await connection.scalar(text(BEGINS_AT)),
     )
     same = msgspec.structs.replace(before, at=anchor.at, until=anchor.until, digest=anchor.digest)
     return None if anchor == same else anchor

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.sealing.anchors import Anchor, is_ours, lines_of
+from coalition.sealing.anchors import BEGINS_AT, Anchor, is_ours, lines_of
 from coalition.sealing.digests import PART_SQL, added
 from coalition.sealing.history import PRICES, TERMS, History
 
@@ -71,7 +71,7 @@ async def compare(connection: AsyncConnection, read: Anchors) -> Anchored:
         if found != wanted:
             false.append(_short(anchor, wanted[0], found[0]))
         before = anchor
-    false += await _vanished(connection, anchors)
+    false += await _moved(connection, anchors) + await _vanished(connection, anchors)
     return Anchored(false, before, between.get(len(cuts), (0, 0))[0])
 
 
@@ -101,6 +101,18 @@ def _short(anchor: Anchor, counted: int, found: int) -> str:
 
 def _named(anchor: Anchor) -> str:
     return f"the anchor of {anchor.at:%Y-%m-%d %H:%M:%S}Z"
+
+
+async def _moved(connection: AsyncConnection, anchors: Sequence[Anchor]) -> list[str]:
+    """Since when digests are, where an anchor knew of another moment: nothing older has to have
+    one, so that whoever moves it on can invent what is older."""
+    begins_at = await connection.scalar(text(BEGINS_AT))
+    known = {one.begins_at: one for one in reversed(anchors) if one.begins_at is not None}
+    return [
+        f"{_named(one)}: digests are since {before} by it, and since {begins_at} by the database"
+        for before, one in known.items()
+        if before != begins_at
+    ]
 
 
 async def _vanished(connection: AsyncConnection, anchors: Sequence[Anchor]) -> list[str]:
