@@ -151,7 +151,9 @@ async def test_no_movement_is_invented_as_one_of_before_there_were_digests(place
     for _ in range(2):
         assert (await place.compared()).false == [
             "the anchor of 2017-01-10 12:01:00Z: digests are since -infinity by it, and since "
-            "2017-02-01 00:00:00+00 by the database"
+            "2017-02-01 00:00:00+00 by the database",
+            "posting 1 of member 3 has no digest, and all had one by the anchor of "
+            "2017-01-10 12:01:00Z",
         ]
         await place.anchor_once()
 

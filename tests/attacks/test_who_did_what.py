@@ -405,10 +405,9 @@ async def test_what_is_rolled_back_is_no_act_and_is_counted_as_none(
     somebody = await world.till("telecom").enrol()
     told: list[str] = []
     actor = Actor("command:test", on_act=lambda _, action: told.append(action))
-    with pytest.raises(ZeroDivisionError):
-        async with world.engine.begin() as connection:
-            await audit.record(connection, actor, START, "card.block", somebody[-4:])
-            raise ZeroDivisionError
+    async with world.engine.connect() as connection:
+        await audit.record(connection, actor, START, "card.block", somebody[-4:])
+        await connection.rollback()
     assert told == []
     async with world.engine.begin() as connection:
         await audit.record(connection, actor, START, "card.block", somebody[-4:])
