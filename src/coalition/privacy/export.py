@@ -7,6 +7,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.audit.actor import NOT_KNOWN, Actor
+from coalition.audit.store import record
 from coalition.ledger.read import LAST_DAY
 from coalition.privacy.store import Person
 from coalition.terms.book import Book
@@ -85,16 +87,25 @@ class Export(msgspec.Struct, frozen=True):
     movements: list[MovementLine]
 
 
-async def export(connection: AsyncConnection, person: Person, book: Book, now: datetime) -> Export:
-    """Everything, oldest first, as it is at `now`."""
+async def export(
+    connection: AsyncConnection,
+    person: Person,
+    book: Book,
+    now: datetime,
+    *,
+    actor: Actor = NOT_KNOWN,
+) -> Export:
+    """Everything, oldest first, as it is at `now`. That somebody looked at all of it is an act."""
     asked = {"member_id": person.member_id}
+    member = ids.encode(ids.MEMBER, person.member_id)
+    await record(connection, actor, now, "member.export", member, member_id=person.member_id)
     account = (await connection.execute(_ACCOUNT, asked)).one()
     lots = (await connection.execute(_LOTS, asked)).all()
     today = book.today(now)
     pending = sum(lot.remaining for lot in lots if lot.active_from and lot.active_from > today)
     known = person.known
     return Export(
-        member_id=ids.encode(ids.MEMBER, person.member_id),
+        member_id=member,
         enrolled_by=book.codes[person.enrolled_by],
         enrolled_at=person.enrolled_at,
         erased_at=person.erased_at,
