@@ -163,6 +163,12 @@ def test_every_attack_stands_in_the_page_on_security() -> None:
         assert path.name in page, f"docs/security.md does not tell what {path.name} attacks"
 
 
+def test_the_list_of_decisions_has_every_record_once_and_in_order() -> None:
+    folder = ROOT / "docs/decisions"
+    listed = re.findall(r"^\| \[\d{4}\]\((.+?)\)", (folder / "README.md").read_text(), re.M)
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+
 def test_no_file_lies_there_that_nothing_names() -> None:
     files = [ROOT / line for line in _git("ls-files").splitlines() if (ROOT / line).is_file()]
     for path in files:

@@ -126,7 +126,7 @@ def _services(
         writers=writers,
     )
     meters = Meters(group_commit)
-    guessing = GuessCount(engine, clock, meters.count_unknown_cards)
+    guessing = GuessCount(engine, clock, meters.count_unknown_cards, is_live=is_live)
     access = Access(
         engine,
         settings.pepper,

@@ -136,6 +136,28 @@ async def test_a_movement_that_was_invented_into_the_past_is_one_too_many(place:
     assert "4 movements since the one before: 5 are there" in (await place.compared()).false[0]
 
 
+async def test_no_movement_is_invented_as_one_of_before_there_were_digests(place: Place) -> None:
+    await place.anchor()
+    await place.earn(3, 1_000)
+    await crowd.change(
+        place.engine,
+        "update posting set digest = null, mark = null where member_id = 3",
+        "update account set digest = null where member_id = 3",
+        "update sealing set begins_at = '2017-02-01Z'",
+    )
+    # No row tells of it, and `coalition seal` would make it good.
+    await crowd.assert_sound(place.engine)
+    # Nor does an anchor of later that knows no better.
+    for _ in range(2):
+        assert (await place.compared()).false == [
+            "the anchor of 2017-01-10 12:01:00Z: digests are since -infinity by it, and since "
+            "2017-02-01 00:00:00+00 by the database",
+            "posting 1 of member 3 has no digest, and all had one by the anchor of "
+            "2017-01-10 12:01:00Z",
+        ]
+        await place.anchor_once()
+
+
 async def test_a_transaction_that_commits_late_is_counted_by_a_later_anchor(place: Place) -> None:
     await place.anchor()
     async with place.engine.connect() as slow:

@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 from tests.coalition.api.conftest import START, Till, World
 from tests.coalition.api.test_codes import assert_problem
 
+from coalition.batches.posting import GROUP_ROWS
+from coalition.batches.service import BATCHES_AT_ONCE
 from coalition.errors import Code
 from coalition.keys.guessing import COST, FREE_AN_HOUR, WAIT_MAX, GuessCount, raised
 from coalition.keys.key import parse
@@ -32,6 +34,7 @@ DOORS = [
     ("POST", "/v1/cards/{card}/block", {}),
     ("POST", "/v1/cards/{card}/unblock", {}),
     ("POST", "/v1/cards/{card}/replace", {}),
+    ("POST", "/v1/cards/{card}/pin", {"pin": "730619"}),
     ("GET", "/v1/cards/{card}", None),
     ("GET", "/v1/cards/{card}/history", None),
 ]
@@ -198,6 +201,18 @@ async def test_a_file_of_guesses_is_told_how_long_to_rest(world: World) -> None:
     assert guessing.note(key.key_id, 10) == 10 * COST.total_seconds()
     # However many there are, it goes on at last.
     assert guessing.note(key.key_id, 1_000_000) == WAIT_MAX.total_seconds()
+
+
+def test_files_at_once_make_a_day_no_richer_than_requests_do() -> None:
+    """Two files of one key, each with a group under way, whenever the key may go on."""
+    level, now, tried = START, START, 0
+    while now < START + timedelta(days=10):
+        for _ in range(BATCHES_AT_ONCE):
+            level = raised(level, GROUP_ROWS, now)
+            tried += GROUP_ROWS
+        now = max(level - HOUR, now + timedelta(seconds=1))
+    a_day = timedelta(days=1) // COST
+    assert tried <= 10 * a_day + BATCHES_AT_ONCE * GROUP_ROWS
 
 
 async def test_what_was_told_is_kept_and_a_tills_few_mistakes_are_not(world: World) -> None:

@@ -128,7 +128,8 @@ async def test_a_suspended_merchant_reverses_and_voids_and_reads_and_nothing_els
     world: World,
 ) -> None:
     retail = world.till("retail")
-    card, other = await retail.enrol(), await retail.enrol()
+    made, other = (await retail.post("/v1/members")).json(), await retail.enrol()
+    member, card = made["member_id"], made["card"]
     earned = await retail.earn(card, 500)
     burned = await retail.burn(card, 10)
     held = [await retail.burn(card, 20, hold=True) for _ in range(2)]
@@ -146,6 +147,7 @@ async def test_a_suspended_merchant_reverses_and_voids_and_reads_and_nothing_els
     file = await retail.send("/v1/batches", rows, **{"Content-Type": "application/x-ndjson"})
     assert_problem(file, Code.MERCHANT_SUSPENDED)
     assert_problem(await retail.get(f"/v1/cards/{card}"), Code.MERCHANT_SUSPENDED)
+    assert_problem(await retail.get(f"/v1/members/{member}/export"), Code.MERCHANT_SUSPENDED)
     # What it has done is its own to read and to undo.
     for path in (
         "/v1/windows",

@@ -177,8 +177,8 @@ async def test_keys_are_changed_while_members_are_found(serve: Serve) -> None:
     assert (await telecom.get("/v1/members", phone=PHONE)).json() == found
     again = await telecom.post("/v1/members", KNOWN)
     assert (again.status_code, again.json()) == (200, found), "its reference, under the older key"
-    assert await seal_anew(world.engine, Keyring(PEPPER, KEYS)) == 1
-    assert await seal_anew(world.engine, Keyring(PEPPER, KEYS)) == 0
+    assert await seal_anew(world.engine, Keyring(PEPPER, KEYS), world.clock.now) == 1
+    assert await seal_anew(world.engine, Keyring(PEPPER, KEYS), world.clock.now) == 0
     # Now the older key may go: the newest alone finds and opens all of it.
     alone = Keyring(PEPPER, {2: KEYS[2]})
     async with world.engine.connect() as connection:

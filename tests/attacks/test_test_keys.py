@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 from tests.coalition.api.conftest import (
     HOUSE,
     MERCHANT_SCOPES,
@@ -229,6 +230,7 @@ async def test_a_test_key_has_all_that_a_live_one_has_and_each_counts_for_itself
 ) -> None:
     world = await serve(test_engine=sandbox)
     live, test = world.till("telecom"), Till(world.client, await make_key(sandbox, "telecom"))
+    app: Any = cast(Any, world.client._transport).app
     # Persons, sealed and found again; PINs; cards changed; a file that is cancelled.
     made = await test.post("/v1/members", {"phone": "+8613800138000"})
     card = made.json()["card"]
@@ -247,6 +249,11 @@ async def test_a_test_key_has_all_that_a_live_one_has_and_each_counts_for_itself
     stranger = await test.get(f"/v1/cards/{make_card(3)}")
     assert (stranger.status_code, stranger.json()["code"]) == (429, "too_many_requests")
     assert (await live.get(f"/v1/cards/{make_card(3)}")).status_code == 404
+    # And whoever reads the log is not called to the live one for it.
+    with capture_logs() as lines:
+        await (await app.state["services"].sandbox()).guessing.share()
+    (told,) = (line for line in lines if line["event"] == "unknown_cards")
+    assert (told["merchant"], told["coalition"]) == ("telecom", "test")
 
 
 async def test_a_right_test_key_comes_in_from_an_address_that_guesses(

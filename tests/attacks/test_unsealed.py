@@ -19,9 +19,11 @@ from coalition.earning.validity import Validity
 from coalition.ledger.commands import Burn, ReverseBurn
 from coalition.ledger.late import seal_movements, unsealed_movements
 from coalition.ledger.post import Ledger
+from coalition.sealing.anchors import AnchorError, check_seal, write_anchor
 from coalition.sealing.history import PRICES, TERMS, seal_history
 from coalition.sealing.key import key_of
 from coalition.verify import verify
+from coalition.verify.anchored import compare, read_anchors
 from coalition.verify.check import MOVEMENTS, WINDOWS
 
 LATER = START.replace(month=2)
@@ -149,6 +151,42 @@ async def test_what_was_sealed_is_as_safe_as_what_was_posted_with_a_digest(
     await close_due(older.engine, START.replace(month=3))
     await crowd.change(older.engine, change)
     assert rule in await _rules(older.engine)
+
+
+async def test_nothing_older_is_invented_once_all_of_it_is_sealed(
+    older: Ledger, tmp_path: Path
+) -> None:
+    engine = older.engine
+
+    async def anchor() -> bool:
+        async with engine.begin() as connection:
+            made = await write_anchor(connection, tmp_path, key_of(connection), LATER)
+        return made is not None and made.is_sealed
+
+    async def false() -> list[str]:
+        anchors = read_anchors(tmp_path, key_of(engine))
+        async with engine.connect() as connection:
+            return (await compare(connection, anchors)).false
+
+    assert not await anchor()
+    await _seal(engine)
+    assert await anchor()
+    assert await false() == []
+    # Of a member who moved nothing since, as if nobody had come to seal it.
+    await crowd.change(
+        engine,
+        "delete from earlier_digest where member_id = 2",
+        "update account set digest = null where member_id = 2",
+    )
+    assert "posting 1 of member 2 has no digest, and all had one by the anchor of " in str(
+        await false()
+    )
+    # Whoever seals is told, and no anchor of later knows any less.
+    with pytest.raises(AnchorError, match="1 movements have none"):
+        await check_seal(1, tmp_path)
+    await check_seal(0, tmp_path)
+    await older.post([asked(earn(1, 5, at=LATER), TELECOM, now=LATER)])
+    assert await anchor()
 
 
 async def test_a_seal_makes_nothing_good_that_was_posted_since(engine: AsyncEngine) -> None:

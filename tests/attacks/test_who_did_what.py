@@ -30,7 +30,8 @@ from coalition.jobs import void_stale
 from coalition.keys import store as key_store
 from coalition.keys.key import mint
 from coalition.ledger.post import Ledger
-from coalition.privacy.store import erase_silent
+from coalition.privacy.store import erase_silent, seal_anew
+from coalition.sealing.encryption import Keyring
 from coalition.terms.store import sync
 
 SOMEBODY = Actor("command:test", "ann@desk")
@@ -392,3 +393,48 @@ async def test_refused_sign_ins_throttling_and_acts_are_counted_and_told_without
     assert lines[1]["by"] == key_of(telecom)
     assert card not in str(logged)
     assert telecom.bearer.split("_")[3] not in str(logged)
+
+
+async def test_what_is_rolled_back_is_no_act_and_is_counted_as_none(
+    world: World, logged: list[EventDict]
+) -> None:
+    answer = await world.till("banned").post("/v1/members")
+    assert (answer.status_code, answer.json()["code"]) == (409, "merchant_suspended")
+    assert [act for act in await acts(world.engine) if act.action == "card.issue"] == []
+    assert "card.issue" not in (await world.client.get("/metrics")).text
+    somebody = await world.till("telecom").enrol()
+    told: list[str] = []
+    actor = Actor("command:test", on_act=lambda _, action: told.append(action))
+    async with world.engine.connect() as connection:
+        await audit.record(connection, actor, START, "card.block", somebody[-4:])
+        await connection.rollback()
+    assert told == []
+    async with world.engine.begin() as connection:
+        await audit.record(connection, actor, START, "card.block", somebody[-4:])
+        assert told == [], "it may still be rolled back"
+    assert told == ["card.block"]
+
+
+async def test_who_looked_at_all_of_a_person_is_told(world: World) -> None:
+    telecom, house = world.till("telecom"), world.till("house")
+    made = (await telecom.post("/v1/members", {"phone": "+8613800138000"})).json()
+    member = made["member_id"]
+    assert (await world.till("retail").get(f"/v1/members/{member}/export")).status_code == 404
+    for till in (telecom, house):
+        assert (await till.get(f"/v1/members/{member}/export")).status_code == 200
+    found = await of_kind(world.engine, "member")
+    assert [(act.action, act.object, act.actor) for act in found] == [
+        ("member.export", member, key_of(telecom)),
+        ("member.export", member, key_of(house)),
+    ]
+    assert "13800138000" not in str(found)
+
+
+async def test_that_persons_are_sealed_anew_is_told(world: World) -> None:
+    await world.till("telecom").post("/v1/members", {"phone": "+8613800138000"})
+    ring = Keyring(PEPPER, {1: b"1" * 32})
+    for _ in range(2):
+        await seal_anew(world.engine, ring, START, actor=SOMEBODY)
+    told = [(act.object, act.actor, act.after) for act in await of_kind(world.engine, "personal")]
+    # The second time there was nothing to do.
+    assert told == [("1", "command:test", None)]

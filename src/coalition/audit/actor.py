@@ -16,7 +16,7 @@ LAPSE = "job:lapse"
 class Actor:
     """Who acts and from where: an address, or a user and host. name None: nobody said.
 
-    on_act is told the name and the action of each act as it is recorded.
+    on_act is told the name and the action of each act as it is committed.
     """
 
     name: str | None

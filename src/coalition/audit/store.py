@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.audit.actor import Actor
@@ -67,8 +67,7 @@ async def record(
     """
     values = _values(actor, at, action, object_, member_id, before, after)
     await connection.execute(_RECORD, values)
-    if actor.on_act is not None:
-        actor.on_act(actor.name, action)
+    _tell_when_done(connection, actor, action, 1)
 
 
 async def record_all(
@@ -84,9 +83,7 @@ async def record_all(
     ]
     if values:
         await connection.execute(_RECORD, values)
-    if actor.on_act is not None:
-        for _ in objects:
-            actor.on_act(actor.name, action)
+    _tell_when_done(connection, actor, action, len(objects))
 
 
 async def newest(connection: AsyncConnection, before_no: int, rows_max: int) -> list[Act]:
@@ -103,6 +100,19 @@ async def since(connection: AsyncConnection, moment: datetime) -> list[Act]:
 def last_four(card: int) -> str:
     """What the audit says of a card number."""
     return f"{card % 10_000:04}"
+
+
+def _tell_when_done(connection: AsyncConnection, actor: Actor, action: str, times: int) -> None:
+    """Tell the actor's on_act of its acts as they are committed: what is rolled back was none."""
+    on_act, asked = actor.on_act, connection.sync_connection
+    if on_act is None:
+        return
+
+    def tell(_: Connection) -> None:
+        for _time in range(times):
+            on_act(actor.name, action)
+
+    event.listen(asked, "commit", tell, once=True)
 
 
 def _values(

@@ -58,7 +58,8 @@ async def export(member: str, out: Path | None) -> None:
     async with opened() as (engine, settings), engine.begin() as connection:
         ring = ring_of(settings)
         person = await _find(connection, member, ring)
-        told = await export_person(connection, person, await load_book(connection))
+        book, now = await load_book(connection), datetime.now(UTC)
+        told = await export_person(connection, person, book, now, actor=typed("privacy"))
     content = msgspec.json.format(msgspec.json.encode(told), indent=2)
     if out is None:
         click.echo(content.decode())
@@ -102,7 +103,7 @@ async def rotate() -> None:
         ring = ring_of(settings)
         with console.status("Sealing anew ..."):
             try:
-                count = await store.seal_anew(engine, ring)
+                count = await _seal_anew(engine, ring)
                 people = await people_store.seal_anew(engine, ring)
                 await secret_store.seal_anew(engine, ring)
                 count_test = await _seal_test(engine, settings, ring)
@@ -127,7 +128,11 @@ async def _seal_test(engine: AsyncEngine, settings: Settings, ring: Keyring) -> 
         is_away = settings.test_database_url is not None
         return None if is_away else 0
     async with opened_sandbox(engine, settings) as found:
-        return await store.seal_anew(found, ring)
+        return await _seal_anew(found, ring)
+
+
+async def _seal_anew(engine: AsyncEngine, ring: Keyring) -> int:
+    return await store.seal_anew(engine, ring, datetime.now(UTC), actor=typed("privacy"))
 
 
 def _write_for_us_alone(path: Path, content: bytes) -> None:

@@ -1,5 +1,7 @@
 """coalition seal: digests for what was there before digests were, and marks after a restore."""
 
+from pathlib import Path
+
 import click
 from rich.progress import Progress
 from sqlalchemy import text
@@ -9,7 +11,7 @@ from coalition.clearing.seal import seal_earlier_windows
 from coalition.commands.shared import console, example, opened, runs
 from coalition.database import OWNER
 from coalition.ledger.late import seal_movements, unsealed_movements
-from coalition.sealing.anchors import move_marks_on
+from coalition.sealing.anchors import AnchorError, check_seal, move_marks_on
 from coalition.sealing.history import PRICES, TERMS, seal_history
 from coalition.sealing.key import key_of
 from coalition.settings import SettingsError
@@ -31,7 +33,7 @@ async def seal() -> None:
         async with engine.begin() as connection:
             await _check_owner(connection)
             is_restored = await move_marks_on(connection, settings.anchors_folder)
-        movements = await _movements(engine)
+        movements = await _movements(engine, settings.anchors_folder)
         async with engine.begin() as connection:
             key = key_of(connection)
             rows = [await seal_history(connection, one, key) for one in (PRICES, TERMS)]
@@ -53,9 +55,13 @@ async def _check_owner(connection: AsyncConnection) -> None:
         )
 
 
-async def _movements(engine: AsyncEngine) -> int:
+async def _movements(engine: AsyncEngine, anchors_folder: Path) -> int:
     async with engine.connect() as connection:
         waiting = await unsealed_movements(connection)
+    try:
+        await check_seal(waiting, anchors_folder)
+    except AnchorError as refused:
+        raise click.ClickException(str(refused)) from refused
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Sealing movements", total=waiting)
         return await seal_movements(engine, on_progress=lambda done: progress.advance(task, done))

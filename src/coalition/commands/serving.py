@@ -247,7 +247,7 @@ async def jobs_forever() -> None:
             await check_synced(connection)
         ledgers = [Ledger(engine)]
         await ledgers[0].start()
-        if settings.test_database_url is not None:
+        if has_sandbox(settings):
             try:
                 sandbox = Ledger(await stack.enter_async_context(opened_sandbox(engine, settings)))
                 await sandbox.start()

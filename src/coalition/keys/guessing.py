@@ -31,9 +31,11 @@ log = structlog.get_logger()
 # A chain's tills share one key: with two hundred of them that is one unknown card a till in four
 # hours, four times what the busiest shop's mistakes come to.
 FREE_AN_HOUR = 50
-# What each unknown card beyond those costs, and the longest that a key has to wait for them all.
+# What each unknown card beyond those costs, and the longest that a key has to wait for them all: a
+# day, as the groups of several files at once may be guesses, and an hour would have made each of
+# those thousands cheaper than a request's.
 COST = timedelta(seconds=5)
-WAIT_MAX = timedelta(hours=1)
+WAIT_MAX = timedelta(days=1)
 SHARE_EVERY_S = 2.0
 _HOUR = timedelta(hours=1)
 _STEP = _HOUR / FREE_AN_HOUR
@@ -105,10 +107,14 @@ class GuessCount:
         engine: AsyncEngine,
         clock: Callable[[], datetime],
         count: Callable[[str, int], None] = lambda merchant, cards: None,
+        *,
+        is_live: bool = True,
     ) -> None:
+        """is_live False: its lines say that they are about the test coalition."""
         self._engine = engine
         self._clock = clock
         self._count = count
+        self._said = {} if is_live else {"coalition": "test"}
         self._level_until: dict[str, datetime] = {}
         self._unshared: dict[str, int] = {}
         # Persons, who are no keys: they are counted here alone.
@@ -155,7 +161,7 @@ class GuessCount:
                 await self.share()
             except Exception as error:
                 # The database is away; what was noted is shared when it is back.
-                log.warning("unknown cards not shared", error=in_a_line(error))
+                log.warning("unknown cards not shared", error=in_a_line(error), **self._said)
 
     async def share(self) -> None:
         """Add what was noted here to the database, and learn what was noted elsewhere."""
@@ -186,9 +192,8 @@ class GuessCount:
         for one in filter(None, added):
             self._count(one.merchant, one.cards)
             if one.is_told:
-                log.warning(
-                    "unknown_cards", key_id=one.key_id, merchant=one.merchant, cards=one.so_far
-                )
+                whose = {"key_id": one.key_id, "merchant": one.merchant, **self._said}
+                log.warning("unknown_cards", cards=one.so_far, **whose)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from coalition.database import raw
 from coalition.ledger.proof import MemberRows, read_block
+from coalition.sealing.anchors import UNSEALED
 from coalition.sealing.digests import movement_digest
 from coalition.sealing.key import key_of
 
@@ -22,17 +23,11 @@ _NEXT = """
 select max(member_id) from (
     select member_id from account where member_id > :after order by member_id limit :limit) block
 """
-# What was posted since digests are has one, or was stripped of it: that is not made good here.
-_UNSEALED = """
-p.digest is null and p.recorded_at < (select begins_at from sealing)
-and not exists (select from earlier_digest e
-                where e.member_id = p.member_id and e.posting_no = p.posting_no)
-"""
 _IS_UNSEALED = f"""
 select exists (select from posting p
-               where p.member_id > :after and p.member_id <= :last and {_UNSEALED})
+               where p.member_id > :after and p.member_id <= :last and {UNSEALED})
 """
-_COUNT = f"select count(*) from posting p where {_UNSEALED}"
+_COUNT = f"select count(*) from posting p where {UNSEALED}"
 _LOCK = """
 select from account where member_id > $1 and member_id <= $2 order by member_id for update
 """

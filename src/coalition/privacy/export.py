@@ -7,6 +7,8 @@ import msgspec
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from coalition.audit.actor import NOT_KNOWN, Actor
+from coalition.audit.store import record
 from coalition.privacy.store import Person
 from coalition.terms.book import Book
 from coalition.wire import ids
@@ -76,13 +78,22 @@ class Export(msgspec.Struct, frozen=True):
     movements: list[MovementLine]
 
 
-async def export(connection: AsyncConnection, person: Person, book: Book) -> Export:
-    """Everything, oldest first."""
+async def export(
+    connection: AsyncConnection,
+    person: Person,
+    book: Book,
+    now: datetime,
+    *,
+    actor: Actor = NOT_KNOWN,
+) -> Export:
+    """Everything, oldest first. That somebody looked at all of a person is an act."""
     asked = {"member_id": person.member_id}
+    member = ids.encode(ids.MEMBER, person.member_id)
+    await record(connection, actor, now, "member.export", member, member_id=person.member_id)
     account = (await connection.execute(_ACCOUNT, asked)).one()
     known = person.known
     return Export(
-        member_id=ids.encode(ids.MEMBER, person.member_id),
+        member_id=member,
         enrolled_by=book.codes[person.enrolled_by],
         enrolled_at=person.enrolled_at,
         erased_at=person.erased_at,

@@ -174,10 +174,13 @@ async def seal_rest(engine: AsyncEngine, ring: Keyring) -> int:
         count += len(rows)
 
 
-async def seal_anew(engine: AsyncEngine, ring: Keyring) -> int:
+async def seal_anew(
+    engine: AsyncEngine, ring: Keyring, now: datetime, *, actor: Actor = NOT_KNOWN
+) -> int:
     """Seal with the newest key what lies under an older one; how many members. Raises SealError.
 
-    Once it is done, and every process knows the newest key, the older ones may go.
+    Once it is done, and every process knows the newest key, the older ones may go. That it begins
+    is an act, on the newest key's version.
     """
     after, count = 0, 0
     while True:
@@ -188,6 +191,8 @@ async def seal_anew(engine: AsyncEngine, ring: Keyring) -> int:
                 return count
             known = [(row.member_id, opened(row, row.member_id, ring)) for row in rows]
             await _write(connection, known, ring)
+            if not count:
+                await record(connection, actor, now, "personal.rotate", str(ring.newest))
             after = rows[-1].member_id
         count += len(rows)
 

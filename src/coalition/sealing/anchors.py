@@ -7,6 +7,8 @@ mark lies below that of every database transaction that still runs.
 
 A line is JSON: the count and the sum from the beginning, up to the mark `until`, the digests of the
 last window, price and terms, and its own digest, over the line before, so that none can be made up.
+Since when digests are stands there too, and whether all that is older is sealed: whatever somebody
+invents could pass for older else.
 A file holds a day (UTC), and is only ever appended to.
 """
 
@@ -41,6 +43,15 @@ from (select 1 + greatest(
           (select max(mark) from earlier_digest)) - mark_now() as by) behind
 where behind.by > 1
 """
+# Movements of before there were digests, and without one: `coalition seal` has not come to them.
+# What was posted since digests are has one, or was stripped of it: that is not made good.
+UNSEALED = """
+p.digest is null and p.recorded_at < (select begins_at from sealing)
+and not exists (select from earlier_digest e
+                where e.member_id = p.member_id and e.posting_no = p.posting_no)
+"""
+_ALL_SEALED = f"select not exists (select from posting p where {UNSEALED})"
+BEGINS_AT = "select cast(begins_at as text) from sealing"
 _LAST_WINDOW = """
 select label, digest from settlement_window where digest is not null
 order by window_id desc limit 1
@@ -50,7 +61,9 @@ order by window_id desc limit 1
 class Anchor(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line. count and total (modulo 2^64) are of all movements whose mark is below `until`.
 
-    The digests are hexadecimal; its own is over all the rest and the line before.
+    The digests are hexadecimal; its own is over all the rest and the line before. begins_at is as
+    PostgreSQL writes it, in UTC; None: the line is older than that was noted.
+    is_sealed: there was no movement without a digest any more.
     """
 
     at: datetime
@@ -61,6 +74,8 @@ class Anchor(msgspec.Struct, frozen=True, omit_defaults=True):
     window_digest: str | None = None
     price_digest: str | None = None
     terms_digest: str | None = None
+    begins_at: str | None = None
+    is_sealed: bool = False
     digest: str = ""
 
 
@@ -134,6 +149,9 @@ async def _anchor(connection: AsyncConnection, before: Anchor, now: datetime) ->
         window_digest=window.digest.hex() if window else None,
         price_digest=_hex(await latest(connection, PRICES)),
         terms_digest=_hex(await latest(connection, TERMS)),
+        begins_at=await connection.scalar(text(BEGINS_AT)),
+        # Asked until it is so, and never again: all of the journal is looked through for it.
+        is_sealed=before.is_sealed or bool(await connection.scalar(text(_ALL_SEALED))),
     )
     same = msgspec.structs.replace(before, at=anchor.at, until=anchor.until, digest=anchor.digest)
     return None if anchor == same else anchor
@@ -148,6 +166,19 @@ async def move_marks_on(connection: AsyncConnection, folder: Path) -> bool:
     anchored = max((anchor.until for anchor in lines), default=0)
     moved = await connection.execute(text(_MOVE_ON), {"anchored": anchored})
     return bool(moved.rowcount)
+
+
+async def check_seal(unsealed: int, folder: Path) -> None:
+    """Raise AnchorError where so many movements wait for a seal, and an anchor says that none did.
+
+    Whoever made them, or stripped them of their digests, would have them made good.
+    """
+    lines = await asyncio.to_thread(_last_two, folder)
+    if unsealed and lines and lines[-1].is_sealed:
+        raise AnchorError(
+            f"all movements had digests by the anchors in {folder}, and {unsealed} movements have "
+            "none: they are invented, or were stripped. coalition verify names them"
+        )
 
 
 def _last_two(folder: Path) -> list[Anchor]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.sealing.anchors import Anchor, is_ours, lines_of
+from coalition.sealing.anchors import BEGINS_AT, UNSEALED, Anchor, is_ours, lines_of
 from coalition.sealing.digests import PART_SQL, added
 from coalition.sealing.history import PRICES, TERMS, History
 
@@ -19,6 +19,10 @@ from (select mark, digest from posting where digest is not null
 group by 1
 """
 _SETTLED = "select mark_settled(), pg_is_in_recovery()"
+_NAMED_MAX = 100
+_WITHOUT = f"""
+select p.member_id, p.posting_no from posting p where {UNSEALED} order by 1, 2 limit {_NAMED_MAX}
+"""
 _WINDOWS = "select label, encode(digest, 'hex') from settlement_window where digest is not null"
 _DIGESTS = "select encode(digest, 'hex') from {table} where digest is not null"
 
@@ -71,6 +75,7 @@ async def compare(connection: AsyncConnection, read: Anchors) -> Anchored:
         if found != wanted:
             false.append(_short(anchor, wanted[0], found[0]))
         before = anchor
+    false += await _moved(connection, anchors) + await _stripped(connection, anchors)
     false += await _vanished(connection, anchors)
     return Anchored(false, before, between.get(len(cuts), (0, 0))[0])
 
@@ -101,6 +106,29 @@ def _short(anchor: Anchor, counted: int, found: int) -> str:
 
 def _named(anchor: Anchor) -> str:
     return f"the anchor of {anchor.at:%Y-%m-%d %H:%M:%S}Z"
+
+
+async def _moved(connection: AsyncConnection, anchors: Sequence[Anchor]) -> list[str]:
+    """Since when digests are, where an anchor knew of another moment: nothing older has to have
+    one, so that whoever moves it on can invent what is older."""
+    begins_at = await connection.scalar(text(BEGINS_AT))
+    known = {one.begins_at: one for one in reversed(anchors) if one.begins_at is not None}
+    return [
+        f"{_named(one)}: digests are since {before} by it, and since {begins_at} by the database"
+        for before, one in known.items()
+        if before != begins_at
+    ]
+
+
+async def _stripped(connection: AsyncConnection, anchors: Sequence[Anchor]) -> list[str]:
+    """Movements that pass for older than digests and have none, where an anchor knew of no such."""
+    sealed = next((one for one in anchors if one.is_sealed), None)
+    if sealed is None:
+        return []
+    return [
+        f"posting {number} of member {member_id} has no digest, and all had one by {_named(sealed)}"
+        for member_id, number in await connection.execute(text(_WITHOUT))
+    ]
 
 
 async def _vanished(connection: AsyncConnection, anchors: Sequence[Anchor]) -> list[str]:

@@ -130,14 +130,16 @@ async def correct_member(
     opt={"scopes": _SCOPES, "right": "members.export"},
     tags=["Members and cards"],
     summary="All that is kept about a person",
-    description="For the merchant that enrolled the member, and the house.",
-    responses=reads(Code.NOT_FOUND),
+    description="For the merchant that enrolled the member, and the house. Who looked is kept.",
+    responses=reads(Code.NOT_FOUND, Code.MERCHANT_SUSPENDED),
 )
 async def export_member(request: ApiRequest, member_id: FromPath[str]) -> Export:
     services, caller = request.services, request.caller
-    async with services.engine.connect() as connection:
+    async with services.engine.begin() as connection:
         person = await _person(connection, services, caller, _number(member_id))
-        return await export(connection, person, services.book)
+        await check_not_suspended(connection, caller.merchant_id)
+        now, actor = services.clock(), request.actor
+        return await export(connection, person, services.book, now, actor=actor)
 
 
 @post(
