@@ -422,6 +422,9 @@ def _assert_examples(document: dict[str, Any], operation: dict[str, Any], where:
         contents += operation["requestBody"]["content"].values()
     for content in contents:
         schema = content["schema"]
+        if schema == {"type": "null"}:
+            # Signing out answers nothing.
+            continue
         while "$ref" in schema or "allOf" in schema:
             if schema.get("examples"):
                 break
