@@ -379,7 +379,7 @@ async def test_the_schema_is_openapi_with_examples_keys_and_problems(world: Worl
             if not path.startswith("/v1/"):
                 assert "security" not in operation, where
                 continue
-            for way in operation["security"]:
+            for way in operation.get("security", ()):
                 # A key by one scope each, a person by one right or, once signed in, by none.
                 [(scheme, needed)] = way.items()
                 assert scheme == "session" or len(needed) == 1, where
@@ -425,10 +425,15 @@ async def test_who_asks_for_html_gets_pages_that_load_nothing_from_elsewhere(wor
 
 # Whose bodies have a field that must be sent, and which move no points.
 _BODY_NEEDED = {
+    *("/v1/session", "/v1/session/password", "/v1/setup", "/v1/setup/finish"),
+    *("/v1/people", "/v1/approvals/{approval}/reject"),
     "/v1/batches", "/v1/burns", "/v1/burns/reverse", "/v1/earns", "/v1/earns/reverse",
     "/v1/cards/{card}/pin", "/v1/transfers",
 }  # fmt: skip
-_NO_KEY_NEEDED = ("/v1/members", "/v1/cards", "/v1/windows", "/v1/batches")
+_NO_KEY_NEEDED = (
+    *("/v1/members", "/v1/cards", "/v1/windows", "/v1/batches"),
+    *("/v1/session", "/v1/setup", "/v1/people", "/v1/approvals"),
+)
 
 
 def _assert_body_and_key(operation: dict[str, Any], path: str) -> None:
@@ -442,11 +447,14 @@ def _assert_body_and_key(operation: dict[str, Any], path: str) -> None:
 
 def _assert_examples(document: dict[str, Any], operation: dict[str, Any], where: str) -> None:
     good = next(one for status, one in operation["responses"].items() if status.startswith("2"))
-    contents = list(good["content"].values())
+    contents = list(good.get("content", {}).values())
     if "requestBody" in operation:
         contents += operation["requestBody"]["content"].values()
     for content in contents:
         schema = content["schema"]
+        if schema == {"type": "null"}:
+            # Signing out answers nothing.
+            continue
         while "$ref" in schema or "allOf" in schema:
             if schema.get("examples"):
                 break

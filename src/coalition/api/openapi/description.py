@@ -25,6 +25,8 @@ from coalition.wire import bodies
 from coalition.wire.syntax import may_be_empty
 
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# Where somebody says who it is.
+_OPEN_TO_ALL = ("/v1/session", "/v1/setup", "/v1/setup/finish")
 _CARDS = ("card", "from_card", "to_card")
 # Every struct of a request, the parts of bodies included.
 _BODIES = {body.__name__: body for body in bodies.Body.__subclasses__()}
@@ -39,6 +41,9 @@ def complete(app: Litestar) -> None:
                 if "scopes" in handler.opt and handler.resolve_include_in_schema():
                     operation = _operation(document, route.path_format, method.lower())
                     _say_scopes(operation, handler.opt["scopes"], handler.opt["right"])
+                elif route.path_format in _OPEN_TO_ALL and method == "POST":
+                    # Litestar gives it the router's.
+                    _operation(document, route.path_format, "post").security = []
     schemas = document.components.schemas
     for name, example in examples.STRUCTS.items():
         schemas[name].examples = [example]
