@@ -26,6 +26,7 @@ from coalition.api.routes import (
     members,
     operations,
     persons,
+    rewards,
     settlement,
     transfers,
 )
@@ -159,7 +160,9 @@ def _test_services(
 
 
 def _version_1() -> Router:
-    modules = (members, persons, earns, burns, transfers, lots, batches, settlement, audit)
+    modules = (
+        *(members, persons, earns, burns, rewards, transfers, lots, batches, settlement, audit),
+    )
     return Router(
         path="/v1",
         route_handlers=[route for module in modules for route in module.ROUTES],

@@ -14,6 +14,8 @@ class Code(StrEnum):
     INVALID = "invalid"
     UNKNOWN_CARD = "unknown_card"
     NOT_FOUND = "not_found"
+    OUT_OF_STOCK = "out_of_stock"
+    NOT_USABLE = "not_usable"
     CARD_NOT_ACTIVE = "card_not_active"
     PIN_REQUIRED = "pin_required"
     IDEMPOTENCY_KEY_REUSED = "idempotency_key_reused"

@@ -167,6 +167,8 @@ _NAMED = {
     "hold": ids.BURN,
     "capture": ids.BURN,
     "void": ids.BURN,
+    "use_voucher": ids.BURN,
+    "cancel_voucher": ids.REVERSAL,
     "expire": ids.BURN,
     "reverse_earn": ids.REVERSAL,
     "reverse_burn": ids.REVERSAL,
@@ -176,7 +178,7 @@ _NAMED = {
 
 
 def history_out(member_id: int, line: HistoryLine, book: Book) -> HistoryOut:
-    is_about_burn = line.kind in ("capture", "void") and line.target_no is not None
+    is_about_burn = line.kind in ("capture", "void", "use_voucher") and line.target_no is not None
     number = line.target_no if is_about_burn and line.target_no is not None else line.posting_no
     return HistoryOut(
         type=line.kind,

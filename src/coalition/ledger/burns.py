@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 
 from coalition.errors import Code
-from coalition.ledger import journal
+from coalition.ledger import journal, rewards
 from coalition.ledger.answer import burn_answer
 from coalition.ledger.checks import not_yet_earned, short, suspended, window_about, wrong_day
 from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Request
@@ -21,7 +21,11 @@ def against_terms(request: Request, command: Burn, book: Book) -> Refused | None
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant redeems points; use a merchant's key.")
     terms = book.terms_today(merchant, request.now)
-    return wrong_day(command.occurred_at, request, book) or _hold_limit(command, terms)
+    refusal = wrong_day(command.occurred_at, request, book) or _hold_limit(command, terms)
+    if refusal is None and command.wants is not None:
+        on = book.business_date(request.merchant_id, command.occurred_at)
+        refusal = rewards.against_terms(command.wants, terms, on)
+    return refusal
 
 
 def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
@@ -35,6 +39,8 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     if isinstance(taken, Refused):
         return taken
     most = above_limits(command.points, terms, request, member.account, state, book)
+    if most is None and command.wants is not None:
+        most = rewards.above_limits(command.wants, terms, request, member, state, book)
     refusal = most or suspended(merchant)
     if refusal is not None:
         return refusal
@@ -43,6 +49,8 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     on = book.business_date(request.merchant_id, command.occurred_at)
     row = _new_burn(request, command, member, on, terms, state)
     state.record_burn(member, row)
+    if command.wants is not None:
+        rewards.issue(command.wants, row, terms, request, member, state)
     about = None if row.window_id is None else window_about(command.occurred_at, state, book)
     write_legs(row, taken, row.burn_no, about, member, state)
     account = member.account
@@ -63,7 +71,7 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
         occurred_at=command.occurred_at,
         reference=command.reference,
     )
-    return Done(burn_answer(posting, row, state.window.label))
+    return Done(burn_answer(posting, row, state.window.label, state.rewards))
 
 
 def _take(request: Request, command: Burn, member: Member, book: Book) -> Taken | Short | Refused:
@@ -88,7 +96,7 @@ def _new_burn(
     held = command.hold_seconds is not None
     longest = terms.hold_seconds_max
     until = request.now + timedelta(seconds=command.hold_seconds or longest)
-    return BurnRow(
+    row = BurnRow(
         member_id=member.account.member_id,
         burn_no=member.next_no(),
         redeemer_id=request.merchant_id,
@@ -103,6 +111,9 @@ def _new_burn(
         occurred_at=command.occurred_at,
         legs=[],
     )
+    if command.wants is not None:
+        rewards.name(row, command.wants, terms)
+    return row
 
 
 def _hold_limit(command: Burn, terms: Terms) -> Refused | None:
@@ -123,6 +134,8 @@ def capture(
         return Refused(
             Code.INVALID, f"points: {points} is more than the {row.points} points that are held."
         )
+    if row.reward is not None and points != row.points:
+        return Refused(Code.INVALID, "points: a reward is captured whole; leave them out.")
     # By the house, for a merchant that was suspended after it handed the goods out, it is captured.
     merchant = book.merchants.get(request.merchant_id)
     if merchant is not None and (refusal := suspended(merchant)) is not None:
@@ -144,7 +157,7 @@ def capture(
     member.account.held -= points + returned
     member.account.available += returned - paid
     posting = _about_burn("capture", returned - paid, number, request, member, row, state)
-    return Done(burn_answer(posting, row, state.window.label))
+    return Done(burn_answer(posting, row, state.window.label, state.rewards))
 
 
 def void(request: Request, member: Member, row: BurnRow, state: State, book: Book) -> Outcome:
@@ -152,7 +165,7 @@ def void(request: Request, member: Member, row: BurnRow, state: State, book: Boo
     if row.status != "held":
         return Refused(Code.NOT_HELD, f"The burn is {row.status}; only a held one is voided.")
     posting = void_hold(request, member, row, state, book, request.now)
-    return Done(burn_answer(posting, row, state.window.label))
+    return Done(burn_answer(posting, row, state.window.label, state.rewards))
 
 
 def void_hold(
@@ -164,6 +177,8 @@ def void_hold(
     """
     number = member.next_no()
     paid = put_back(row, give_back(row.taken(), row.points), number, member, state, book, at)
+    if row.reward is not None:
+        rewards.give_back(row, number, request, state, book)
     row.status, row.returned = "voided", row.points
     state.record_burn_change(row)
     member.account.held -= row.points

@@ -16,6 +16,7 @@ from coalition.ledger import rows
 from coalition.ledger.answer import replayed_answer
 from coalition.ledger.commands import (
     Burn,
+    CancelVoucher,
     Capture,
     Earn,
     Request,
@@ -23,8 +24,10 @@ from coalition.ledger.commands import (
     ReverseBurn,
     ReverseEarn,
     Transfer,
+    UseVoucher,
     Void,
 )
+from coalition.ledger.load_rewards import load_desk
 from coalition.ledger.rows import Keys
 from coalition.ledger.state import Account, BurnRow, Called, Card, Lot, Member, Posting, Seen, State
 from coalition.terms.book import Book
@@ -154,6 +157,8 @@ def _named(requests: Iterable[Request]) -> _Named:
                 # A hold may lapse before the next request of this group is decided, and put back
                 # points that live longer then.
                 oldest = command.take.order == "oldest" and command.hold_seconds is None
+                # Of a reward the alternatives are tried with all there is.
+                oldest = oldest and command.wants is None
                 named.spending[command.card] = needed + command.points if oldest else None
         elif isinstance(command, Transfer):
             named.cards.update((command.from_card, command.to_card))
@@ -183,6 +188,7 @@ async def _load_rare(
         wanted |= await rows.held_burns(connection, holding)
     burns = await rows.burns_called(connection, wanted) if wanted else {}
     await _add_burns(connection, state, burns)
+    await load_desk(connection, state, requests, burns, seen, book)
     earns |= {
         (request.command.member_id, request.command.earn_no)
         for request in requests
@@ -223,7 +229,7 @@ def _burns_wanted(requests: Iterable[Request], seen: Sequence[Posting]) -> Keys:
     wanted: Keys = set()
     for request in requests:
         command = request.command
-        if isinstance(command, Capture | Void | ReverseBurn):
+        if isinstance(command, Capture | Void | ReverseBurn | UseVoucher | CancelVoucher):
             wanted.add((command.member_id, command.burn_no))
     for posting in seen:
         if posting.kind in _MADE_BURN:
@@ -283,5 +289,6 @@ async def _recall(
                 legs,
                 to_cards.get(posting.request_id, 0),
                 labels.get(posting.window_id, ""),
+                state.rewards,
             ),
         )

@@ -16,7 +16,11 @@ from uuid import UUID
 import msgspec
 
 from coalition.ledger.commands import Answer, Request, ReversalCalled, ReverseEarnCalled
+from coalition.rewards.voucher import Desk
 from settlement.window import Window
+
+# What a till asks for: points that bought something at a redeemer.
+REDEEMED = frozenset({"redemption", "cash_out", "donation"})
 
 
 class Account(msgspec.Struct, gc=False):
@@ -91,6 +95,8 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
     """A burn and its legs, in the order they were written. card: the card it was asked with.
 
     occurred_at is its posting's; None where it was not read, and of what no till asked for.
+    reward, quantity (pieces), price_no (the alternative that paid) and money (minor units of the
+    redeemer's currency that the member paid on top; negative: got) are all None but of a reward.
     """
 
     member_id: int
@@ -105,6 +111,10 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
     window_id: int | None
     card: int | None
     occurred_at: datetime | None
+    reward: str | None = None
+    quantity: int | None = None
+    price_no: int | None = None
+    money: int | None = None
     legs: list[Leg] = []
 
     def taken(self) -> list[tuple[Leg, int]]:
@@ -114,6 +124,11 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
             first, points = left.get(leg.lot_no, (leg, 0))
             left[leg.lot_no] = (first, points + leg.points)
         return [(leg, points) for leg, points in left.values() if points]
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces of its reward were not given back."""
+        return (self.quantity or 0) * (self.points - self.returned) // self.points
 
 
 class EarnRow(msgspec.Struct, gc=False):
@@ -262,6 +277,7 @@ class State:
     changed_debts: dict[tuple[int, int], int] = field(default_factory=dict)
     # Whether what is decided is history on its way in.
     is_import: bool = False
+    rewards: Desk = field(default_factory=Desk)
 
     def name_of(self, request: Request, command: ReversalCalled) -> Called | None:
         """What a reversal names by its reference; None where no member is held by its card."""

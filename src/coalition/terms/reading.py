@@ -15,6 +15,7 @@ from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.prices import Price
+from coalition.terms.reading_rewards import read_rewards
 from coalition.terms.terms import LATENESS_DAYS_DEFAULT, Breakage, HouseTerms, Terms
 from coalition.toml.document import (
     Section,
@@ -39,6 +40,7 @@ _FIRST_WINDOW_YEAR_MIN = 1900
 _TERMS_KEYS = (
     *("name", "currency", "time_zone", "joined_on", "suspended", "lateness_days_max"),
     *("earning", "validity", "burning", "prices", "pair_prices", "settlement", "calendar"),
+    "rewards",
 )
 # What the house may say of all merchants, and a merchant of itself.
 _BURNING_KEYS = ("points_per_member_per_day_max", "pin_above_points")
@@ -90,6 +92,7 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         filed_for=filed_for,
         points_per_member_per_day_max=_points_a_day(burning),
         pin_above_points=read_count(burning, "pin_above_points", 0, POINTS_MAX),
+        rewards=read_rewards(document, currency),
     )
 
 

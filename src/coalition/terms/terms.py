@@ -12,6 +12,7 @@ import msgspec
 from coalition.earning.rates import Rate
 from coalition.earning.validity import Validity
 from coalition.terms.prices import Price
+from coalition.terms.rewards import Reward
 
 Breakage = Literal["issuer", "house", "pool"]
 # A till that was away for a month, and not one that looks for the price it likes best.
@@ -53,6 +54,7 @@ class Terms(msgspec.Struct, frozen=True):
     # the member's PIN is asked. None: no limit, no PIN.
     points_per_member_per_day_max: int | None = None
     pin_above_points: int | None = None
+    rewards: tuple[Reward, ...] = ()
 
 
 def suspended_words(code: str) -> str:

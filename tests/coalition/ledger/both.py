@@ -221,7 +221,7 @@ class Both:
             (lot,) = answer.lots
             legs = [(self.place[answer.member_id, lot.lot_no], lot.points)]
             return Said(answer.points, legs, answer.available, until=lot.expires_on)
-        assert not isinstance(answer, ask.ExpireAnswer), "that is no till's to ask"
+        assert not isinstance(answer, ask.ExpireAnswer | ask.VoucherAnswer), "that is not asked"
         legs = [(self.place[answer.member_id, leg.lot_no], leg.points) for leg in answer.legs]
         status = answer.status if isinstance(answer, ask.BurnAnswer) else ""
         if isinstance(answer, ask.ReversalAnswer):
