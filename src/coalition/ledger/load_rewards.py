@@ -1,6 +1,8 @@
 """What a group's commands need of rewards: nothing, for nearly all of them."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import asyncpg
 
@@ -9,6 +11,7 @@ from coalition.ledger.state import BurnRow, Posting, State
 from coalition.rewards import store
 from coalition.rewards.voucher import RewardKey
 from coalition.terms.book import Book
+from coalition.terms.rewards import VOUCHERS_PER_BURN_MAX, Reward
 
 _ABOUT_VOUCHERS = ("use_voucher", "cancel_voucher")
 
@@ -24,7 +27,8 @@ async def load_desk(
     """Lock what is gone of the rewards that are asked for or may come back, after the accounts, and
     read the vouchers of the burns that are loaded.
     """
-    wanted = _wanted(requests, state, book)
+    asked = _asked(requests, state, book)
+    wanted = {(one.member_id, one.key) for one in asked}
     bought = {of: burn for of, burn in burns.items() if burn.reward is not None}
     if not wanted and not bought:
         return
@@ -33,6 +37,12 @@ async def load_desk(
     await store.lock_counts(connection, desk, {key for _, key in wanted}, known)
     if wanted:
         await store.load_taken(connection, desk, wanted)
+    needed: Counter[RewardKey] = Counter()
+    for one in asked:
+        if one.reward.voucher is not None and one.reward.voucher.external:
+            needed[one.key] += min(one.quantity, VOUCHERS_PER_BURN_MAX)
+    if needed:
+        await store.load_free(connection, desk, needed)
     if bought:
         await store.load_vouchers(connection, desk, {*bought})
     done = {(p.member_id, p.posting_no) for p in seen if p.kind in _ABOUT_VOUCHERS}
@@ -40,9 +50,17 @@ async def load_desk(
         await store.load_events(connection, desk, done)
 
 
-def _wanted(requests: Iterable[Request], state: State, book: Book) -> set[tuple[int, RewardKey]]:
-    """Which member asks for which reward, of those that there are."""
-    wanted: set[tuple[int, RewardKey]] = set()
+class _Asked(NamedTuple):
+    """A member that asks for so many pieces of a reward that there is."""
+
+    member_id: int
+    key: RewardKey
+    reward: Reward
+    quantity: int
+
+
+def _asked(requests: Iterable[Request], state: State, book: Book) -> list[_Asked]:
+    asked: list[_Asked] = []
     for request in requests:
         command = request.command
         if not isinstance(command, Burn) or command.wants is None:
@@ -50,8 +68,9 @@ def _wanted(requests: Iterable[Request], state: State, book: Book) -> set[tuple[
         card, merchant = state.cards.get(command.card), book.merchants.get(request.merchant_id)
         if card is None or merchant is None:
             continue
-        code = command.wants.reward
-        terms = book.terms_today(merchant, request.now)
-        if any(reward.code == code for reward in terms.rewards):
-            wanted.add((card.member_id, (request.merchant_id, code)))
-    return wanted
+        wants, terms = command.wants, book.terms_today(merchant, request.now)
+        for reward in terms.rewards:
+            if reward.code == wants.reward:
+                key = (request.merchant_id, reward.code)
+                asked.append(_Asked(card.member_id, key, reward, wants.quantity))
+    return asked

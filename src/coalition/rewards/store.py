@@ -4,7 +4,7 @@ Rows of reward_count are locked by lock_counts alone, and only by whoever holds 
 group already, each in the order of the rewards: so nobody waits in a circle.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -45,6 +45,15 @@ join voucher_code c on c.member_id = v.member_id and c.voucher_no = v.voucher_no
 _EVENTS = """
 select member_id, posting_no, voucher_no, kind, amount, remaining from voucher_event
 where (member_id, posting_no) in (select * from unnest($1::bigint[], $2::int[]))
+"""
+# Whoever may give one out holds the count of its reward, so that nobody else does meanwhile.
+_FREE = """
+select t.merchant_id, t.reward, c.digest, c.sealed
+from unnest($1::int[], $2::text[], $3::bigint[]) as t (merchant_id, reward, needed)
+cross join lateral (
+    select digest, sealed from voucher_code v
+    where v.merchant_id = t.merchant_id and v.reward = t.reward and v.member_id is null
+    order by v.added_at limit t.needed) c
 """
 _ADD_VOUCHERS = """
 insert into voucher select * from unnest(
@@ -107,6 +116,15 @@ async def load_vouchers(driver: asyncpg.Connection, desk: Desk, burns: set[_Of])
         of = (row[0], row[1])
         desk.vouchers[of] = Voucher(*row[:-2])
         desk.codes[of] = SealedCode(*row[-2:])
+
+
+async def load_free(
+    driver: asyncpg.Connection, desk: Desk, needed: Mapping[RewardKey, int]
+) -> None:
+    """As many loaded codes of each reward as are needed, where there are so many."""
+    rows = [(*key, count) for key, count in sorted(needed.items())]
+    for row in await driver.fetch(_FREE, *_columns(rows, 3)):
+        desk.free.setdefault((row[0], row[1]), []).append(SealedCode(row[2], row[3]))
 
 
 async def load_events(driver: asyncpg.Connection, desk: Desk, postings: set[_Of]) -> None:

@@ -185,7 +185,7 @@ def _voucher(
             section.note("kind", 'what is the voucher? write voucher = { valid = "3 months" }')
         return None
     table = subsection(section, "voucher")
-    check_keys(table, ["valid", "part_use", "value", "codes", "redeemer_paid", "breakage"])
+    check_keys(table, ["valid", "part_use", "value", "codes", "low", "redeemer_paid", "breakage"])
     if kind in ("cash_out", "donation"):
         section.note("voucher", f"a {kind} is over when it is made; leave the voucher out")
     if least > VOUCHERS_PER_BURN_MAX:
@@ -198,7 +198,10 @@ def _voucher(
     for key, only in (("redeemer_paid", "issue"), ("breakage", "redeemer")):
         read_choice(table, key, (only,), only)
     codes = read_choice(table, "codes", ("made", "loaded"), "made")
-    return VoucherTerms(_valid(table), part_use, value, external=codes == "loaded")
+    low = read_count(table, "low", 0, POINTS_MAX) or 0
+    if low and codes == "made":
+        table.note("low", 'made codes never run low; write codes = "loaded", or leave it out')
+    return VoucherTerms(_valid(table), part_use, value, codes == "loaded", low)
 
 
 def _valid(table: Section) -> Validity:

@@ -46,13 +46,15 @@ class Limits(msgspec.Struct, frozen=True):
 class VoucherTerms(msgspec.Struct, frozen=True):
     """What a voucher is that comes of a reward. value, in minor units, is what it is worth.
 
-    external: its code is one of those that were loaded from a file, and not made here.
+    external: its code is one of those that were loaded from a file, and not made here; where fewer
+    than low are left, it is told.
     """
 
     valid: Validity = Validity()
     part_use: bool = False
     value: int | None = None
     external: bool = False
+    low: int = 0
 
     def last_day(self, issued_on: date) -> date | None:
         """The last day on which one issued on that day is good; None: it is good for ever."""

@@ -25,10 +25,11 @@ ROW = """{"code": "telecom", "name": "Telecom", "currency": "CNY", "time_zone": 
  "settles_through": null, "minimum_payout": 0, "payment_rule": null, "filed_for": null}"""
 
 # What a file may say since then.
-SINCE = {
+SINCE: dict[str, object] = {
     "lateness_days_max": 31,
     "points_per_member_per_day_max": None,
     "pin_above_points": None,
+    "rewards": [],
 }
 
 

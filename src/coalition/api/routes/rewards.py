@@ -27,6 +27,7 @@ from coalition.ledger.vouchers import NO_SUCH
 from coalition.members.cards import unknown_card
 from coalition.rewards import read
 from coalition.rewards.codes import CODE_CHARACTERS_MAX, digests_of
+from coalition.rewards.loading import free_codes
 from coalition.rewards.read import VoucherView
 from coalition.rewards.voucher import EventKind, VoucherState
 from coalition.terms.rewards import Alternative, Reward, RewardKind
@@ -143,6 +144,7 @@ async def get_rewards(request: ApiRequest, card: FromQuery[str | None] = None) -
     now = services.clock()
     async with services.engine.connect() as connection:
         sold = await read.sold(connection)
+        free = await free_codes(connection) if _is_any_loaded(services, now) else {}
     balance = None if number is None else await _balance(request, number, book.today(now))
     items = []
     for merchant in sorted(book.merchants.values(), key=lambda one: one.terms.code):
@@ -150,11 +152,29 @@ async def get_rewards(request: ApiRequest, card: FromQuery[str | None] = None) -
         terms = book.terms_today(merchant, now)
         for reward in terms.rewards:
             if reward.is_offered(on) and not merchant.terms.suspended:
-                gone = sold.get((merchant.merchant_id, reward.code), 0)
+                key = (merchant.merchant_id, reward.code)
+                stock = _left(reward, sold.get(key, 0), free.get(key, 0))
                 items.append(
-                    _reward_out(reward, terms.code, terms.currency, gone, balance, book.codes)
+                    _reward_out(reward, terms.code, terms.currency, stock, balance, book.codes)
                 )
     return RewardsOut(tuple(items))
+
+
+def _is_any_loaded(services: Services, now: datetime) -> bool:
+    book = services.book
+    return any(
+        reward.voucher is not None and reward.voucher.external
+        for merchant in book.merchants.values()
+        for reward in book.terms_today(merchant, now).rewards
+    )
+
+
+def _left(reward: Reward, sold: int, free: int) -> int | None:
+    """How many pieces are left, of stock and of loaded codes; None: there is no end."""
+    left = [] if reward.stock is None else [max(0, reward.stock - sold)]
+    if reward.voucher is not None and reward.voucher.external:
+        left.append(free)
+    return min(left, default=None)
 
 
 async def _balance(request: ApiRequest, card: int, today: date) -> dict[int, int]:
@@ -173,7 +193,7 @@ def _reward_out(
     reward: Reward,
     merchant: str,
     currency: str,
-    sold: int,
+    stock: int | None,
     balance: dict[int, int] | None,
     codes: dict[int, str],
 ) -> RewardOut:
@@ -192,7 +212,7 @@ def _reward_out(
             _alternative_out(one, currency, may)
             for one, may in zip(reward.price, payable, strict=True)
         ),
-        stock=None if reward.stock is None else max(0, reward.stock - sold),
+        stock=stock,
         limits=LimitsOut(
             limits.per_burn, limits.per_member, limits.per_member_per_day, limits.in_all
         ),
