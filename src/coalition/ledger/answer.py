@@ -73,6 +73,8 @@ def burn_answer(posting: Posting, burn: BurnRow, window: str, desk: Desk) -> Bur
 
 
 def _bought(posting: Posting, burn: BurnRow, desk: Desk) -> BoughtReward:
+    # A hold that is kept for its voucher's use is none to the voucher.
+    kind = "burn" if posting.kind == "hold" and burn.on_lapse else posting.kind
     return BoughtReward(
         reward=burn.reward or "",
         quantity=burn.quantity or 0,
@@ -82,7 +84,7 @@ def _bought(posting: Posting, burn: BurnRow, desk: Desk) -> BoughtReward:
             IssuedVoucher(
                 voucher.voucher_no,
                 desk.codes[voucher.member_id, voucher.voucher_no],
-                _VOUCHERS_AFTER[posting.kind],
+                _VOUCHERS_AFTER[kind],
                 voucher.value,
                 voucher.expires_on,
             )

@@ -11,6 +11,7 @@ from coalition.ledger.legs import put_back, write_legs
 from coalition.ledger.limits import above_limits, count_spent
 from coalition.ledger.state import BurnRow, Member, Posting, State
 from coalition.ledger.take import Short, Taken, give_back, take_lots
+from coalition.rewards.voucher import EventKind
 from coalition.terms.book import Book
 from coalition.terms.terms import Terms
 
@@ -24,7 +25,8 @@ def against_terms(request: Request, command: Burn, book: Book) -> Refused | None
     refusal = wrong_day(command.occurred_at, request, book) or _hold_limit(command, terms)
     if refusal is None and command.wants is not None:
         on = book.business_date(request.merchant_id, command.occurred_at)
-        refusal = rewards.against_terms(command.wants, terms, on)
+        held = command.hold_seconds is not None
+        refusal = rewards.against_terms(command.wants, terms, on, held=held)
     return refusal
 
 
@@ -47,7 +49,7 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     if isinstance(taken, Short):
         return short(taken, book)
     on = book.business_date(request.merchant_id, command.occurred_at)
-    row = _new_burn(request, command, member, on, terms, state)
+    row = _new_burn(request, command, member, on, terms, state, book)
     state.record_burn(member, row)
     if command.wants is not None:
         rewards.issue(command.wants, row, terms, request, member, state)
@@ -91,7 +93,13 @@ def _take(request: Request, command: Burn, member: Member, book: Book) -> Taken 
 
 
 def _new_burn(
-    request: Request, command: Burn, member: Member, on: date, terms: Terms, state: State
+    request: Request,
+    command: Burn,
+    member: Member,
+    on: date,
+    terms: Terms,
+    state: State,
+    book: Book,
 ) -> BurnRow:
     held = command.hold_seconds is not None
     longest = terms.hold_seconds_max
@@ -112,7 +120,7 @@ def _new_burn(
         legs=[],
     )
     if command.wants is not None:
-        rewards.name(row, command.wants, terms)
+        rewards.name(row, command.wants, terms, book.merchants[request.merchant_id].zone)
     return row
 
 
@@ -129,6 +137,8 @@ def capture(
     """Post a held burn in the window that is open now; what is not captured goes back."""
     if row.status != "held":
         return Refused(Code.NOT_HELD, f"The burn is {row.status}; only a held one is captured.")
+    if row.on_lapse is not None:
+        return Refused(Code.NOT_HELD, "The burn is kept for its voucher: use or cancel that.")
     points = row.points if command.points is None else command.points
     if points > row.points:
         return Refused(
@@ -146,18 +156,32 @@ def capture(
     if returned:
         parts = give_back(row.taken(), returned)
         paid = put_back(row, parts, number, member, state, book, request.now)
-    # A held burn is redeemed when it is captured: that day's price and window count.
-    row.occurred_on = book.business_date(row.redeemer_id, request.now)
-    row.window_id = state.window.window_id
-    row.status, row.points = "posted", points
-    for leg in row.legs:
-        leg.window_id, leg.occurred_on = row.window_id, row.occurred_on
-    state.captured.append(row)
-    state.record_burn_change(row)
+    row.points = points
+    _redeem(row, request.now, state, book)
     member.account.held -= points + returned
     member.account.available += returned - paid
     posting = _about_burn("capture", returned - paid, number, request, member, row, state)
     return Done(burn_answer(posting, row, state.window.label, state.rewards))
+
+
+def _redeem(row: BurnRow, at: datetime, state: State, book: Book) -> None:
+    # A held burn is redeemed when it is captured: that day's price and window count.
+    row.status, row.window_id = "posted", state.window.window_id
+    row.occurred_on = book.business_date(row.redeemer_id, at)
+    for leg in row.legs:
+        leg.window_id, leg.occurred_on = row.window_id, row.occurred_on
+    state.captured.append(row)
+    state.record_burn_change(row)
+
+
+def redeem_hold(
+    request: Request, member: Member, row: BurnRow, state: State, book: Book, at: datetime
+) -> None:
+    """Post a hold that was kept for its voucher whole: at its use, or at its end."""
+    number = member.next_no()
+    _redeem(row, at, state, book)
+    member.account.held -= row.points
+    _about_burn("capture", 0, number, request, member, row, state, is_keyed=False)
 
 
 def void(request: Request, member: Member, row: BurnRow, state: State, book: Book) -> Outcome:
@@ -169,16 +193,24 @@ def void(request: Request, member: Member, row: BurnRow, state: State, book: Boo
 
 
 def void_hold(
-    request: Request, member: Member, row: BurnRow, state: State, book: Book, at: datetime
+    request: Request,
+    member: Member,
+    row: BurnRow,
+    state: State,
+    book: Book,
+    at: datetime,
+    *,
+    ended: EventKind = "cancelled",
 ) -> Posting:
     """Void a hold, asked for or past its time, and write the posting of it.
 
+    ended: what becomes of its vouchers thereby.
     at: when the points came back, from which they have days to live where their own are over.
     """
     number = member.next_no()
     paid = put_back(row, give_back(row.taken(), row.points), number, member, state, book, at)
     if row.reward is not None:
-        rewards.give_back(row, number, request, state, book)
+        rewards.give_back(row, number, request, state, book, ended)
     row.status, row.returned = "voided", row.points
     state.record_burn_change(row)
     member.account.held -= row.points
@@ -194,6 +226,8 @@ def _about_burn(
     member: Member,
     row: BurnRow,
     state: State,
+    *,
+    is_keyed: bool = True,
 ) -> Posting:
     return journal.write(
         kind,
@@ -206,4 +240,5 @@ def _about_burn(
         merchant_id=row.redeemer_id,
         card=row.card,
         target_no=row.burn_no,
+        is_keyed=is_keyed,
     )

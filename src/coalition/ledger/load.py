@@ -184,11 +184,12 @@ async def _load_rare(
     earns, burns_called = _found_by_name(state.called)
     wanted = _burns_wanted(requests, seen) | burns_called
     holding = [m for m in spenders if state.members[m].account.held]
+    named = frozenset(wanted)
     if holding:
         wanted |= await rows.held_burns(connection, holding)
     burns = await rows.burns_called(connection, wanted) if wanted else {}
     await _add_burns(connection, state, burns)
-    await load_desk(connection, state, requests, burns, seen, book)
+    await load_desk(connection, state, requests, _about_rewards(burns, named, requests), seen, book)
     earns |= {
         (request.command.member_id, request.command.earn_no)
         for request in requests
@@ -237,6 +238,23 @@ def _burns_wanted(requests: Iterable[Request], seen: Sequence[Posting]) -> Keys:
         elif posting.target_no is not None:
             wanted.add((posting.member_id, posting.target_no))
     return wanted
+
+
+def _about_rewards(
+    burns: dict[tuple[int, int], BurnRow],
+    named: frozenset[tuple[int, int]],
+    requests: Sequence[Request],
+) -> dict[tuple[int, int], BurnRow]:
+    """The burns of rewards that something may be decided about: those that are named, and holds
+    whose time is over. Others stay as they are, and nobody waits for their rewards.
+    """
+    now = max(request.now for request in requests)
+    return {
+        of: burn
+        for of, burn in burns.items()
+        if burn.reward is not None
+        and (of in named or (burn.hold_expires_at is not None and burn.hold_expires_at <= now))
+    }
 
 
 async def _add_burns(

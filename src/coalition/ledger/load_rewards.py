@@ -25,15 +25,14 @@ async def load_desk(
     book: Book,
 ) -> None:
     """Lock what is gone of the rewards that are asked for or may come back, after the accounts, and
-    read the vouchers of the burns that are loaded.
+    read the vouchers of `burns`, all of which are of rewards.
     """
     asked = _asked(requests, state, book)
     wanted = {(one.member_id, one.key) for one in asked}
-    bought = {of: burn for of, burn in burns.items() if burn.reward is not None}
-    if not wanted and not bought:
+    if not wanted and not burns:
         return
     desk = state.rewards
-    known = {(burn.redeemer_id, burn.reward or "") for burn in bought.values()}
+    known = {(burn.redeemer_id, burn.reward or "") for burn in burns.values()}
     await store.lock_counts(connection, desk, {key for _, key in wanted}, known)
     if wanted:
         await store.load_taken(connection, desk, wanted)
@@ -43,8 +42,8 @@ async def load_desk(
             needed[one.key] += min(one.quantity, VOUCHERS_PER_BURN_MAX)
     if needed:
         await store.load_free(connection, desk, needed)
-    if bought:
-        await store.load_vouchers(connection, desk, {*bought})
+    if burns:
+        await store.load_vouchers(connection, desk, {*burns})
     done = {(p.member_id, p.posting_no) for p in seen if p.kind in _ABOUT_VOUCHERS}
     if done:
         await store.load_events(connection, desk, done)

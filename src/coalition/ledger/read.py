@@ -25,6 +25,8 @@ _ACCOUNT_COLUMNS, _LOT_COLUMNS, _LEG_COLUMNS = (
     len(one.__struct_fields__) for one in (Account, Lot, Leg)
 )
 _BURN_COLUMNS = BurnRow.__struct_fields__.index("card")
+# All but the card, the time and the legs.
+_REWARDS_UNTIL = len(BurnRow.__struct_fields__) - 3
 # Of rows that are never written.
 _NO_WINDOW = Window(
     0, "", datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), "closed"
@@ -243,7 +245,9 @@ def _member(row: asyncpg.Record) -> Member:
     member = Member(Account(*row["account"][:_ACCOUNT_COLUMNS]), lots_loaded=True)
     member.lots = {lot[1]: Lot(*lot[:_LOT_COLUMNS]) for lot in row["lots"] or ()}
     for burn in row["burns"] or ():
-        member.burns[burn[1]] = BurnRow(*(*burn[:_BURN_COLUMNS], None, None))
+        member.burns[burn[1]] = BurnRow(
+            *(*burn[:_BURN_COLUMNS], None, None, *burn[_BURN_COLUMNS:_REWARDS_UNTIL])
+        )
     for leg in row["legs"] or ():
         member.burns[leg[3]].legs.append(Leg(*leg[:_LEG_COLUMNS]))
     member.debts = {debt[1]: debt[2] for debt in row["debts"] or ()}

@@ -3,7 +3,8 @@
 The burn itself is burns.py, which asks here where a reward is wanted.
 """
 
-from datetime import date
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from msgspec.structs import replace
 
@@ -13,7 +14,14 @@ from coalition.ledger.commands import Burn, Refused, Request, Take, Wanted
 from coalition.ledger.state import BurnRow, Lot, Member, State
 from coalition.ledger.take import Short, take_lots
 from coalition.rewards.codes import SealedCode
-from coalition.rewards.voucher import Taken, Voucher, VoucherEvent, state_of
+from coalition.rewards.voucher import (
+    EventKind,
+    Taken,
+    Voucher,
+    VoucherEvent,
+    burn_status_at,
+    state_of,
+)
 from coalition.terms.book import Book
 from coalition.terms.rewards import ANY, VOUCHERS_PER_BURN_MAX, Alternative, Reward
 from coalition.terms.terms import Terms
@@ -23,13 +31,15 @@ WHOLE = (
 )
 
 
-def against_terms(wants: Wanted, terms: Terms, on: date) -> Refused | None:
-    """What the terms call invalid of a reward, whosever card it is. on: the till's day."""
-    wrong = _wrong(wants, terms, on)
+def against_terms(wants: Wanted, terms: Terms, on: date, *, held: bool) -> Refused | None:
+    """What the terms call invalid of a reward, whosever card it is. on: the till's day; held: a
+    hold is asked for.
+    """
+    wrong = _wrong(wants, terms, on, held=held)
     return None if wrong is None else Refused(Code.INVALID, wrong)
 
 
-def _wrong(wants: Wanted, terms: Terms, on: date) -> str | None:
+def _wrong(wants: Wanted, terms: Terms, on: date, *, held: bool) -> str | None:
     reward = _find(wants.reward, terms)
     if reward is None or not reward.is_offered(on):
         return (
@@ -46,6 +56,8 @@ def _wrong(wants: Wanted, terms: Terms, on: date) -> str | None:
         return f"quantity: {quantity} come to more than {POINTS_MAX} points; ask for fewer."
     if reward.voucher is None:
         return None
+    if reward.voucher.redeemer_paid == "use" and (held or quantity > 1):
+        return f"{reward.code} is paid for when it is used: one by one, and without a hold."
     if quantity > VOUCHERS_PER_BURN_MAX:
         return f"quantity: {quantity}; at most {VOUCHERS_PER_BURN_MAX} vouchers come at once."
     if not reward.voucher.external and len(wants.codes) < quantity:
@@ -158,14 +170,24 @@ def above_limits(
     return None
 
 
-def name(row: BurnRow, wants: Wanted, terms: Terms) -> None:
-    """Write into a new burn which reward it is of."""
+def name(row: BurnRow, wants: Wanted, terms: Terms, zone: ZoneInfo) -> None:
+    """Write into a new burn which reward it is of. One that is paid for at its use is held until
+    then, or until its last day in the redeemer's zone is over.
+    """
     reward = _wanted(wants, terms)
     assert wants.price is not None, "priced() has chosen"
     if reward.kind in ("cash_out", "donation"):
         row.kind = reward.kind
     row.reward, row.quantity, row.price_no = reward.code, wants.quantity, wants.price
     row.money = (reward.price[wants.price].money - reward.pays) * wants.quantity
+    voucher = reward.voucher
+    if voucher is None or voucher.redeemer_paid == "issue":
+        return
+    last = voucher.last_day(row.occurred_on)
+    assert last is not None, "a file that says use says until when"
+    row.status, row.window_id = "held", None
+    row.hold_expires_at = datetime.combine(last + timedelta(days=1), time(), zone)
+    row.on_lapse = "redeem" if voucher.breakage == "redeemer" else "expire"
 
 
 def issue(
@@ -200,7 +222,8 @@ def not_returnable(row: BurnRow, request: Request, state: State, book: Book) -> 
     """A refusal to reverse a burn of which a voucher was used, or is past its day."""
     today = book.business_date(row.redeemer_id, request.now)
     for voucher in state.rewards.of_burn(row.member_id, row.burn_no):
-        now = state_of(voucher.status, voucher.expires_on, row.status, today)
+        burn = burn_status_at(row.status, row.hold_expires_at, row.on_lapse, request.now)
+        now = state_of(voucher.status, voucher.expires_on, burn, today)
         if now not in ("issued", "reserved", "cancelled"):
             return Refused(
                 Code.NOT_USABLE,
@@ -210,18 +233,28 @@ def not_returnable(row: BurnRow, request: Request, state: State, book: Book) -> 
     return None
 
 
-def give_back(row: BurnRow, posting_no: int, request: Request, state: State, book: Book) -> None:
+def give_back(
+    row: BurnRow,
+    posting_no: int,
+    request: Request,
+    state: State,
+    book: Book,
+    ended: EventKind = "cancelled",
+) -> None:
     """All that is left of a burn's pieces comes back; before its points are counted as returned."""
     put_pieces_back(row, row.pieces, request, state, book)
     for voucher in state.rewards.of_burn(row.member_id, row.burn_no):
         if voucher.status != "cancelled":
-            cancel(voucher, posting_no, state)
+            end(voucher, posting_no, state, ended)
 
 
 def put_pieces_back(row: BurnRow, pieces: int, request: Request, state: State, book: Book) -> None:
     """Give pieces back to the stock and to the member's limits."""
     assert row.reward is not None, "asked of burns of a reward"
     desk, key = state.rewards, (row.redeemer_id, row.reward)
+    if key not in desk.counts:
+        # A card is only looked at: nothing is loaded for writing, and nothing will be written.
+        return
     desk.counts[key].sold -= pieces
     merchant = book.merchants.get(row.redeemer_id)
     reward = merchant and _find(row.reward, book.terms_today(merchant, request.now))
@@ -231,8 +264,9 @@ def put_pieces_back(row: BurnRow, pieces: int, request: Request, state: State, b
             taken.pieces -= pieces
 
 
-def cancel(voucher: Voucher, posting_no: int, state: State) -> None:
+def end(voucher: Voucher, posting_no: int, state: State, kind: EventKind) -> None:
+    """Write that a voucher was cancelled, or that its points expired."""
     event = VoucherEvent(
-        voucher.member_id, posting_no, voucher.voucher_no, "cancelled", None, voucher.remaining
+        voucher.member_id, posting_no, voucher.voucher_no, kind, None, voucher.remaining
     )
     state.rewards.record_event(voucher, event)

@@ -3,6 +3,7 @@
 from coalition.errors import Code
 from coalition.ledger import journal, rewards
 from coalition.ledger.answer import voucher_answer
+from coalition.ledger.burns import redeem_hold
 from coalition.ledger.checks import suspended
 from coalition.ledger.commands import (
     CancelVoucher,
@@ -16,7 +17,7 @@ from coalition.ledger.commands import (
 from coalition.ledger.legs import put_back
 from coalition.ledger.state import BurnRow, Leg, Member, State
 from coalition.ledger.take import give_back
-from coalition.rewards.voucher import Voucher, VoucherEvent, VoucherState, state_of
+from coalition.rewards.voucher import Voucher, VoucherEvent, VoucherState, burn_status_at, state_of
 from coalition.terms.book import Book
 
 NO_SUCH = "There is no such voucher."
@@ -48,8 +49,7 @@ def refusal(
 
 
 def _state(request: Request, burn: BurnRow, voucher: Voucher, book: Book) -> VoucherState:
-    is_over = burn.hold_expires_at is not None and burn.hold_expires_at <= request.now
-    status = "voided" if burn.status == "held" and is_over else burn.status
+    status = burn_status_at(burn.status, burn.hold_expires_at, burn.on_lapse, request.now)
     today = book.business_date(burn.redeemer_id, request.now)
     return state_of(voucher.status, voucher.expires_on, status, today)
 
@@ -79,6 +79,9 @@ def use(
         return stopped
     amount = voucher.remaining if command.amount is None else command.amount
     left = None if voucher.remaining is None else voucher.remaining - (amount or 0)
+    if burn.status == "held":
+        # It was kept for this: whoever redeems it is paid in the window that is open now.
+        redeem_hold(request, member, burn, state, book, request.now)
     number = member.next_no()
     posting = journal.write(
         "use_voucher",
@@ -106,8 +109,11 @@ def cancel(
     points = sum(part for _, part in returned)
     paid = put_back(burn, returned, number, member, state, book, request.now)
     rewards.put_pieces_back(burn, 1, request, state, book)
-    rewards.cancel(voucher, number, state)
+    rewards.end(voucher, number, state, "cancelled")
     burn.returned += points
+    if burn.status == "held":
+        burn.status = "voided"
+        member.account.held -= points
     state.record_burn_change(burn)
     member.account.available += points - paid
     posting = journal.write(

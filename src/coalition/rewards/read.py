@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from coalition.rewards.voucher import EventKind, RewardKey, VoucherState, state_of
+from coalition.rewards.voucher import EventKind, RewardKey, VoucherState, burn_status_at, state_of
 from coalition.terms.rewards import ANY, Alternative
 
 _SOLD = text("select merchant_id, reward, sold from reward_count")
@@ -23,7 +23,7 @@ _BALANCE = text("""
 _VOUCHER = text("""
     select v.member_id, v.voucher_no, v.burn_no, b.redeemer_id as merchant_id, b.reward,
            p.card_number as card, v.status, v.value, v.remaining, v.part_use, v.expires_on,
-           b.status::text as burn_status, b.hold_expires_at, p.recorded_at as issued_at,
+           b.status::text as burn_status, b.hold_expires_at, b.on_lapse, p.recorded_at as issued_at,
            e.kind, e.amount, m.recorded_at as at
     from voucher_code c
     join voucher v on v.member_id = c.member_id and v.voucher_no = c.voucher_no
@@ -60,14 +60,14 @@ class VoucherView:
     expires_on: date | None
     burn_status: str
     hold_expires_at: datetime | None
+    on_lapse: str | None
     issued_at: datetime
     history: tuple[EventLine, ...]
 
     def state(self, now: datetime, today: date) -> VoucherState:
         """Its state at `now`, which is the day `today` at its merchant."""
-        is_over = self.hold_expires_at is not None and self.hold_expires_at <= now
-        burn_status = "voided" if self.burn_status == "held" and is_over else self.burn_status
-        return state_of(self.status, self.expires_on, burn_status, today)
+        burn = burn_status_at(self.burn_status, self.hold_expires_at, self.on_lapse, now)
+        return state_of(self.status, self.expires_on, burn, today)
 
 
 async def sold(connection: AsyncConnection) -> dict[RewardKey, int]:

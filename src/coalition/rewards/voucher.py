@@ -1,8 +1,9 @@
 """A voucher and its states, and what a group of commands decides about rewards. Pure values.
 
-Of the states, three are kept: issued, part_used, used, and cancelled. The other two follow from
-what stands elsewhere, so that no job is needed to be right: a voucher is reserved while its burn is
-held, and expired after its last day.
+Kept is what was done: a voucher is issued, part_used, used or cancelled. The other two states
+follow from what stands elsewhere, so that no job is needed to be right: a voucher is reserved while
+its burn is held, and expired after its last day. Only where its points expire with it, that is kept
+too.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import msgspec
 from coalition.rewards.codes import SealedCode
 
 VoucherState = Literal["issued", "reserved", "used", "part_used", "expired", "cancelled"]
-EventKind = Literal["used", "cancelled"]
+EventKind = Literal["used", "cancelled", "expired"]
 # (merchant_id, the reward's code)
 RewardKey = tuple[int, str]
 
@@ -48,15 +49,28 @@ class VoucherEvent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def status(self) -> VoucherState:
-        if self.kind == "cancelled":
-            return "cancelled"
+        if self.kind != "used":
+            return self.kind
         return "part_used" if self.remaining else "used"
+
+
+def burn_status_at(
+    status: str, hold_expires_at: datetime | None, on_lapse: str | None, now: datetime
+) -> str:
+    """What a burn is to its vouchers at `now`: a hold that is kept for one is no hold to it, and
+    another that is past its time is void.
+    """
+    if status != "held":
+        return status
+    if on_lapse is not None:
+        return "posted"
+    return "voided" if hold_expires_at is not None and hold_expires_at <= now else "held"
 
 
 def state_of(status: str, expires_on: date | None, burn_status: str, today: date) -> VoucherState:
     """A voucher's state on a day at its redeemer, by what is kept of it and of its burn."""
-    if status in ("used", "cancelled"):
-        return status  # type: ignore[return-value]  # the two are states
+    if status in ("used", "cancelled", "expired"):
+        return status  # type: ignore[return-value]  # the three are states
     if burn_status == "voided":
         return "cancelled"
     if burn_status == "held":

@@ -15,8 +15,10 @@ from coalition.terms.rewards import (
     VOUCHERS_PER_BURN_MAX,
     Alternative,
     Limits,
+    RedeemerPaid,
     Reward,
     RewardKind,
+    VoucherBreakage,
     VoucherTerms,
 )
 from coalition.toml.document import (
@@ -194,14 +196,35 @@ def _voucher(
     value = read_money(table, "value", currency)
     if part_use and not value:
         table.note("part_use", 'of what is a part used? write value = "50.00" as well')
-    # Other ways would have points counted in no window, or in two; see decision 0033.
-    for key, only in (("redeemer_paid", "issue"), ("breakage", "redeemer")):
-        read_choice(table, key, (only,), only)
+    paid = cast(RedeemerPaid, read_choice(table, "redeemer_paid", get_args(RedeemerPaid), "issue"))
+    breakage = read_choice(table, "breakage", get_args(VoucherBreakage), "redeemer")
+    if paid == "use":
+        _check_paid_at_use(table, least, part_use=part_use)
+    elif breakage == "issuer":
+        table.note("breakage", 'who is paid at issue keeps it; write redeemer_paid = "use" as well')
     codes = read_choice(table, "codes", ("made", "loaded"), "made")
     low = read_count(table, "low", 0, POINTS_MAX) or 0
     if low and codes == "made":
         table.note("low", 'made codes never run low; write codes = "loaded", or leave it out')
-    return VoucherTerms(_valid(table), part_use, value, codes == "loaded", low)
+    return VoucherTerms(
+        _valid(table),
+        part_use,
+        value,
+        external=codes == "loaded",
+        low=low,
+        redeemer_paid=paid,
+        breakage=cast(VoucherBreakage, breakage),
+    )
+
+
+def _check_paid_at_use(table: Section, least: int, *, part_use: bool) -> None:
+    """Its burn is held until the use: a hold is captured whole, and ends."""
+    if part_use:
+        table.note("part_use", "a voucher that is paid for at its use is used whole; leave it out")
+    if "valid" not in table.values:
+        table.note("redeemer_paid", 'until when is its use waited for? write valid = "3 months"')
+    if least > 1:
+        table.note("redeemer_paid", "such vouchers are taken one by one; leave quantity_min out")
 
 
 def _valid(table: Section) -> Validity:

@@ -11,6 +11,8 @@ import msgspec
 from coalition.earning.validity import Validity, last_good_day
 
 RewardKind = Literal["goods", "voucher", "cash_out", "donation", "service"]
+RedeemerPaid = Literal["issue", "use"]
+VoucherBreakage = Literal["redeemer", "issuer"]
 # In a mix in place of a merchant's code: points of whatever origin, the oldest first.
 ANY = "any"
 # Each voucher is a row and a code of its own, and all of them come in one answer.
@@ -47,7 +49,9 @@ class VoucherTerms(msgspec.Struct, frozen=True):
     """What a voucher is that comes of a reward. value, in minor units, is what it is worth.
 
     external: its code is one of those that were loaded from a file, and not made here; where fewer
-    than low are left, it is told.
+    than low are left, it is told. redeemer_paid: for its points when it is issued, or used;
+    breakage, of one that is paid at use and never used: the redeemer is paid all the same, or its
+    points expire, and their value is whose expired points' is.
     """
 
     valid: Validity = Validity()
@@ -55,6 +59,8 @@ class VoucherTerms(msgspec.Struct, frozen=True):
     value: int | None = None
     external: bool = False
     low: int = 0
+    redeemer_paid: RedeemerPaid = "issue"
+    breakage: VoucherBreakage = "redeemer"
 
     def last_day(self, issued_on: date) -> date | None:
         """The last day on which one issued on that day is good; None: it is good for ever."""

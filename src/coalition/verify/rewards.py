@@ -33,14 +33,15 @@ REWARDS = (
     ),
     Rule(
         "a burn of a reward has a voucher for each piece or none, and those of pieces that were "
-        "given back are cancelled",
+        "given back are cancelled or expired",
         """
         select format('burn %s of member %s: %s pieces, %s of them back, but %s vouchers, %s '
                       'cancelled', burn_no, member_id, quantity, back, vouchers, cancelled)
         from (select v.member_id, v.burn_no, b.quantity, v.vouchers, v.cancelled,
                      div(cast(b.quantity as numeric) * b.returned, b.points) as back
               from (select member_id, burn_no, count(*) as vouchers,
-                           count(*) filter (where status = 'cancelled') as cancelled
+                           count(*) filter (where status in ('cancelled', 'expired'))
+                               as cancelled
                     from voucher group by 1, 2) v
               left join burn b using (member_id, burn_no)) burns
         where quantity is distinct from vouchers or back is distinct from cancelled
@@ -55,7 +56,8 @@ REWARDS = (
         left join lateral (
             select coalesce(max(kind) filter (where place = 1), 'issued') as kind,
                    case when max(kind) filter (where place = 1) is null then 'issued'
-                        when max(kind) filter (where place = 1) = 'cancelled' then 'cancelled'
+                        when max(kind) filter (where place = 1) in ('cancelled', 'expired')
+                        then max(kind) filter (where place = 1)
                         when v.value > coalesce(sum(amount), 0) then 'part_used'
                         else 'used' end as status,
                    v.value - coalesce(sum(amount), 0) as remaining,

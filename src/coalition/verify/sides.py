@@ -62,7 +62,8 @@ SIDES = (
         left join (select member_id, target_no as burn_no, max(window_id) as captured_in
                    from posting where kind = 'capture' group by 1, 2) c using (member_id, burn_no)
         left join (select member_id, target_no as burn_no, true as is_void
-                   from posting where kind = 'void' group by 1, 2) v using (member_id, burn_no)
+                   from posting where kind::text in ('void', 'cancel_voucher')
+                   group by 1, 2) v using (member_id, burn_no)
         left join (select g.member_id, g.burn_no, -sum(g.points) as given_back
                    from leg g join posting r using (member_id, posting_no)
                    where g.points < 0 and r.kind::text in ('void', 'reverse_burn', 'cancel_voucher')

@@ -82,7 +82,10 @@ MISTAKES = [
     ('kind = "voucher"', 'kind = "donation"', 1, "whom is the donation for?"),
     ('"airtime-50"', '"Airtime 50"', 2, "is not a code"),
     ('name = "50', 'nmae = "50', 3, "did you mean name?"),
-    ("part_use = true", 'redeemer_paid = "use"', 13, '"use" is not one of issue'),
+    ("part_use = true", 'redeemer_paid = "later"', 13, '"later" is not one of issue, use'),
+    ("part_use = true", 'part_use = true, redeemer_paid = "use"', 13, "is used whole"),
+    ('valid = "3 months", part_use = true', 'redeemer_paid = "use"', 13, "until when is its use"),
+    ("part_use = true", 'breakage = "issuer"', 13, "who is paid at issue keeps it"),
 ]
 
 

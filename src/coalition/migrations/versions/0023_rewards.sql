@@ -6,15 +6,20 @@ alter type posting_kind add value 'cancel_voucher';
 -- A burn of a reward: its code in the catalogue of the burn's redeemer, how many pieces, by which
 -- alternative of its price (from 0), and the money that changed hands at the till in minor units of
 -- the redeemer's currency: positive, the member paid it on top; negative, the member got it. All null:
--- points, and no reward.
+-- points, and no reward. on_lapse: a hold that is kept until its voucher is used, and what becomes of it
+-- when the voucher's time is over: it is redeemed all the same, or its points expire. Null: a hold of a
+-- till, which is void then.
 alter table burn
     add column reward text check (length(reward) between 1 and 63),
     add column quantity bigint check (quantity > 0),
     add column price_no smallint check (price_no >= 0),
     add column money bigint,
-    add constraint burn_of_reward check (num_nulls(reward, quantity, price_no, money) in (0, 4));
+    add column on_lapse text check (on_lapse in ('redeem', 'expire')),
+    add constraint burn_of_reward check (num_nulls(reward, quantity, price_no, money) in (0, 4)),
+    add constraint burn_kept_for_voucher check (on_lapse is null or reward is not null);
 create index burn_reward on burn (member_id, redeemer_id, reward) where reward is not null;
-create trigger burn_reward_is_history before update of reward, quantity, price_no, money on burn
+create trigger burn_reward_is_history before update of reward, quantity, price_no, money, on_lapse
+    on burn
     for each statement execute function refuse_change();
 
 -- How many pieces of each reward are gone, what was given back not counted: the row that whoever takes one
@@ -43,13 +48,15 @@ create trigger reward_count_begins_within before insert on reward_count
     for each row when (new.sold > 0)
     execute function stock_is_not_exceeded();
 
--- A voucher of a burn. voucher_no is from the member's counter. reserved and expired are no statuses: they
--- follow from the burn, and from the day. left is what is left of value.
+-- A voucher of a burn. voucher_no is from the member's counter. reserved is no status, it follows from the
+-- burn; and expired is one only where the points of an unused voucher expired with it, else it follows
+-- from the day. remaining is what is left of value.
 create table voucher (
     member_id  bigint not null,
     voucher_no int not null,
     burn_no    int not null,
-    status     text not null check (status in ('issued', 'part_used', 'used', 'cancelled')),
+    status     text not null check (
+        status in ('issued', 'part_used', 'used', 'cancelled', 'expired')),
     value      bigint check (value > 0),
     remaining     bigint,
     expires_on date,
@@ -68,7 +75,7 @@ create trigger voucher_is_history before update of
     for each statement execute function refuse_change();
 create function voucher_moves_on() returns trigger language plpgsql as $$
 begin
-    if old.status in ('used', 'cancelled') or new.remaining > old.remaining then
+    if old.status in ('used', 'cancelled', 'expired') or new.remaining > old.remaining then
         raise exception 'voucher % of member % is %: it cannot become %',
             old.voucher_no, old.member_id, old.status, new.status
             using errcode = 'restrict_violation';
@@ -83,7 +90,7 @@ create table voucher_event (
     member_id  bigint not null,
     posting_no int not null,
     voucher_no int not null,
-    kind       text not null check (kind in ('used', 'cancelled')),
+    kind       text not null check (kind in ('used', 'cancelled', 'expired')),
     amount     bigint check (amount > 0),
     remaining     bigint check (remaining >= 0),
     primary key (member_id, posting_no, voucher_no),
