@@ -64,6 +64,12 @@ class MoneyOut(msgspec.Struct, frozen=True, gc=False):
     currency: str
 
 
+class CollectOut(msgspec.Struct, frozen=True, gc=False):
+    """The store at which a reward is collected."""
+
+    store: str
+
+
 class NewVoucherOut(msgspec.Struct, frozen=True, gc=False):
     """A voucher that came of a burn. Whoever has its code may use it."""
 
@@ -96,6 +102,7 @@ class BurnOut(msgspec.Struct, frozen=True, gc=False):
     price: int | msgspec.UnsetType = msgspec.UNSET
     money: MoneyOut | msgspec.UnsetType = msgspec.UNSET
     vouchers: tuple[NewVoucherOut, ...] | msgspec.UnsetType = msgspec.UNSET
+    collect: CollectOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class ReversalOut(msgspec.Struct, frozen=True, gc=False):
@@ -188,6 +195,7 @@ def _with_reward(
             )
             for one in bought.vouchers
         ),
+        collect=msgspec.UNSET if bought.store is None else CollectOut(bought.store),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from coalition.api.answers import card_text, utc
+from coalition.api.answers import CollectOut, card_text, utc
 from coalition.edge.access import Caller
 from coalition.ledger.read import BurnView, CardView, HistoryLine, LegOfBurn, LotView
 from coalition.terms.book import Book
@@ -115,6 +115,9 @@ class BurnViewOut(msgspec.Struct, frozen=True):
     hold_expires_at: datetime | None
     reference: str | None
     window: str | None
+    reward: str | msgspec.UnsetType = msgspec.UNSET
+    quantity: int | msgspec.UnsetType = msgspec.UNSET
+    collect: CollectOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class LotLegOut(msgspec.Struct, frozen=True):
@@ -222,6 +225,9 @@ def burn_view_out(
         hold_expires_at=None if view.hold_expires_at is None else utc(view.hold_expires_at),
         reference=view.reference,
         window=view.window,
+        reward=msgspec.UNSET if view.reward is None else view.reward,
+        quantity=msgspec.UNSET if view.quantity is None else view.quantity,
+        collect=msgspec.UNSET if view.store is None else CollectOut(view.store),
     )
 
 

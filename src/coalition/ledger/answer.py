@@ -90,6 +90,7 @@ def _bought(posting: Posting, burn: BurnRow, desk: Desk) -> BoughtReward:
             )
             for voucher in desk.of_burn(burn.member_id, burn.burn_no)
         ),
+        store=burn.store,
     )
 
 

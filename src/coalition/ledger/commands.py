@@ -47,13 +47,14 @@ class Wanted(msgspec.Struct, frozen=True, gc=False):
     """So many pieces of a reward of the asking merchant's, by the code in its catalogue.
 
     price: which alternative pays (from 0); None: the first that the member can. codes: one that was
-    made for each voucher that may come of it.
+    made for each voucher that may come of it. store: where it is to be collected.
     """
 
     reward: str
     quantity: int = 1
     price: int | None = None
     codes: tuple[SealedCode, ...] = ()
+    store: str | None = None
 
 
 class Burn(msgspec.Struct, frozen=True, gc=False):
@@ -235,6 +236,7 @@ class BoughtReward(msgspec.Struct, frozen=True, gc=False):
     price: int
     money: int
     vouchers: tuple[IssuedVoucher, ...]
+    store: str | None = None
 
 
 class BurnAnswer(msgspec.Struct, frozen=True, gc=False):

@@ -65,7 +65,8 @@ _HISTORY = text("""
 """)
 _BURN = text("""
     select b.redeemer_id, b.kind::text, b.status::text, b.points, b.returned, b.hold_expires_at,
-           p.card_number, p.occurred_at, p.recorded_at, p.reference, w.label as window,
+           b.reward, b.quantity, b.on_lapse, b.store, p.card_number,
+           p.occurred_at, p.recorded_at, p.reference, w.label as window,
            g.lot_no, g.origin_id, g.points as leg_points, g.occurred_on, l.earned_at,
            e.reference as earn_reference, m.kind::text as movement, m.occurred_at as leg_at,
            gw.label as leg_window, aw.label as about
@@ -168,7 +169,8 @@ class LegWritten:
 class BurnView:
     """A burn as it stands. points counts what was taken, returned what reversals gave back.
 
-    legs is what is left of it, history every leg that was ever written for it, in order.
+    legs is what is left of it, history every leg that was ever written for it, in order. reward,
+    quantity and store (where it is collected) are those of a burn of a reward.
     """
 
     redeemer_id: int
@@ -184,6 +186,9 @@ class BurnView:
     window: str | None
     legs: tuple[LegOfBurn, ...]
     history: tuple[LegWritten, ...]
+    reward: str | None = None
+    quantity: int | None = None
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +296,7 @@ async def burn_view(
     if not rows:
         return None
     first = rows[0]
-    is_over = first.status == "held" and first.hold_expires_at <= now
+    is_over = first.status == "held" and first.hold_expires_at <= now and not first.on_lapse
     written = [row for row in rows if row.lot_no is not None]
     return BurnView(
         redeemer_id=first.redeemer_id,
@@ -313,6 +318,9 @@ async def burn_view(
             )
             for row in written
         ),
+        reward=first.reward,
+        quantity=first.quantity,
+        store=first.store,
     )  # fmt: skip
 
 

@@ -54,6 +54,10 @@ def _wrong(wants: Wanted, terms: Terms, on: date, *, held: bool) -> str | None:
         return f"price: {wants.price}; {reward.code} has the alternatives 0 to {last}."
     if max(one.points for one in reward.price) * quantity > POINTS_MAX:
         return f"quantity: {quantity} come to more than {POINTS_MAX} points; ask for fewer."
+    if (wants.store is not None) != bool(reward.stores):
+        return _wrong_store(reward)
+    if wants.store is not None and wants.store not in reward.stores:
+        return _wrong_store(reward)
     if reward.voucher is None:
         return None
     if reward.voucher.redeemer_paid == "use" and (held or quantity > 1):
@@ -63,6 +67,12 @@ def _wrong(wants: Wanted, terms: Terms, on: date, *, held: bool) -> str | None:
     if not reward.voucher.external and len(wants.codes) < quantity:
         return "reward: a voucher's code is shown once, in an answer; ask by POST /v1/burns."
     return None
+
+
+def _wrong_store(reward: Reward) -> str:
+    if not reward.stores:
+        return f"collect: {reward.code} is not collected at a store; leave it out."
+    return f"collect: {reward.code} is collected at one of {', '.join(reward.stores)}; say which."
 
 
 def _find(code: str, terms: Terms) -> Reward | None:
@@ -179,6 +189,7 @@ def name(row: BurnRow, wants: Wanted, terms: Terms, zone: ZoneInfo) -> None:
     if reward.kind in ("cash_out", "donation"):
         row.kind = reward.kind
     row.reward, row.quantity, row.price_no = reward.code, wants.quantity, wants.price
+    row.store = wants.store
     row.money = (reward.price[wants.price].money - reward.pays) * wants.quantity
     voucher = reward.voucher
     if voucher is None or voucher.redeemer_paid == "issue":

@@ -97,7 +97,8 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
     occurred_at is its posting's; None where it was not read, and of what no till asked for.
     reward, quantity (pieces), price_no (the alternative that paid) and money (minor units of the
     redeemer's currency that the member paid on top; negative: got) are all None but of a reward.
-    on_lapse: the hold is kept until a voucher is used, else redeemed or expired at its end.
+    store: where it is collected. on_lapse: the hold is kept until a voucher is used, else redeemed
+    or expired at its end.
     """
 
     member_id: int
@@ -116,6 +117,7 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
     quantity: int | None = None
     price_no: int | None = None
     money: int | None = None
+    store: str | None = None
     on_lapse: str | None = None
     legs: list[Leg] = []
 

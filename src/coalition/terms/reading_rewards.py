@@ -36,11 +36,12 @@ from coalition.toml.document import (
 
 _KEYS = (
     *("code", "name", "kind", "price", "stock", "limits", "quantity_min", "from", "until"),
-    *("voucher", "pays", "charity"),
+    *("voucher", "pays", "charity", "stores"),
 )
 _LIMITS = ("per_burn", "per_member", "per_member_per_day", "in_all")
 _CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _VALID = re.compile(r"([1-9][0-9]{0,3}) (day|month|year)s?")
+_STORE_CHARACTERS_MAX = 63
 _MONEY = "money"
 _UNLIMITED = "unlimited"
 _MIX_EXAMPLE = "price = [{ telecom = 500, retail = 500 }, { any = 1200 }]"
@@ -109,6 +110,7 @@ def _reward(section: Section, code: str, currency: str | None) -> Reward:
         voucher=_voucher(section, kind, least, currency),
         pays=_pays(section, kind, currency),
         charity=_charity(section, kind),
+        stores=_stores(section),
     )
 
 
@@ -248,6 +250,19 @@ def _pays(section: Section, kind: RewardKind, currency: str | None) -> int:
     elif kind != "cash_out" and "pays" in section.values:
         section.note("pays", f"a {kind} pays no money; leave it out, or make it a cash_out")
     return pays or 0
+
+
+def _stores(section: Section) -> tuple[str, ...]:
+    """The stores' own names, which a till sends again."""
+    value = section.values.get("stores", [])
+    if not isinstance(value, list) or not all(
+        isinstance(one, str) and 0 < len(one) <= _STORE_CHARACTERS_MAX for one in value
+    ):
+        section.note("stores", 'not a list of names; write it such as stores = ["north", "south"]')
+        return ()
+    if len(set(value)) < len(value):
+        section.note("stores", "a store stands there twice; leave one of them")
+    return tuple(value)
 
 
 def _charity(section: Section, kind: RewardKind) -> str | None:

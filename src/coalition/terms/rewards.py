@@ -72,6 +72,7 @@ class Reward(msgspec.Struct, frozen=True):
 
     price: the alternatives, in the order in which they are tried. pays, in minor units, is the
     money that the member gets for a piece of a cash_out. charity: whom a donation is for.
+    stores: where it may be collected, one of which is named; empty: it is handed out at once.
     starts_on and ends_on: its first and last day at the merchant's till.
     """
 
@@ -87,6 +88,7 @@ class Reward(msgspec.Struct, frozen=True):
     voucher: VoucherTerms | None = None
     pays: int = 0
     charity: str | None = None
+    stores: tuple[str, ...] = ()
 
     def is_offered(self, on: date) -> bool:
         return (self.starts_on or on) <= on <= (self.ends_on or on)

@@ -163,6 +163,12 @@ class EarnBody(Body, frozen=True):
     reference: Reference | None = None
 
 
+class CollectBody(Body, frozen=True):
+    """Where a reward is collected: one of the stores that its catalogue names."""
+
+    store: Annotated[str, Meta(min_length=1, max_length=63, pattern=_NO_NUL, examples=["north"])]
+
+
 class BurnBody(Body, frozen=True):
     """Points out. With hold, they are only reserved until a capture, a void or hold_seconds."""
 
@@ -203,6 +209,7 @@ class BurnBody(Body, frozen=True):
         ]
         | None
     ) = None
+    collect: CollectBody | None = None
 
 
 class UseVoucherBody(Body, frozen=True):

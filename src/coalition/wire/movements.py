@@ -92,12 +92,13 @@ def read_burn(body: BurnBody, book: Book, merchant_id: int, now: datetime) -> Bu
 
 def _wanted(body: BurnBody) -> Wanted | None:
     if body.reward is None:
-        if body.quantity != 1 or body.price is not None:
-            raise invalid("quantity and price are a reward's; send reward as well")
+        if body.quantity != 1 or body.price is not None or body.collect is not None:
+            raise invalid("quantity, price and collect are a reward's; send reward as well")
         return None
     if body.points is not None or body.take != "oldest":
         raise invalid("points and take: the reward's price says both; leave them out")
-    return Wanted(body.reward, body.quantity, body.price)
+    store = body.collect.store if body.collect else None
+    return Wanted(body.reward, body.quantity, body.price, store=store)
 
 
 def _hold_seconds(body: BurnBody) -> int | None:

@@ -1,12 +1,14 @@
 """Rewards through HTTP: the catalogue, a burn that takes exactly a mix, vouchers' states."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.coalition.api.conftest import HOUSE, START, TERMS, World
+from tests.coalition.api.test_batches import finished, results, send
 from tests.coalition.api.test_codes import assert_problem
 
 from coalition.clearing.service import ensure_first_window
@@ -34,9 +36,12 @@ MUG = Reward(
 CASH = Reward("cash", "Cash", "cash_out", (Alternative((("any", 1),)),), quantity_min=200, pays=100)
 
 
+TIN = Reward("tin", "A tin", "goods", (Alternative((("any", 50),)),), stores=("north", "south"))
+
+
 @pytest.fixture
 async def prepared(engine: AsyncEngine) -> AsyncEngine:
-    telecom = replace(TERMS[0], rewards=(AIRTIME, MUG, CASH))
+    telecom = replace(TERMS[0], rewards=(AIRTIME, MUG, CASH, TIN))
     async with engine.begin() as connection:
         await sync(connection, HOUSE, [telecom, *TERMS[1:]], START)
         await ensure_first_window(connection, HOUSE)
@@ -312,3 +317,43 @@ async def test_out_of_stock_comes_before_a_blocked_card_and_that_before_a_limit(
     for quantity, code in ((6, Code.OUT_OF_STOCK), (4, Code.CARD_NOT_ACTIVE)):
         answer = await telecom.post("/v1/burns", body | {"quantity": quantity})
         assert_problem(answer, code)
+
+
+async def test_a_reward_is_collected_at_the_store_that_is_named(world: World) -> None:
+    card = await _card(world, telecom=500)
+    telecom = world.till("telecom")
+    done = await _take(world, card, "tin", collect={"store": "south"})
+    assert done["collect"] == {"store": "south"}
+    seen = (await telecom.get(f"/v1/burns/{done['burn_id']}")).json()
+    assert (seen["reward"], seen["quantity"]) == ("tin", 1)
+    assert seen["collect"] == {"store": "south"}
+    for reward, more in (("tin", {}), ("tin", {"store": "east"}), ("mug", {"store": "south"})):
+        body = {"card": card, "reward": reward} | ({"collect": more} if more else {})
+        assert_problem(await telecom.post("/v1/burns", body), Code.INVALID)
+    await _is_right(world)
+
+
+async def test_a_file_of_rows_takes_goods_and_no_vouchers(world: World) -> None:
+    """Whose code would be shown to nobody."""
+    card = await _card(world, telecom=500, retail=500)
+    rows = "".join(
+        json.dumps({"op": "burn", "key": reward, "card": card, "reward": reward}) + "\n"
+        for reward in ("mug", "airtime")
+    )
+    telecom = world.till("telecom")
+    batch_id = await send(telecom, rows.encode())
+    await finished(telecom, batch_id)
+    found = await results(telecom, batch_id)
+    assert [one["status"] for one in found] == ["posted", "refused"]
+    assert found[1]["code"] == "invalid"
+
+
+async def test_two_tills_use_one_voucher_once(world: World) -> None:
+    card = await _card(world, telecom=500, retail=500)
+    code = (await _take(world, card))["vouchers"][0]["code"]
+    telecom = world.till("telecom")
+    answers = await asyncio.gather(
+        *(telecom.post(f"/v1/vouchers/{code}/use", {"amount": 3_000}) for _ in range(4))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
+    await _is_right(world)

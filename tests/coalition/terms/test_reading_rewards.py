@@ -82,6 +82,8 @@ MISTAKES = [
     ('kind = "voucher"', 'kind = "donation"', 1, "whom is the donation for?"),
     ('"airtime-50"', '"Airtime 50"', 2, "is not a code"),
     ('name = "50', 'nmae = "50', 3, "did you mean name?"),
+    ("stock = 100", 'stores = ["north", "north"]', 9, "stands there twice"),
+    ("stock = 100", "stores = [1]", 9, "not a list of names"),
     ("part_use = true", 'redeemer_paid = "later"', 13, '"later" is not one of issue, use'),
     ("part_use = true", 'part_use = true, redeemer_paid = "use"', 13, "is used whole"),
     ('valid = "3 months", part_use = true', 'redeemer_paid = "use"', 13, "until when is its use"),

@@ -57,6 +57,7 @@ STRUCTS: dict[str, dict[str, Any]] = {
                 "until": "2026-12-31",
                 "pays": None,
                 "charity": None,
+                "stores": [],
                 "affordable": True,
             }
         ],

@@ -65,7 +65,8 @@ class LimitsOut(msgspec.Struct, frozen=True):
 
 class RewardOut(msgspec.Struct, frozen=True):
     """stock: pieces that are left, null where there is no end. pays: what the member gets a piece
-    of a cash_out. affordable: whether any alternative can be paid with quantity_min pieces.
+    of a cash_out. stores: where it is collected, which a burn of it names. affordable: whether any
+    alternative can be paid with quantity_min pieces.
     """
 
     reward: str
@@ -79,6 +80,7 @@ class RewardOut(msgspec.Struct, frozen=True):
     until: date | None
     pays: MoneyOut | None
     charity: str | None
+    stores: tuple[str, ...]
     affordable: bool | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -220,6 +222,7 @@ def _reward_out(
         until=reward.ends_on,
         pays=MoneyOut(reward.pays, currency) if reward.pays else None,
         charity=reward.charity,
+        stores=reward.stores,
         affordable=msgspec.UNSET if has is None else any(one is True for one in payable),
     )
 

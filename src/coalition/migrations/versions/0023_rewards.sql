@@ -6,7 +6,7 @@ alter type posting_kind add value 'cancel_voucher';
 -- A burn of a reward: its code in the catalogue of the burn's redeemer, how many pieces, by which
 -- alternative of its price (from 0), and the money that changed hands at the till in minor units of
 -- the redeemer's currency: positive, the member paid it on top; negative, the member got it. All null:
--- points, and no reward. on_lapse: a hold that is kept until its voucher is used, and what becomes of it
+-- points, and no reward. store: where it is collected. on_lapse: a hold that is kept until its voucher is used, and what becomes of it
 -- when the voucher's time is over: it is redeemed all the same, or its points expire. Null: a hold of a
 -- till, which is void then.
 alter table burn
@@ -14,12 +14,14 @@ alter table burn
     add column quantity bigint check (quantity > 0),
     add column price_no smallint check (price_no >= 0),
     add column money bigint,
+    add column store text check (length(store) between 1 and 63),
     add column on_lapse text check (on_lapse in ('redeem', 'expire')),
     add constraint burn_of_reward check (num_nulls(reward, quantity, price_no, money) in (0, 4)),
-    add constraint burn_kept_for_voucher check (on_lapse is null or reward is not null);
+    add constraint burn_kept_for_voucher check (
+        reward is not null or (on_lapse is null and store is null));
 create index burn_reward on burn (member_id, redeemer_id, reward) where reward is not null;
-create trigger burn_reward_is_history before update of reward, quantity, price_no, money, on_lapse
-    on burn
+create trigger burn_reward_is_history before update of
+    reward, quantity, price_no, money, store, on_lapse on burn
     for each statement execute function refuse_change();
 
 -- How many pieces of each reward are gone, what was given back not counted: the row that whoever takes one
