@@ -39,16 +39,22 @@ async def ask(request: ApiRequest, operation: Operation, body: Body, target: str
     if isinstance(asked, Refused):
         raise CoalitionError(asked.code, asked.detail)
     if isinstance(asked.command, Burn) and asked.command.wants is not None:
-        asked = replace(asked, command=_with_codes(asked.command, asked.command.wants, services))
+        asked = _with_codes(asked, asked.command, asked.command.wants, services)
     pin = body.pin if isinstance(body, BurnBody | TransferBody) else None
     return await post(services, caller, operation, asked, pin)
 
 
-def _with_codes(command: Burn, wants: Wanted, services: Services) -> Burn:
-    """The command with a code for each voucher that may come of it."""
+def _with_codes(asked: Request, command: Burn, wants: Wanted, services: Services) -> Request:
+    """The request with a code for each voucher that may come of it."""
+    merchant = services.book.merchants.get(asked.merchant_id)
+    rewards = services.book.terms_today(merchant, asked.now).rewards if merchant else ()
+    named = next((reward for reward in rewards if reward.code == wants.reward), None)
+    if named is None or named.voucher is None or named.voucher.external:
+        return asked
     count = min(wants.quantity, VOUCHERS_PER_BURN_MAX)
     codes = tuple(seal_code(mint(), services.ring) for _ in range(count))
-    return replace(command, wants=replace(wants, codes=codes))
+    wants = replace(wants, codes=codes)
+    return replace(asked, command=replace(command, wants=wants))
 
 
 def _spender(asked: Request) -> int:
