@@ -29,6 +29,7 @@ from coalition.api.routes import (
     operations,
     people,
     persons,
+    rewards,
     session,
     settlement,
     transfers,
@@ -167,7 +168,7 @@ def _test_services(
 
 def _version_1() -> Router:
     modules = (
-        *(members, persons, earns, burns, transfers, lots, batches, settlement, audit),
+        *(members, persons, earns, burns, rewards, transfers, lots, batches, settlement, audit),
         *(session, people, approvals),
     )
     return Router(

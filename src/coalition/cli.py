@@ -9,6 +9,7 @@ from coalition.commands.keys import keys
 from coalition.commands.merchants import merchants
 from coalition.commands.people import people
 from coalition.commands.privacy import privacy
+from coalition.commands.rewards import rewards
 from coalition.commands.sealing import seal
 from coalition.commands.serving import (
     demo_year,
@@ -49,6 +50,7 @@ for command in (
     statement,
     post_file,
     import_history,
+    rewards,
     privacy,
     seal,
     show_audit,

@@ -14,6 +14,8 @@ class Code(StrEnum):
     INVALID = "invalid"
     UNKNOWN_CARD = "unknown_card"
     NOT_FOUND = "not_found"
+    OUT_OF_STOCK = "out_of_stock"
+    NOT_USABLE = "not_usable"
     APPROVAL_NEEDED = "approval_needed"
     OWN_APPROVAL = "own_approval"
     CARD_NOT_ACTIVE = "card_not_active"

@@ -22,6 +22,7 @@ from coalition.ledger.beginning import HAS_BEGUN
 from coalition.ledger.commands import Done, Expire, ExpireAnswer, Refused, Request
 from coalition.ledger.post import Ledger
 from coalition.privacy.store import erase_silent
+from coalition.rewards.loading import LowCodes, low_codes
 from coalition.sealing.anchors import AnchorError, write_anchor
 from coalition.sealing.key import key_of
 from coalition.terms.book import HOUSE_ID
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 GROUP_SIZE = 1_000
 # What is older is protected: the promise of docs/tampering.md.
 ANCHOR_EVERY_S = 60
+# Often enough to load more, and not so often that nobody reads it any more.
+LOW_CODES_EVERY_S = 3_600
 _CLOSER = Actor(of_job("close"))
 _RETENTION = Actor(of_job("retention"))
 
@@ -91,6 +94,16 @@ async def _lapse(
         on_progress(len(members))
 
 
+async def tell_low_codes(ledger: Ledger, now: datetime) -> list[LowCodes]:
+    """Tell the log of each reward that has fewer codes left than its terms want there to be."""
+    await ledger.refresh()
+    async with ledger.engine.connect() as connection:
+        low = await low_codes(connection, ledger.book, now)
+    for one in low:
+        log.warning("voucher_codes_low", merchant=one.merchant, reward=one.reward, left=one.left)
+    return low
+
+
 def schedule(
     *ledgers: Ledger,
     anchors: Path,
@@ -118,6 +131,10 @@ def schedule(
         seconds=ANCHOR_EVERY_S,
         next_run_time=first,
     )
+    for ledger in ledgers:
+        scheduler.add_job(
+            _tell_low, "interval", args=[ledger], seconds=LOW_CODES_EVERY_S, next_run_time=first
+        )
     for ledger in ledgers if retention_days else ():
         scheduler.add_job(
             _erase, "interval", args=[ledger, retention_days], days=1, next_run_time=first
@@ -169,6 +186,10 @@ async def _void(ledger: Ledger) -> None:
     points = await void_stale(ledger, datetime.now(UTC))
     if points:
         log.info("holds_voided", points=points)
+
+
+async def _tell_low(ledger: Ledger) -> None:
+    await tell_low_codes(ledger, datetime.now(UTC))
 
 
 async def _anchor(ledger: Ledger, folder: Path) -> None:

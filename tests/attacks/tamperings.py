@@ -14,7 +14,7 @@ from coalition.verify.check import AGREED, MOVEMENTS, WINDOWS
 SUMS_BEFORE = "an account's available points are the sum of its journal"
 LOTS = "a lot's points are what remains of it and what its legs took"
 ACCOUNTS = "every member has an account, and whatever moves points is an account's"
-NUMBERS = "every number that an account gave out is a posting's or a lot's"
+NUMBERS = "every number that an account gave out is a posting's, a lot's or a voucher's"
 OF_EARNS = "a lot was made by an earn or a transfer, and each of these made one"
 OF_BURNS = "a burn is what its postings made of it"
 CAPTURED = "a captured hold's legs have the day and the window of its capture"

@@ -10,14 +10,15 @@ SOURCES = Path(__file__).parents[2] / "src"
 # Every table that grows with the members; the rest is small and would be copied to every shard.
 HOT = {
     *("account", "posting", "lot", "burn", "leg", "debt", "activity", "reversed_lot"),
-    "earlier_digest",
+    *("earlier_digest", "voucher", "voucher_event"),
 }
 REFERENCE = {
     *("merchant", "price", "settlement_window", "api_key", "terms", "window_terms"),
-    "unknown_cards",
+    *("unknown_cards", "reward_count"),
 }
-# Written once a member or a card, and looked up by the card's number: a table of its own on Citus.
-LOOK_UP = {"member", "card", "pin"}
+# Written once a member, card or voucher, and looked up by a card's number or a voucher's code:
+# a table of its own on Citus.
+LOOK_UP = {"member", "card", "pin", "voucher_code"}
 RESULTS = {"path", "passed_net", "position", "batch", "batch_chunk", "upload", "alembic_version"}
 # One row, and one a file.
 IMPORT = {"beginning", "import_file"}

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from coalition.earning.reckoning import Reckoning
 from coalition.earning.rules.together import PURCHASE
 from coalition.ledger.commands import (
+    BoughtReward,
     BurnAnswer,
     Done,
     EarnAnswer,
@@ -20,6 +21,9 @@ from coalition.ledger.commands import (
     TakenLeg,
     TransferAnswer,
 )
+from coalition.rewards.codes import open_code
+from coalition.rewards.voucher import VoucherState
+from coalition.sealing.encryption import Keyring
 from coalition.terms.book import Book
 from coalition.wire import ids
 
@@ -82,8 +86,35 @@ class EarnOut(msgspec.Struct, frozen=True, gc=False):
     reckoning: tuple[ReckonedOut, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
+class MoneyOut(msgspec.Struct, frozen=True, gc=False):
+    """Money in minor units (cents, fen) of an ISO 4217 currency."""
+
+    amount: int
+    currency: str
+
+
+class CollectOut(msgspec.Struct, frozen=True, gc=False):
+    """The store at which a reward is collected."""
+
+    store: str
+
+
+class NewVoucherOut(msgspec.Struct, frozen=True, gc=False):
+    """A voucher that came of a burn. Whoever has its code may use it."""
+
+    voucher: str
+    code: str
+    status: VoucherState
+    expires_on: date | None
+    value: MoneyOut | None
+
+
 class BurnOut(msgspec.Struct, frozen=True, gc=False):
-    """A burn as a burn, a capture or a void left it. window is null while held, or voided."""
+    """A burn as a burn, a capture or a void left it. window is null while held, or voided.
+
+    Of a reward alone: which it is, how many pieces, which alternative of its price paid (from 0),
+    the money that the member pays beside the points (negative: gets), and its vouchers.
+    """
 
     burn_id: str
     card: str
@@ -95,6 +126,12 @@ class BurnOut(msgspec.Struct, frozen=True, gc=False):
     occurred_at: datetime
     recorded_at: datetime
     window: str | None
+    reward: str | msgspec.UnsetType = msgspec.UNSET
+    quantity: int | msgspec.UnsetType = msgspec.UNSET
+    price: int | msgspec.UnsetType = msgspec.UNSET
+    money: MoneyOut | msgspec.UnsetType = msgspec.UNSET
+    vouchers: tuple[NewVoucherOut, ...] | msgspec.UnsetType = msgspec.UNSET
+    collect: CollectOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class ReversalOut(msgspec.Struct, frozen=True, gc=False):
@@ -196,7 +233,40 @@ def _reckoned(reckoning: Reckoning | None, out: EarnOut) -> tuple[ReckonedOut, .
     ) + tuple(ReckonedOut(one.rule, 0, (), one.why) for one in reckoning.passed)
 
 
-def burn_out(answer: BurnAnswer, book: Book) -> BurnOut:
+def burn_out(answer: BurnAnswer, book: Book, ring: Keyring | None = None) -> BurnOut:
+    """ring opens the codes of vouchers; a burn of no reward has none."""
+    out = _burn_out(answer, book)
+    if answer.bought is None:
+        return out
+    assert ring is not None, "where rewards are answered, codes are opened"
+    return _with_reward(out, answer, answer.bought, book, ring)
+
+
+def _with_reward(
+    out: BurnOut, answer: BurnAnswer, bought: BoughtReward, book: Book, ring: Keyring
+) -> BurnOut:
+    currency = book.merchants[answer.merchant_id].terms.currency
+    return replace(
+        out,
+        reward=bought.reward,
+        quantity=bought.quantity,
+        price=bought.price,
+        money=MoneyOut(bought.money, currency),
+        vouchers=tuple(
+            NewVoucherOut(
+                voucher=ids.encode(ids.VOUCHER, answer.member_id, one.voucher_no),
+                code=open_code(one.code, ring),
+                status=one.status,
+                expires_on=one.expires_on,
+                value=None if one.value is None else MoneyOut(one.value, currency),
+            )
+            for one in bought.vouchers
+        ),
+        collect=msgspec.UNSET if bought.store is None else CollectOut(bought.store),
+    )
+
+
+def _burn_out(answer: BurnAnswer, book: Book) -> BurnOut:
     return BurnOut(
         burn_id=ids.encode(ids.BURN, answer.member_id, answer.burn_no),
         card=card_text(answer.card),

@@ -19,7 +19,10 @@ from coalition.ledger.commands import (
     ReverseBurnCalled,
     ReverseEarnCalled,
     Transfer,
+    Wanted,
 )
+from coalition.rewards.codes import mint, seal_code
+from coalition.terms.rewards import VOUCHERS_PER_BURN_MAX
 from coalition.wire.bodies import Body, BurnBody, EarnBody, TransferBody
 from coalition.wire.read import Asker, Operation, read
 
@@ -35,8 +38,23 @@ async def ask(request: ApiRequest, operation: Operation, body: Body, target: str
     asked = read(operation, body, key, asker_of(caller, services), target)
     if isinstance(asked, Refused):
         raise CoalitionError(asked.code, asked.detail)
+    if isinstance(asked.command, Burn) and asked.command.wants is not None:
+        asked = _with_codes(asked, asked.command, asked.command.wants, services)
     pin = body.pin if isinstance(body, BurnBody | TransferBody) else None
     return await post(services, caller, operation, asked, pin)
+
+
+def _with_codes(asked: Request, command: Burn, wants: Wanted, services: Services) -> Request:
+    """The request with a code for each voucher that may come of it."""
+    merchant = services.book.merchants.get(asked.merchant_id)
+    rewards = services.book.terms_today(merchant, asked.now).rewards if merchant else ()
+    named = next((reward for reward in rewards if reward.code == wants.reward), None)
+    if named is None or named.voucher is None or named.voucher.external:
+        return asked
+    count = min(wants.quantity, VOUCHERS_PER_BURN_MAX)
+    codes = tuple(seal_code(mint(), services.ring) for _ in range(count))
+    wants = replace(wants, codes=codes)
+    return replace(asked, command=replace(command, wants=wants))
 
 
 def _spender(asked: Request) -> int:
@@ -60,7 +78,7 @@ def asker_of(caller: Caller, services: Services) -> Asker:
 async def post(
     services: Services,
     caller: Caller,
-    operation: Operation,
+    operation: str,
     asked: Request,
     pin: str | None = None,
 ) -> Done:

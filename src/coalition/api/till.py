@@ -116,8 +116,7 @@ class TillLane:
         if len(content) != sent.content_length:
             return None
         right = read_right(content, wanted)
-        if right is None or getattr(right[0], "pin", None) is not None:
-            # A PIN is compared first, which takes a while.
+        if right is None or _is_unusual(right[0]):
             return None
         services = state[SERVICES] = await services_for(sent.authorization, self._live)
         try:
@@ -131,6 +130,11 @@ class TillLane:
         if isinstance(asked, Refused):
             return None
         return _Asked(services, caller, operation, asked)
+
+
+def _is_unusual(body: EarnBody | BurnBody) -> bool:
+    """A PIN is compared first, which takes a while; a reward's voucher needs a code."""
+    return type(body) is BurnBody and (body.pin is not None or body.reward is not None)
 
 
 def _sent(scope: HTTPScope) -> _Sent | None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from coalition.api.answers import card_text, rule_said, utc
+from coalition.api.answers import CollectOut, card_text, rule_said, utc
 from coalition.edge.access import Caller
 from coalition.ledger.read import BurnView, CardView, HistoryLine, LegOfBurn, LotView
 from coalition.terms.book import Book
@@ -127,6 +127,9 @@ class BurnViewOut(msgspec.Struct, frozen=True):
     hold_expires_at: datetime | None
     reference: str | None
     window: str | None
+    reward: str | msgspec.UnsetType = msgspec.UNSET
+    quantity: int | msgspec.UnsetType = msgspec.UNSET
+    collect: CollectOut | msgspec.UnsetType = msgspec.UNSET
 
 
 class LotLegOut(msgspec.Struct, frozen=True):
@@ -186,6 +189,8 @@ _NAMED = {
     "hold": ids.BURN,
     "capture": ids.BURN,
     "void": ids.BURN,
+    "use_voucher": ids.BURN,
+    "cancel_voucher": ids.REVERSAL,
     "expire": ids.BURN,
     "reverse_earn": ids.REVERSAL,
     "reverse_burn": ids.REVERSAL,
@@ -195,7 +200,7 @@ _NAMED = {
 
 
 def history_out(member_id: int, line: HistoryLine, book: Book) -> HistoryOut:
-    is_about_burn = line.kind in ("capture", "void") and line.target_no is not None
+    is_about_burn = line.kind in ("capture", "void", "use_voucher") and line.target_no is not None
     number = line.target_no if is_about_burn and line.target_no is not None else line.posting_no
     return HistoryOut(
         type=line.kind,
@@ -239,6 +244,9 @@ def burn_view_out(
         hold_expires_at=None if view.hold_expires_at is None else utc(view.hold_expires_at),
         reference=view.reference,
         window=view.window,
+        reward=msgspec.UNSET if view.reward is None else view.reward,
+        quantity=msgspec.UNSET if view.quantity is None else view.quantity,
+        collect=msgspec.UNSET if view.store is None else CollectOut(view.store),
     )
 
 

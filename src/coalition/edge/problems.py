@@ -32,6 +32,8 @@ STATUS: dict[Code, int] = {
     Code.INVALID: 422,
     Code.UNKNOWN_CARD: 404,
     Code.NOT_FOUND: 404,
+    Code.OUT_OF_STOCK: 409,
+    Code.NOT_USABLE: 409,
     Code.APPROVAL_NEEDED: 409,
     Code.OWN_APPROVAL: 403,
     Code.CARD_NOT_ACTIVE: 409,

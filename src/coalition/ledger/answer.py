@@ -8,15 +8,19 @@ from collections.abc import Sequence
 
 from coalition.ledger.commands import (
     Answer,
+    BoughtReward,
     BurnAnswer,
     EarnAnswer,
     GivenLot,
+    IssuedVoucher,
     NewLot,
     ReversalAnswer,
     TakenLeg,
     TransferAnswer,
+    VoucherAnswer,
 )
 from coalition.ledger.state import BurnRow, Leg, Lot, Posting
+from coalition.rewards.voucher import Desk, VoucherState
 
 
 def earn_answer(posting: Posting, lots: Sequence[Lot], window: str) -> EarnAnswer:
@@ -49,7 +53,16 @@ def earn_answer(posting: Posting, lots: Sequence[Lot], window: str) -> EarnAnswe
 _STATUS_AFTER = {"burn": "posted", "hold": "held", "capture": "posted", "void": "voided"}
 
 
-def burn_answer(posting: Posting, burn: BurnRow, window: str) -> BurnAnswer:
+# What a burn's vouchers are by the posting that left it so.
+_VOUCHERS_AFTER: dict[str, VoucherState] = {
+    "burn": "issued",
+    "hold": "reserved",
+    "capture": "issued",
+    "void": "cancelled",
+}
+
+
+def burn_answer(posting: Posting, burn: BurnRow, window: str, desk: Desk) -> BurnAnswer:
     """The burn as `posting` (a burn, hold, capture or void) left it, whatever came later."""
     status = _STATUS_AFTER[posting.kind]
     until = [leg for leg in burn.legs if leg.posting_no <= posting.posting_no]
@@ -66,6 +79,52 @@ def burn_answer(posting: Posting, burn: BurnRow, window: str) -> BurnAnswer:
         occurred_at=posting.occurred_at,
         recorded_at=posting.recorded_at,
         window=window if status == "posted" else None,
+        bought=None if burn.reward is None else _bought(posting, burn, desk),
+    )
+
+
+def _bought(posting: Posting, burn: BurnRow, desk: Desk) -> BoughtReward:
+    # A hold that is kept for its voucher's use is none to the voucher.
+    kind = "burn" if posting.kind == "hold" and burn.on_lapse else posting.kind
+    return BoughtReward(
+        reward=burn.reward or "",
+        quantity=burn.quantity or 0,
+        price=burn.price_no or 0,
+        money=burn.money or 0,
+        vouchers=tuple(
+            IssuedVoucher(
+                voucher.voucher_no,
+                desk.codes[voucher.member_id, voucher.voucher_no],
+                _VOUCHERS_AFTER[kind],
+                voucher.value,
+                voucher.expires_on,
+            )
+            for voucher in desk.of_burn(burn.member_id, burn.burn_no)
+        ),
+        store=burn.store,
+    )
+
+
+def voucher_answer(
+    posting: Posting, burn: BurnRow, legs: Sequence[Leg], desk: Desk
+) -> VoucherAnswer:
+    """A voucher as `posting` (a use, or its cancelling) left it. `legs`: those it wrote."""
+    event = desk.events[posting.member_id, posting.posting_no]
+    voucher = desk.vouchers[posting.member_id, event.voucher_no]
+    return VoucherAnswer(
+        member_id=posting.member_id,
+        voucher_no=voucher.voucher_no,
+        burn_no=burn.burn_no,
+        merchant_id=burn.redeemer_id,
+        reward=burn.reward or "",
+        status=event.status,
+        value=voucher.value,
+        amount=event.amount,
+        remaining=event.remaining,
+        expires_on=voucher.expires_on,
+        points=-sum(leg.points for leg in legs),
+        available=posting.available_after,
+        recorded_at=posting.recorded_at,
     )
 
 
@@ -118,6 +177,7 @@ def replayed_answer(
     legs: Sequence[Leg],
     to_card: int,
     window: str,
+    desk: Desk,
 ) -> Answer:
     """The answer a posting gave when it was made. `burn` is the one it made or is about, `lots` are
     those it made: an earn its member's, a transfer the taker's.
@@ -126,7 +186,10 @@ def replayed_answer(
         return earn_answer(posting, lots, window)
     if posting.kind in _STATUS_AFTER:
         assert burn is not None, "a burn, hold, capture or void is about a burn"
-        return burn_answer(posting, burn, window)
+        return burn_answer(posting, burn, window, desk)
+    if posting.kind in ("use_voucher", "cancel_voucher"):
+        assert burn is not None, "a voucher is of a burn"
+        return voucher_answer(posting, burn, legs, desk)
     if posting.kind in ("reverse_burn", "reverse_earn"):
         return reversal_answer(posting, legs, window)
     assert posting.kind == "transfer_out", f"a {posting.kind} is never asked for under a key"

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 
 from coalition.errors import Code
-from coalition.ledger import journal
+from coalition.ledger import journal, rewards
 from coalition.ledger.answer import burn_answer
 from coalition.ledger.checks import not_yet_earned, short, suspended, window_about, wrong_day
 from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Request
@@ -11,6 +11,7 @@ from coalition.ledger.legs import put_back, write_legs
 from coalition.ledger.limits import above_limits, count_spent
 from coalition.ledger.state import BurnRow, Member, Posting, State
 from coalition.ledger.take import Short, Taken, give_back, take_lots
+from coalition.rewards.voucher import EventKind
 from coalition.terms.book import Book
 from coalition.terms.terms import Terms
 
@@ -21,7 +22,12 @@ def against_terms(request: Request, command: Burn, book: Book) -> Refused | None
     if merchant is None:
         return Refused(Code.INVALID, "Only a merchant redeems points; use a merchant's key.")
     terms = book.terms_today(merchant, request.now)
-    return wrong_day(command.occurred_at, request, book) or _hold_limit(command, terms)
+    refusal = wrong_day(command.occurred_at, request, book) or _hold_limit(command, terms)
+    if refusal is None and command.wants is not None:
+        on = book.business_date(request.merchant_id, command.occurred_at)
+        held = command.hold_seconds is not None
+        refusal = rewards.against_terms(command.wants, terms, on, held=held)
+    return refusal
 
 
 def burn(request: Request, command: Burn, member: Member, state: State, book: Book) -> Outcome:
@@ -35,14 +41,18 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
     if isinstance(taken, Refused):
         return taken
     most = above_limits(command.points, terms, request, member.account, state, book)
+    if most is None and command.wants is not None:
+        most = rewards.above_limits(command.wants, terms, request, member, state, book)
     refusal = most or suspended(merchant)
     if refusal is not None:
         return refusal
     if isinstance(taken, Short):
         return short(taken, member.pending_on(book.today(request.now)), book)
     on = book.business_date(request.merchant_id, command.occurred_at)
-    row = _new_burn(request, command, member, on, terms, state)
+    row = _new_burn(request, command, member, on, terms, state, book)
     state.record_burn(member, row)
+    if command.wants is not None:
+        rewards.issue(command.wants, row, terms, request, member, state)
     about = None if row.window_id is None else window_about(command.occurred_at, state, book)
     write_legs(row, taken, row.burn_no, about, member, state)
     account = member.account
@@ -64,7 +74,7 @@ def burn(request: Request, command: Burn, member: Member, state: State, book: Bo
         occurred_at=command.occurred_at,
         reference=command.reference,
     )
-    return Done(burn_answer(posting, row, state.window.label))
+    return Done(burn_answer(posting, row, state.window.label, state.rewards))
 
 
 def _take(request: Request, command: Burn, member: Member, book: Book) -> Taken | Short | Refused:
@@ -84,12 +94,18 @@ def _take(request: Request, command: Burn, member: Member, book: Book) -> Taken 
 
 
 def _new_burn(
-    request: Request, command: Burn, member: Member, on: date, terms: Terms, state: State
+    request: Request,
+    command: Burn,
+    member: Member,
+    on: date,
+    terms: Terms,
+    state: State,
+    book: Book,
 ) -> BurnRow:
     held = command.hold_seconds is not None
     longest = terms.hold_seconds_max
     until = request.now + timedelta(seconds=command.hold_seconds or longest)
-    return BurnRow(
+    row = BurnRow(
         member_id=member.account.member_id,
         burn_no=member.next_no(),
         redeemer_id=request.merchant_id,
@@ -104,6 +120,9 @@ def _new_burn(
         occurred_at=command.occurred_at,
         legs=[],
     )
+    if command.wants is not None:
+        rewards.name(row, command.wants, terms, book.merchants[request.merchant_id].zone)
+    return row
 
 
 def _hold_limit(command: Burn, terms: Terms) -> Refused | None:
@@ -119,11 +138,15 @@ def capture(
     """Post a held burn in the window that is open now; what is not captured goes back."""
     if row.status != "held":
         return Refused(Code.NOT_HELD, f"The burn is {row.status}; only a held one is captured.")
+    if row.on_lapse is not None:
+        return Refused(Code.NOT_HELD, "The burn is kept for its voucher: use or cancel that.")
     points = row.points if command.points is None else command.points
     if points > row.points:
         return Refused(
             Code.INVALID, f"points: {points} is more than the {row.points} points that are held."
         )
+    if row.reward is not None and points != row.points:
+        return Refused(Code.INVALID, "points: a reward is captured whole; leave them out.")
     # By the house, for a merchant that was suspended after it handed the goods out, it is captured.
     merchant = book.merchants.get(request.merchant_id)
     if merchant is not None and (refusal := suspended(merchant)) is not None:
@@ -134,10 +157,18 @@ def capture(
     if returned:
         parts = give_back(row.taken(), returned)
         paid = put_back(row, parts, number, member, state, book, request.now)
+    row.points = points
+    _redeem(row, request.now, member, state, book)
+    member.account.held -= points + returned
+    member.account.available += returned - paid
+    posting = _about_burn("capture", returned - paid, number, request, member, row, state, book)
+    return Done(burn_answer(posting, row, state.window.label, state.rewards))
+
+
+def _redeem(row: BurnRow, at: datetime, member: Member, state: State, book: Book) -> None:
     # A held burn is redeemed when it is captured: that day's price and window count.
-    row.occurred_on = book.business_date(row.redeemer_id, request.now)
-    row.window_id = state.window.window_id
-    row.status, row.points = "posted", points
+    row.status, row.window_id = "posted", state.window.window_id
+    row.occurred_on = book.business_date(row.redeemer_id, at)
     for leg in row.legs:
         leg.window_id, leg.occurred_on = row.window_id, row.occurred_on
     for leg, _ in row.taken():
@@ -145,10 +176,16 @@ def capture(
             state.record_move(member, leg.origin_id, row.occurred_on)
     state.captured.append(row)
     state.record_burn_change(row)
-    member.account.held -= points + returned
-    member.account.available += returned - paid
-    posting = _about_burn("capture", returned - paid, number, request, member, row, state, book)
-    return Done(burn_answer(posting, row, state.window.label))
+
+
+def redeem_hold(
+    request: Request, member: Member, row: BurnRow, state: State, book: Book, at: datetime
+) -> None:
+    """Post a hold that was kept for its voucher whole: at its use, or at its end."""
+    number = member.next_no()
+    _redeem(row, at, member, state, book)
+    member.account.held -= row.points
+    _about_burn("capture", 0, number, request, member, row, state, book, is_keyed=False)
 
 
 def void(request: Request, member: Member, row: BurnRow, state: State, book: Book) -> Outcome:
@@ -156,18 +193,28 @@ def void(request: Request, member: Member, row: BurnRow, state: State, book: Boo
     if row.status != "held":
         return Refused(Code.NOT_HELD, f"The burn is {row.status}; only a held one is voided.")
     posting = void_hold(request, member, row, state, book, request.now)
-    return Done(burn_answer(posting, row, state.window.label))
+    return Done(burn_answer(posting, row, state.window.label, state.rewards))
 
 
 def void_hold(
-    request: Request, member: Member, row: BurnRow, state: State, book: Book, at: datetime
+    request: Request,
+    member: Member,
+    row: BurnRow,
+    state: State,
+    book: Book,
+    at: datetime,
+    *,
+    ended: EventKind = "cancelled",
 ) -> Posting:
     """Void a hold, asked for or past its time, and write the posting of it.
 
+    ended: what becomes of its vouchers thereby.
     at: when the points came back, from which they have days to live where their own are over.
     """
     number = member.next_no()
     paid = put_back(row, give_back(row.taken(), row.points), number, member, state, book, at)
+    if row.reward is not None:
+        rewards.give_back(row, number, request, state, book, ended)
     row.status, row.returned = "voided", row.points
     state.record_burn_change(row)
     member.account.held -= row.points
@@ -184,6 +231,8 @@ def _about_burn(
     row: BurnRow,
     state: State,
     book: Book,
+    *,
+    is_keyed: bool = True,
 ) -> Posting:
     return journal.write(
         kind,
@@ -197,4 +246,5 @@ def _about_burn(
         merchant_id=row.redeemer_id,
         card=row.card,
         target_no=row.burn_no,
+        is_keyed=is_keyed,
     )

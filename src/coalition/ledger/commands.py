@@ -13,6 +13,8 @@ import msgspec
 from coalition.earning.purchase import Channel, Item
 from coalition.earning.reckoning import Reckoning
 from coalition.errors import Code
+from coalition.rewards.codes import SealedCode
+from coalition.rewards.voucher import VoucherState
 
 BALANCE_MAX = 1_000_000_000_000_000
 # A till's clock and ours differ by no more than this.
@@ -53,10 +55,25 @@ class Earn(msgspec.Struct, frozen=True, gc=False):
     paid_with_points: int = 0
 
 
+class Wanted(msgspec.Struct, frozen=True, gc=False):
+    """So many pieces of a reward of the asking merchant's, by the code in its catalogue.
+
+    price: which alternative pays (from 0); None: the first that the member can. codes: one that was
+    made for each voucher that may come of it. store: where it is to be collected.
+    """
+
+    reward: str
+    quantity: int = 1
+    price: int | None = None
+    codes: tuple[SealedCode, ...] = ()
+    store: str | None = None
+
+
 class Burn(msgspec.Struct, frozen=True, gc=False):
     """Points out at the merchant that asks: posted at once, or held for hold_seconds.
 
-    hold_seconds None: no hold; 0: as long as the merchant's terms allow.
+    hold_seconds None: no hold; 0: as long as the merchant's terms allow. wants: a reward, and its
+    price says points and take.
     """
 
     card: int
@@ -65,6 +82,7 @@ class Burn(msgspec.Struct, frozen=True, gc=False):
     take: Take = Take()
     hold_seconds: int | None = None
     reference: str | None = None
+    wants: Wanted | None = None
 
 
 class Capture(msgspec.Struct, frozen=True, gc=False):
@@ -134,6 +152,23 @@ class Transfer(msgspec.Struct, frozen=True, gc=False):
     take: Take = Take()
 
 
+class UseVoucher(msgspec.Struct, frozen=True, gc=False):
+    """amount: of its value, in minor units; None: all that is left, or it is not worth money."""
+
+    member_id: int
+    burn_no: int
+    voucher_no: int
+    amount: int | None = None
+
+
+class CancelVoucher(msgspec.Struct, frozen=True, gc=False):
+    """Give the points of one unused voucher back, and its piece to the stock."""
+
+    member_id: int
+    burn_no: int
+    voucher_no: int
+
+
 class Expire(msgspec.Struct, frozen=True, gc=False):
     """Lapse what is past its day and void what is past its hold, for one member."""
 
@@ -142,7 +177,8 @@ class Expire(msgspec.Struct, frozen=True, gc=False):
 
 Reversal = ReverseBurn | ReverseEarn
 ReversalCalled = ReverseBurnCalled | ReverseEarnCalled
-Command = Earn | Burn | Capture | Void | Reversal | ReversalCalled | Transfer | Expire
+OnVoucher = UseVoucher | CancelVoucher
+Command = Earn | Burn | Capture | Void | Reversal | ReversalCalled | Transfer | Expire | OnVoucher
 
 
 class Request(msgspec.Struct, frozen=True, gc=False):
@@ -201,6 +237,29 @@ class EarnAnswer(msgspec.Struct, frozen=True, gc=False):
     window: str
 
 
+class IssuedVoucher(msgspec.Struct, frozen=True, gc=False):
+    """A voucher in its burn's answer. value is in minor units of the redeemer's currency."""
+
+    voucher_no: int
+    code: SealedCode
+    status: VoucherState
+    value: int | None
+    expires_on: date | None
+
+
+class BoughtReward(msgspec.Struct, frozen=True, gc=False):
+    """The reward that a burn is of. price: which alternative paid. money: what the member pays on
+    top in minor units of the redeemer's currency; negative: what the member gets.
+    """
+
+    reward: str
+    quantity: int
+    price: int
+    money: int
+    vouchers: tuple[IssuedVoucher, ...]
+    store: str | None = None
+
+
 class BurnAnswer(msgspec.Struct, frozen=True, gc=False):
     """A burn as a burn, a capture or a void left it. window None while held, or voided."""
 
@@ -215,6 +274,7 @@ class BurnAnswer(msgspec.Struct, frozen=True, gc=False):
     occurred_at: datetime
     recorded_at: datetime
     window: str | None
+    bought: BoughtReward | None = None
 
 
 class ReversalAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -261,13 +321,33 @@ class TransferAnswer(msgspec.Struct, frozen=True, gc=False):
     window: str
 
 
+class VoucherAnswer(msgspec.Struct, frozen=True, gc=False):
+    """A voucher as a use or its cancelling left it. amount: what was used, remaining: what is left
+    of its value, in minor units; points: what came back to the member.
+    """
+
+    member_id: int
+    voucher_no: int
+    burn_no: int
+    merchant_id: int
+    reward: str
+    status: VoucherState
+    value: int | None
+    amount: int | None
+    remaining: int | None
+    expires_on: date | None
+    points: int
+    available: int
+    recorded_at: datetime
+
+
 class ExpireAnswer(msgspec.Struct, frozen=True, gc=False):
     member_id: int
     expired: int
     voided: int
 
 
-Answer = EarnAnswer | BurnAnswer | ReversalAnswer | TransferAnswer | ExpireAnswer
+Answer = EarnAnswer | BurnAnswer | ReversalAnswer | TransferAnswer | VoucherAnswer | ExpireAnswer
 
 
 class Done(msgspec.Struct, frozen=True, gc=False):

@@ -6,10 +6,11 @@ then stands in earns.py, burns.py, reversals.py, transfers.py and lapses.py.
 """
 
 from coalition.errors import Code, shown
-from coalition.ledger import burns, earns, lapses, reversals, transfers
+from coalition.ledger import burns, earns, lapses, reversals, rewards, transfers, vouchers
 from coalition.ledger.checks import before_card, wrong_day
 from coalition.ledger.commands import (
     Burn,
+    CancelVoucher,
     Capture,
     Done,
     Earn,
@@ -25,10 +26,11 @@ from coalition.ledger.commands import (
     ReverseEarn,
     ReverseEarnCalled,
     Transfer,
+    UseVoucher,
     Void,
 )
 from coalition.ledger.limits import without_pin
-from coalition.ledger.state import Member, Seen, State
+from coalition.ledger.state import REDEEMED, Member, Seen, State
 from coalition.terms.book import Book
 
 
@@ -50,6 +52,8 @@ def decide(request: Request, state: State, book: Book) -> Outcome:
             return _on_burn(request, command, state, book)
         case ReverseEarn() | ReverseBurn() | ReverseEarnCalled() | ReverseBurnCalled():
             return _reversal(request, command, state, book)
+        case UseVoucher() | CancelVoucher():
+            return _on_voucher(request, command, state, book)
 
 
 def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -> Outcome:
@@ -61,6 +65,11 @@ def _on_card(request: Request, command: Earn | Burn, state: State, book: Book) -
         return unknown_card(command.card)
     pinless = None
     if isinstance(command, Burn):
+        if command.wants is not None:
+            priced = rewards.priced(command, command.wants, request, member, state, book)
+            if isinstance(priced, Refused):
+                return priced
+            command = priced
         pinless = without_pin(command.points, request, member.account, state, book)
     known = _known(request, state, command.card, pinless=pinless)
     if known is not None:
@@ -109,11 +118,15 @@ def _on_burn(
 ) -> Outcome:
     member = state.members.get(command.member_id)
     burn = member.burns.get(command.burn_no) if member else None
-    if member is None or burn is None or burn.kind != "redemption":
+    if member is None or burn is None or burn.kind not in REDEEMED:
         return Refused(Code.NOT_FOUND, "There is no such burn.")
     if request.merchant_id not in (burn.redeemer_id, 0):
         # What belongs to another merchant is answered as if it did not exist.
         return Refused(Code.NOT_FOUND, "There is no such burn.")
+    if isinstance(command, ReverseBurn) and burn.reward is not None:
+        used = rewards.not_returnable(burn, request, state, book)
+        if used is not None:
+            return used
     known = _known(request, state)
     if known is not None:
         return known
@@ -167,6 +180,31 @@ def _on_called(request: Request, command: ReversalCalled, state: State, book: Bo
         return _on_earn(request, earn, state, book)
     burn = ReverseBurn(member_id, number, command.points, command.occurred_at)
     return _on_burn(request, burn, state, book)
+
+
+def _on_voucher(
+    request: Request, command: UseVoucher | CancelVoucher, state: State, book: Book
+) -> Outcome:
+    member = state.members.get(command.member_id)
+    burn = member.burns.get(command.burn_no) if member else None
+    voucher = state.rewards.vouchers.get((command.member_id, command.voucher_no))
+    if member is None or burn is None or voucher is None:
+        return Refused(Code.NOT_FOUND, vouchers.NO_SUCH)
+    if request.merchant_id not in (burn.redeemer_id, 0):
+        return Refused(Code.NOT_FOUND, vouchers.NO_SUCH)
+    known = (
+        _replay(request, state)
+        or vouchers.refusal(request, command, burn, voucher, book)
+        or _known(request, state)
+    )
+    if known is not None:
+        return known
+    lapses.lapse(member, state, book, request.now)
+    if isinstance(command, UseVoucher):
+        outcome = vouchers.use(request, command, member, burn, voucher, state, book)
+    else:
+        outcome = vouchers.cancel(request, member, burn, voucher, state, book)
+    return _remember(request, state, outcome)
 
 
 def _transfer(request: Request, command: Transfer, state: State, book: Book) -> Outcome:

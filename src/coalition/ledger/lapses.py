@@ -1,12 +1,12 @@
 """What time alone does to points: holds past their time are void, lots past their day expire."""
 
 from collections import defaultdict
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from coalition.audit.actor import LAPSE
 from coalition.earning.validity import Validity, carried, period_end_after
 from coalition.ledger import journal
-from coalition.ledger.burns import void_hold
+from coalition.ledger.burns import redeem_hold, void_hold
 from coalition.ledger.commands import Expire, Request
 from coalition.ledger.extension import extend
 from coalition.ledger.legs import post_burn
@@ -28,10 +28,29 @@ def lapse(member: Member, state: State, book: Book, now: datetime) -> tuple[int,
         # what was free and past its day had expired before this hold gave its points back.
         expired += _expire_lots(member, state, book, book.today(over_at), now)
         request = Request(Expire(row.member_id), row.redeemer_id, now, actor=LAPSE)
-        void_hold(request, member, row, state, book, over_at)
-        voided += row.points
+        if row.on_lapse == "redeem":
+            # On the voucher's last day, which is over a moment before.
+            redeem_hold(request, member, row, state, book, over_at - timedelta(seconds=1))
+        elif row.on_lapse == "expire":
+            expired += _expire_hold(request, member, row, state, book, over_at)
+        else:
+            void_hold(request, member, row, state, book, over_at)
+            voided += row.points
     expired += _expire_lots(member, state, book, book.today(now), now)
     return expired, voided
+
+
+def _expire_hold(
+    request: Request, member: Member, row: BurnRow, state: State, book: Book, over_at: datetime
+) -> int:
+    """The points of a voucher that was never used come back, pay what is owed, and expire."""
+    taken = [(member.lots[leg.lot_no], points) for leg, points in row.taken()]
+    before = {lot.lot_no: lot.remaining for lot, _ in taken}
+    void_hold(request, member, row, state, book, over_at, ended="expired")
+    dead = [(lot, lot.remaining - before[lot.lot_no]) for lot, _ in taken]
+    return _expire(
+        [(lot, points) for lot, points in dead if points], member, state, book, request.now
+    )
 
 
 def _stale_holds(member: Member, now: datetime) -> list[tuple[BurnRow, datetime]]:

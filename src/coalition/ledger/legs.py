@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from coalition.ledger.state import BurnRow, Leg, Lot, Member, State
+from coalition.ledger.state import REDEEMED, BurnRow, Leg, Lot, Member, State
 from coalition.terms.book import HOUSE_ID, Book
 
 
@@ -92,7 +92,7 @@ def _leg(
         burn_no=row.burn_no,
         origin_id=lot.origin_id,
         # Only a redemption goes somewhere; other points end where they came from.
-        redeemer_id=row.redeemer_id if row.kind == "redemption" else lot.origin_id,
+        redeemer_id=row.redeemer_id if row.kind in REDEEMED else lot.origin_id,
         kind=row.kind,
         points=points,
         occurred_on=on,

@@ -16,6 +16,7 @@ from coalition.ledger import rows
 from coalition.ledger.answer import replayed_answer
 from coalition.ledger.commands import (
     Burn,
+    CancelVoucher,
     Capture,
     Earn,
     Request,
@@ -23,8 +24,10 @@ from coalition.ledger.commands import (
     ReverseBurn,
     ReverseEarn,
     Transfer,
+    UseVoucher,
     Void,
 )
+from coalition.ledger.load_rewards import load_desk
 from coalition.ledger.rows import Keys, lot_of, posting_of
 from coalition.ledger.state import (
     Account,
@@ -180,6 +183,8 @@ def _named(requests: Iterable[Request], book: Book) -> _Named:
                 # some of them more time, or they lapse by inactivity.
                 oldest = command.take.order == "oldest" and command.hold_seconds is None
                 oldest = oldest and not (book.extends_earned or book.idle_origins)
+                # Of a reward the alternatives are tried with all there is.
+                oldest = oldest and command.wants is None
                 named.spending[command.card] = needed + command.points if oldest else None
         elif isinstance(command, Transfer):
             named.cards.update((command.from_card, command.to_card))
@@ -205,10 +210,12 @@ async def _load_rare(
     earns, burns_called = _found_by_name(state.called)
     wanted = _burns_wanted(requests, seen) | burns_called
     holding = [m for m in spenders if state.members[m].account.held]
+    named = frozenset(wanted)
     if holding:
         wanted |= await rows.held_burns(connection, holding)
     burns = await rows.burns_called(connection, wanted) if wanted else {}
     await _add_burns(connection, state, burns)
+    await load_desk(connection, state, requests, _about_rewards(burns, named, requests), seen, book)
     earns |= {
         (request.command.member_id, request.command.earn_no)
         for request in requests
@@ -249,7 +256,7 @@ def _burns_wanted(requests: Iterable[Request], seen: Sequence[Posting]) -> Keys:
     wanted: Keys = set()
     for request in requests:
         command = request.command
-        if isinstance(command, Capture | Void | ReverseBurn):
+        if isinstance(command, Capture | Void | ReverseBurn | UseVoucher | CancelVoucher):
             wanted.add((command.member_id, command.burn_no))
     for posting in seen:
         if posting.kind in _MADE_BURN:
@@ -257,6 +264,23 @@ def _burns_wanted(requests: Iterable[Request], seen: Sequence[Posting]) -> Keys:
         elif posting.target_no is not None:
             wanted.add((posting.member_id, posting.target_no))
     return wanted
+
+
+def _about_rewards(
+    burns: dict[tuple[int, int], BurnRow],
+    named: frozenset[tuple[int, int]],
+    requests: Sequence[Request],
+) -> dict[tuple[int, int], BurnRow]:
+    """The burns of rewards that something may be decided about: those that are named, and holds
+    whose time is over. Others stay as they are, and nobody waits for their rewards.
+    """
+    now = max(request.now for request in requests)
+    return {
+        of: burn
+        for of, burn in burns.items()
+        if burn.reward is not None
+        and (of in named or (burn.hold_expires_at is not None and burn.hold_expires_at <= now))
+    }
 
 
 async def _add_burns(
@@ -309,5 +333,6 @@ async def _recall(
                 legs,
                 to_cards.get(posting.request_id, 0),
                 labels.get(posting.window_id, ""),
+                state.rewards,
             ),
         )

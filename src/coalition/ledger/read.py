@@ -24,6 +24,8 @@ from settlement.window import Window
 # card and legs are rows of their own.
 _ACCOUNT_COLUMNS, _LEG_COLUMNS = (len(one.__struct_fields__) for one in (Account, Leg))
 _BURN_COLUMNS = BurnRow.__struct_fields__.index("card")
+# All but the card, the time and the legs.
+_REWARDS_UNTIL = len(BurnRow.__struct_fields__) - 3
 # Of rows that are never written.
 _NO_WINDOW = Window(
     0, "", datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), "closed"
@@ -63,7 +65,8 @@ _HISTORY = text("""
 """)
 _BURN = text("""
     select b.redeemer_id, b.kind::text, b.status::text, b.points, b.returned, b.hold_expires_at,
-           p.card_number, p.occurred_at, p.recorded_at, p.reference, w.label as window,
+           b.reward, b.quantity, b.on_lapse, b.store, p.card_number,
+           p.occurred_at, p.recorded_at, p.reference, w.label as window,
            g.lot_no, g.origin_id, g.points as leg_points, g.occurred_on, l.earned_at,
            e.reference as earn_reference,
            e.kind = 'earn' and e.merchant_id <> g.origin_id as is_paid,
@@ -183,7 +186,8 @@ class LegWritten:
 class BurnView:
     """A burn as it stands. points counts what was taken, returned what reversals gave back.
 
-    legs is what is left of it, history every leg that was ever written for it, in order.
+    legs is what is left of it, history every leg that was ever written for it, in order. reward,
+    quantity and store (where it is collected) are those of a burn of a reward.
     """
 
     redeemer_id: int
@@ -199,6 +203,9 @@ class BurnView:
     window: str | None
     legs: tuple[LegOfBurn, ...]
     history: tuple[LegWritten, ...]
+    reward: str | None = None
+    quantity: int | None = None
+    store: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +281,9 @@ def _member(row: asyncpg.Record) -> Member:
     member = Member(Account(*row["account"][:_ACCOUNT_COLUMNS]), lots_loaded=True)
     member.lots = {lot[1]: lot_of(lot) for lot in row["lots"] or ()}
     for burn in row["burns"] or ():
-        member.burns[burn[1]] = BurnRow(*(*burn[:_BURN_COLUMNS], None, None))
+        member.burns[burn[1]] = BurnRow(
+            *(*burn[:_BURN_COLUMNS], None, None, *burn[_BURN_COLUMNS:_REWARDS_UNTIL])
+        )
     for leg in row["legs"] or ():
         member.burns[leg[3]].legs.append(Leg(*leg[:_LEG_COLUMNS]))
     member.debts = {debt[1]: debt[2] for debt in row["debts"] or ()}
@@ -319,7 +328,7 @@ async def burn_view(
     if not rows:
         return None
     first = rows[0]
-    is_over = first.status == "held" and first.hold_expires_at <= now
+    is_over = first.status == "held" and first.hold_expires_at <= now and not first.on_lapse
     written = [row for row in rows if row.lot_no is not None]
     return BurnView(
         redeemer_id=first.redeemer_id,
@@ -341,6 +350,9 @@ async def burn_view(
             )
             for row in written
         ),
+        reward=first.reward,
+        quantity=first.quantity,
+        store=first.store,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from datetime import date
 
 from coalition.earning.shares import spread
 from coalition.errors import Code
-from coalition.ledger import journal
+from coalition.ledger import journal, rewards
 from coalition.ledger.answer import reversal_answer
 from coalition.ledger.checks import before_movement
 from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
@@ -33,9 +33,13 @@ def reverse_burn(
     points = left if command.points is None else command.points
     if left == 0 or points > left:
         return Refused(Code.ALREADY_REVERSED, _left(left, row.points, points))
+    if row.reward is not None and points != left:
+        return Refused(Code.INVALID, rewards.WHOLE)
     number = member.next_no()
     returned = give_back(row.taken(), points)
     paid = put_back(row, returned, number, member, state, book, request.now)
+    if row.reward is not None:
+        rewards.give_back(row, number, request, state, book)
     row.returned += points
     state.record_burn_change(row)
     member.account.available += points - paid

@@ -84,7 +84,8 @@ select member_id, burn_no from burn where status = 'held' and member_id = any($1
 """
 _BURNS = """
 select b.member_id, b.burn_no, b.redeemer_id, b.kind::text, b.points, b.returned, b.status::text,
-       b.occurred_on, b.hold_expires_at, b.window_id, p.card_number, p.occurred_at
+       b.occurred_on, b.hold_expires_at, b.window_id, p.card_number, p.occurred_at,
+       b.reward, b.quantity, b.price_no, b.money, b.store, b.on_lapse
 from unnest($1::bigint[], $2::int[]) as t (member_id, burn_no)
 join burn b on b.member_id = t.member_id and b.burn_no = t.burn_no
 join posting p on p.member_id = b.member_id and p.posting_no = b.burn_no

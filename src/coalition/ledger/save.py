@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 
 from coalition.ledger.rows import DIGEST, IS_OPEN
 from coalition.ledger.state import BurnRow, Lot, Posting, State
+from coalition.rewards.store import save_desk
 
 _Rows = list[tuple[Any, ...]]
 # The legs are rows of their own; the card and the time stand in the posting.
@@ -151,6 +152,17 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
         (_REVERSED, list(map(astuple, state.new_reversed))),
         (_DEBTS, [(*key, points) for key, points in state.changed_debts.items()]),
     )
+    if state.rewards.is_changed:
+        await _save_rewards(connection, state)
+
+
+async def _save_rewards(connection: asyncpg.Connection, state: State) -> None:
+    bought = {
+        (burn.member_id, burn.burn_no): (burn.redeemer_id, burn.reward)
+        for burn in state.new_burns
+        if burn.reward is not None
+    }
+    await save_desk(connection, state.rewards, bought, state.new_postings[-1].recorded_at)
 
 
 def _posting_rows(state: State) -> _Rows:

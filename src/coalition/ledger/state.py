@@ -18,7 +18,11 @@ import msgspec
 from coalition.earning.validity import months_later
 from coalition.ledger.commands import Answer, Request, ReversalCalled, ReverseEarnCalled
 from coalition.ledger.earned import EarnRow, ReversedLot
+from coalition.rewards.voucher import Desk
 from settlement.window import Window
+
+# What a till asks for: points that bought something at a redeemer.
+REDEEMED = frozenset({"redemption", "cash_out", "donation"})
 
 
 class Account(msgspec.Struct, gc=False):
@@ -108,6 +112,10 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
     """A burn and its legs, in the order they were written. card: the card it was asked with.
 
     occurred_at is its posting's; None where it was not read, and of what no till asked for.
+    reward, quantity (pieces), price_no (the alternative that paid) and money (minor units of the
+    redeemer's currency that the member paid on top; negative: got) are all None but of a reward.
+    store: where it is collected. on_lapse: the hold is kept until a voucher is used, else redeemed
+    or expired at its end.
     """
 
     member_id: int
@@ -122,6 +130,12 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
     window_id: int | None
     card: int | None
     occurred_at: datetime | None
+    reward: str | None = None
+    quantity: int | None = None
+    price_no: int | None = None
+    money: int | None = None
+    store: str | None = None
+    on_lapse: str | None = None
     legs: list[Leg] = []
 
     def taken(self) -> list[tuple[Leg, int]]:
@@ -131,6 +145,11 @@ class BurnRow(msgspec.Struct, omit_defaults=True, gc=False):
             first, points = left.get(leg.lot_no, (leg, 0))
             left[leg.lot_no] = (first, points + leg.points)
         return [(leg, points) for leg, points in left.values() if points]
+
+    @property
+    def pieces(self) -> int:
+        """How many pieces of its reward were not given back."""
+        return (self.quantity or 0) * (self.points - self.returned) // self.points
 
 
 class Posting(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -310,6 +329,7 @@ class State:
     has_lengthened: bool = False
     # Whether what is decided is history on its way in.
     is_import: bool = False
+    rewards: Desk = field(default_factory=Desk)
 
     def name_of(self, request: Request, command: ReversalCalled) -> Called | None:
         """What a reversal names by its reference; None where no member is held by its card."""

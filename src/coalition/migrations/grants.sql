@@ -19,7 +19,7 @@ revoke insert on sealing, earlier_digest from coalition_app;
 
 -- ------------------------------------------------------------------ appended to, never changed
 grant select, insert on
-    posting, reversed_lot, price, terms, beginning, batch_chunk, audit,   -- as it happens
+    posting, reversed_lot, price, terms, beginning, batch_chunk, audit, voucher_event,   -- as it happens
     coalition_mode,                                  -- once, when the database is prepared
     path, passed_net, position, window_terms         -- while a window is netted
 to coalition_app;
@@ -34,6 +34,11 @@ grant update (last_moved_on) on activity to coalition_app;
 grant update (remaining, expires_on, first_expires_on) on lot to coalition_app;
 grant update (points, returned, status, occurred_on, window_id) on burn to coalition_app;
 grant update (occurred_on, window_id) on leg to coalition_app;
+
+-- Rewards: how many are gone, where a voucher stands, and which code went to it.
+grant update (sold, stock) on reward_count to coalition_app;
+grant update (status, remaining) on voucher to coalition_app;
+grant update (member_id, voucher_no) on voucher_code to coalition_app;
 
 -- Cards are blocked and replaced, PINs set and tried, keys revoked, merchants synced from their files.
 grant update (status, blocked_by, blocked_at) on card to coalition_app;

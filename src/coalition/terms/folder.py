@@ -15,6 +15,7 @@ from pathlib import Path
 from coalition.errors import CoalitionError, Code
 from coalition.terms.dating import AT_ONCE
 from coalition.terms.reading import read_house, read_terms
+from coalition.terms.reading_rewards import check_mixes
 from coalition.terms.terms import HouseTerms, Terms
 from coalition.toml.document import Mistake, Section, parse_document, sections, subsection
 from settlement.obligation import HOUSE, POOL
@@ -150,6 +151,7 @@ def _check_dated(file: _File, files: dict[str, _File], codes: set[str]) -> None:
     _check_payers(document, codes)
     # Whether terms of different days lead round in a circle is known to the sync.
     _check_settles_through(terms.code, document, codes, {terms.code: terms.settles_through})
+    check_mixes(document, codes, _unknown_merchant)
 
 
 def _check_together(files: dict[str, _File], codes: set[str]) -> None:
@@ -161,6 +163,7 @@ def _check_together(files: dict[str, _File], codes: set[str]) -> None:
         _check_payers(file.document, codes)
         _check_redeem_prices(file, files)
         _check_settles_through(code, file.document, codes, through)
+        check_mixes(file.document, codes, _unknown_merchant)
 
 
 def _check_pairs(file: _File, codes: set[str], currencies: dict[str, str]) -> None:

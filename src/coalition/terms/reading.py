@@ -15,6 +15,7 @@ from coalition.earning.rates import Rate
 from coalition.earning.rules.reading import read_rules
 from coalition.terms.currencies import ISO_4217, MEANT
 from coalition.terms.prices import Price
+from coalition.terms.reading_rewards import read_rewards
 from coalition.terms.rules import read_rule
 from coalition.terms.terms import LATENESS_DAYS_DEFAULT, Breakage, HouseTerms, Terms
 from coalition.terms.validity import read_validity
@@ -39,7 +40,8 @@ _FIRST_WINDOW_YEAR_MIN = 1900
 
 _TERMS_KEYS = (
     *("name", "currency", "time_zone", "joined_on", "suspended", "lateness_days_max"),
-    *("earn", "earning", "validity", "burning", "prices", "pair_prices", "settlement", "calendar"),
+    *("earn", "earning", "validity", "burning", "rewards", "prices", "pair_prices"),
+    *("settlement", "calendar"),
 )
 # What the house may say of all merchants, and a merchant of itself.
 _BURNING_KEYS = ("points_per_member_per_day_max", "pin_above_points")
@@ -95,6 +97,7 @@ def read_terms(code: str, document: Section, filed_for: date | None = None) -> T
         rules=read_rules(
             document, currency, has_rates=bool(rates), begin=filed_for or joined_on or date.min
         ),
+        rewards=read_rewards(document, currency),
     )
 
 

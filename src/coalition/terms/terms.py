@@ -13,6 +13,7 @@ from coalition.earning.rates import Rate
 from coalition.earning.rules.table import EarnRule
 from coalition.earning.validity import Validity
 from coalition.terms.prices import Price
+from coalition.terms.rewards import Reward
 
 Breakage = Literal["issuer", "house", "pool"]
 # A till that was away for a month, and not one that looks for the price it likes best.
@@ -56,6 +57,7 @@ class Terms(msgspec.Struct, frozen=True):
     pin_above_points: int | None = None
     # Beside the rates, in the order in which they are reckoned.
     rules: tuple[EarnRule, ...] = ()
+    rewards: tuple[Reward, ...] = ()
 
 
 def suspended_words(code: str) -> str:

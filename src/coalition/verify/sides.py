@@ -25,15 +25,18 @@ SIDES = (
         """,
     ),
     Rule(
-        "every number that an account gave out is a posting's or a lot's",
+        "every number that an account gave out is a posting's, a lot's or a voucher's",
         """
         select format('member %s: %s numbers given out, but %s are in use',
                       member_id, last_no, used)
-        from (select a.member_id, a.last_no, coalesce(p.used, 0) + coalesce(l.used, 0) as used
+        from (select a.member_id, a.last_no,
+                     coalesce(p.used, 0) + coalesce(l.used, 0) + coalesce(v.used, 0) as used
               from account a
               left join (select member_id, count(*) as used from posting group by 1) p
                   using (member_id)
               left join (select member_id, count(*) as used from lot group by 1) l
+                  using (member_id)
+              left join (select member_id, count(*) as used from voucher group by 1) v
                   using (member_id)) numbers
         where last_no <> used
         """,
@@ -60,10 +63,12 @@ SIDES = (
         left join (select member_id, target_no as burn_no, max(window_id) as captured_in
                    from posting where kind = 'capture' group by 1, 2) c using (member_id, burn_no)
         left join (select member_id, target_no as burn_no, true as is_void
-                   from posting where kind = 'void' group by 1, 2) v using (member_id, burn_no)
+                   from posting where kind::text in ('void', 'cancel_voucher')
+                   group by 1, 2) v using (member_id, burn_no)
         left join (select g.member_id, g.burn_no, -sum(g.points) as given_back
                    from leg g join posting r using (member_id, posting_no)
-                   where g.points < 0 and r.kind in ('void', 'reverse_burn') group by 1, 2) r
+                   where g.points < 0 and r.kind::text in ('void', 'reverse_burn', 'cancel_voucher')
+                   group by 1, 2) r
             using (member_id, burn_no)
         where p.made_by is null
            or (b.kind is null and p.made_by in ('burn', 'hold', 'transfer_out', 'expire'))
@@ -103,7 +108,7 @@ SIDES = (
         from posting p
         left join posting t on t.member_id = p.member_id and t.posting_no = p.target_no
         where case when p.kind in ('capture', 'void') then t.kind is distinct from 'hold'
-                   when p.kind = 'reverse_burn'
+                   when p.kind::text in ('reverse_burn', 'use_voucher', 'cancel_voucher')
                    then t.kind is null or t.kind not in ('burn', 'hold')
                    when p.kind = 'reverse_earn' then t.kind is distinct from 'earn'
                    else p.target_no is not null end

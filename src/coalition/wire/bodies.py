@@ -186,18 +186,64 @@ class EarnBody(Body, frozen=True):
     ] = 0
 
 
+class CollectBody(Body, frozen=True):
+    """Where a reward is collected: one of the stores that its catalogue names."""
+
+    store: Annotated[str, Meta(min_length=1, max_length=63, pattern=_NO_NUL, examples=["north"])]
+
+
 class BurnBody(Body, frozen=True):
     """Points out. With hold, they are only reserved until a capture, a void or hold_seconds."""
 
     card: CardText
     points: Points | None = None
-    reward: _Short | None = None
+    reward: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=63,
+                pattern=_NO_NUL,
+                description="A reward of the caller's catalogue by its code; its price says "
+                "points and take.",
+                examples=["airtime-50"],
+            ),
+        ]
+        | None
+    ) = None
     take: TakeText = "oldest"
     hold: bool = False
     hold_seconds: Annotated[int, Meta(ge=1, le=31_536_000, examples=[900])] | None = None
     occurred_at: OccurredAt | None = None
     reference: Reference | None = None
     pin: Pin | None = None
+    quantity: Annotated[
+        int, Meta(ge=1, le=POINTS_MAX, description="How many pieces of the reward.")
+    ] = 1
+    price: (
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                le=999,
+                description="Which alternative of the reward's price pays, from 0. Absent: the "
+                "first that the member can pay.",
+            ),
+        ]
+        | None
+    ) = None
+    collect: CollectBody | None = None
+
+
+class UseVoucherBody(Body, frozen=True):
+    """How much of a voucher's value. Absent: all that is left of it."""
+
+    amount: (
+        Annotated[
+            int, Meta(ge=1, le=BALANCE_MAX, description="In minor units of the voucher's currency.")
+        ]
+        | None
+    ) = None
 
 
 class PartBody(Body, frozen=True):

@@ -24,6 +24,7 @@ LOT = "lot"
 REVERSAL = "rev"
 TRANSFER = "trf"
 MEMBER = "mem"
+VOUCHER = "vch"
 
 
 def encode(prefix: str, member_id: int, number: int = 0) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from coalition.earning.purchase import Item
 from coalition.errors import CoalitionError, Code, shown
-from coalition.ledger.commands import CLOCK_DRIFT, Burn, Earn, Take, Transfer
+from coalition.ledger.commands import CLOCK_DRIFT, Burn, Earn, Take, Transfer, Wanted
 from coalition.members.card import parse_card
 from coalition.members.phone import e164
 from coalition.terms.book import Book, Merchant
@@ -82,19 +82,30 @@ def _item(item: ItemBody) -> Item:
 def read_burn(body: BurnBody, book: Book, merchant_id: int, now: datetime) -> Burn:
     """The burn that a merchant asks for at `now`. Raises invalid."""
     card = read_card(body.card)
-    merchant = _merchant(book, merchant_id, "burns")
-    if body.reward is not None:
-        raise invalid(f"reward: {merchant.terms.code}'s terms define no rewards yet; send points")
-    if body.points is None:
+    _merchant(book, merchant_id, "burns")
+    wants, points = _wanted(body), body.points or 0
+    if wants is None and body.points is None:
         raise invalid("points: how many to burn is missing")
     return Burn(
         card=card,
-        points=body.points,
+        points=points,
         occurred_at=read_time(body.occurred_at, now),
-        take=read_take(body.take, body.points, book),
+        take=Take() if wants else read_take(body.take, points, book),
         hold_seconds=_hold_seconds(body),
         reference=body.reference,
+        wants=wants,
     )
+
+
+def _wanted(body: BurnBody) -> Wanted | None:
+    if body.reward is None:
+        if body.quantity != 1 or body.price is not None or body.collect is not None:
+            raise invalid("quantity, price and collect are a reward's; send reward as well")
+        return None
+    if body.points is not None or body.take != "oldest":
+        raise invalid("points and take: the reward's price says both; leave them out")
+    store = body.collect.store if body.collect else None
+    return Wanted(body.reward, body.quantity, body.price, store=store)
 
 
 def _hold_seconds(body: BurnBody) -> int | None:

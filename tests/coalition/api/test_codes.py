@@ -148,7 +148,14 @@ PROVOKED: dict[Code, Callable[[World], Awaitable[httpx.Response]]] = {
     Code.MERCHANT_SUSPENDED: _merchant_suspended,
     Code.INSUFFICIENT_POINTS: _insufficient_points,
 }
-ELSEWHERE = {Code.IDEMPOTENCY_IN_FLIGHT, Code.TOO_MANY_REQUESTS, Code.BUSY, Code.INTERNAL}
+ELSEWHERE = {
+    Code.IDEMPOTENCY_IN_FLIGHT,
+    Code.TOO_MANY_REQUESTS,
+    Code.BUSY,
+    Code.INTERNAL,
+    Code.OUT_OF_STOCK,
+    Code.NOT_USABLE,
+}
 
 
 def assert_problem(answer: httpx.Response, code: Code) -> dict[str, Any]:

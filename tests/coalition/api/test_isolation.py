@@ -156,6 +156,10 @@ SCOPES = {
         "POST /v1/burns/reverse",
         "GET /v1/burns/brn_1",
         "GET /v1/lots/lot_1",
+        "GET /v1/rewards",
+        "GET /v1/vouchers/X",
+        "POST /v1/vouchers/X/use",
+        "POST /v1/vouchers/X/cancel",
     ],
     "transfer": ["POST /v1/transfers"],
     "members": [

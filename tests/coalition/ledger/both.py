@@ -227,7 +227,7 @@ class Both:
                 answer.points, legs, answer.available,
                 until=lot.expires_on, usable_from=lot.active_from,
             )  # fmt: skip
-        assert not isinstance(answer, ask.ExpireAnswer), "that is no till's to ask"
+        assert not isinstance(answer, ask.ExpireAnswer | ask.VoucherAnswer), "that is not asked"
         legs = [(self.place[answer.member_id, leg.lot_no], leg.points) for leg in answer.legs]
         status = answer.status if isinstance(answer, ask.BurnAnswer) else ""
         if isinstance(answer, ask.ReversalAnswer):

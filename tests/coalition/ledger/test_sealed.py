@@ -20,7 +20,7 @@ EARN = Posting(
 )  # fmt: skip
 LOT = Lot(7, 2, 1, 5, "purchase", 100, 100, NOW, DAY, date(2027, 3, 1), 3)
 HOLD = Posting(7, 3, "hold", 6, 9000000000000019, -40, 60, NOW, NOW, 3)
-BURN = BurnRow(7, 3, 6, "redemption", 40, 0, "held", DAY, NOW, None, 9000000000000019, NOW, [])
+BURN = BurnRow(7, 3, 6, "redemption", 40, 0, "held", DAY, NOW, None, 9000000000000019, NOW)
 LEG = Leg(7, 2, 3, 3, 5, 6, "redemption", 40, DAY, None, None, 1, date(2027, 3, 1))
 CAPTURE = Posting(7, 4, "capture", 6, 9000000000000019, 0, 60, NOW, NOW, 3, target_no=3)
 

@@ -32,6 +32,7 @@ SINCE: dict[str, object] = {
     "points_per_member_per_day_max": None,
     "pin_above_points": None,
     "rules": [],
+    "rewards": [],
 }
 VALIDITY_SINCE = {
     "usable_after_days": 0,

@@ -9,6 +9,8 @@ _CARD, _OTHER = "9000000000000001", "9000000000000019"
 _EARN, _BURN, _LOT = "ern_20000053a3", "brn_20000083a6", "lot_20000063a4"
 _BATCH = "bat_0f8fad5bd9cb469fa16570867728950e"
 _AT = "2026-03-01T01:30:00Z"
+_VOUCHER = "vch_20000093a7"
+_WORTH = {"amount": 5_000, "currency": "CNY"}
 _LEG = {"lot_id": _LOT, "origin": "telecom", "points": 500}
 _MOVED = {
     "available": 700,
@@ -79,6 +81,69 @@ STRUCTS: dict[str, dict[str, Any]] = {
     "PasswordBody": {"old_password": "four words of yours", "password": "four others of yours"},
     "PersonBody": {"email": "ann@example.com", "name": "Ann Example", "role": "finance"},
     "RejectBody": {"reason": "not before the quarter's end"},
+    "RewardsOut": {
+        "items": [
+            {
+                "reward": "airtime-50",
+                "merchant": "telecom",
+                "name": "50 yuan of airtime",
+                "kind": "voucher",
+                "price": [
+                    {
+                        "points": [
+                            {"origin": "telecom", "points": 500},
+                            {"origin": "retail", "points": 500},
+                        ],
+                        "money": {"amount": 0, "currency": "CNY"},
+                        "affordable": True,
+                    }
+                ],
+                "stock": 97,
+                "limits": {
+                    "per_burn": None,
+                    "per_member": 10,
+                    "per_member_per_day": 2,
+                    "in_all": None,
+                },
+                "quantity_min": 1,
+                "until": "2026-12-31",
+                "pays": None,
+                "charity": None,
+                "stores": [],
+                "affordable": True,
+            }
+        ],
+        "next_cursor": None,
+    },
+    "VoucherOut": {
+        "voucher": _VOUCHER,
+        "merchant": "telecom",
+        "reward": "airtime-50",
+        "burn_id": _BURN,
+        "card": _CARD,
+        "status": "part_used",
+        "value": _WORTH,
+        "remaining": 3_500,
+        "part_use": True,
+        "issued_at": _AT,
+        "expires_on": "2026-06-01",
+        "history": [{"kind": "used", "at": _AT, "amount": 1_500}],
+    },
+    "VoucherMovedOut": {
+        "voucher": _VOUCHER,
+        "merchant": "telecom",
+        "reward": "airtime-50",
+        "burn_id": _BURN,
+        "status": "part_used",
+        "value": _WORTH,
+        "amount": 1_500,
+        "remaining": 3_500,
+        "expires_on": "2026-06-01",
+        "points": 0,
+        "available": 700,
+        "recorded_at": _AT,
+    },
+    "UseVoucherBody": {"amount": 1_500},
     "EnrolOut": {"member_id": "mem_2000001yq", "card": _CARD},
     "FoundOut": {"member_id": "mem_2000001yq", "card": _CARD},
     "MemberOut": {

@@ -43,6 +43,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag("Members and cards", "One universal card, one balance"),
             Tag("Earn", "Points in"),
             Tag("Burn", "Points out, or held"),
+            Tag("Rewards and vouchers", "What points buy, and what comes of it"),
             Tag("Move between members", "Gifts"),
             Tag("Paths", "Where points came from and went"),
             Tag("Bulk", "Files of many rows"),

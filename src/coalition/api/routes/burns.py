@@ -14,6 +14,7 @@ from coalition.edge.admission import ApiRequest
 from coalition.errors import Code
 from coalition.ledger import read
 from coalition.ledger.commands import BurnAnswer, Done
+from coalition.ledger.state import REDEEMED
 from coalition.wire import ids
 from coalition.wire.bodies import (
     BurnBody,
@@ -38,6 +39,7 @@ _EXAMPLES = [
             "hold_seconds": 900,
         },
     ),
+    Example(summary="A reward", value={"card": _CARD, "reward": "airtime-50", "quantity": 2}),
 ]
 _PART = [Example(value={"points": 300})]
 _RETURN = [Example(value={"card": _CARD, "reference": "receipt-4712", "points": 300})]
@@ -49,9 +51,11 @@ _RETURN = [Example(value={"card": _CARD, "reference": "receipt-4712", "points": 
     tags=["Burn"],
     summary="Burn points, or hold them",
     description="take says which points: oldest (default), own_first, only one origin, or a mix. "
+    "A reward's price says points and take; its vouchers come in the answer. "
     "A hold reserves them until a capture, a void, or its time is over.",
     responses=moves(
         Code.UNKNOWN_CARD,
+        Code.OUT_OF_STOCK,
         Code.CARD_NOT_ACTIVE,
         Code.PIN_REQUIRED,
         Code.LIMIT_REACHED,
@@ -108,7 +112,7 @@ async def void_burn(
     tags=["Burn"],
     summary="Give a burn's points back",
     description="Into the very lots they came from, the leg taken last first. Absent points: all.",
-    responses=moves(Code.NOT_FOUND, Code.ALREADY_REVERSED),
+    responses=moves(Code.NOT_FOUND, Code.NOT_USABLE, Code.ALREADY_REVERSED),
     response_headers=[REPLAYED_HEADER],
     operation_class=KeyedOperation,
 )
@@ -127,7 +131,7 @@ async def reverse_burn(
     summary="Give back the points of a burn named by its reference",
     description="As by its id, of the caller's one burn or hold by the card's member that was sent "
     "with this reference. More than one is invalid: reverse by id then.",
-    responses=moves(Code.UNKNOWN_CARD, Code.NOT_FOUND, Code.ALREADY_REVERSED),
+    responses=moves(Code.UNKNOWN_CARD, Code.NOT_FOUND, Code.NOT_USABLE, Code.ALREADY_REVERSED),
     response_headers=[REPLAYED_HEADER],
     operation_class=KeyedOperation,
 )
@@ -151,7 +155,7 @@ async def get_burn(request: ApiRequest, burn_id: FromPath[str]) -> views.BurnVie
     member_id, burn_no = read_target(ids.BURN, burn_id)
     async with services.engine.connect() as connection:
         view = await read.burn_view(connection, member_id, burn_no, services.clock())
-    is_own = view is not None and view.kind == "redemption"
+    is_own = view is not None and view.kind in REDEEMED
     is_own = is_own and view is not None and view.redeemer_id == caller.merchant_id
     if view is None or not (is_own or caller.is_house):
         raise not_found(ids.BURN)
@@ -160,7 +164,8 @@ async def get_burn(request: ApiRequest, burn_id: FromPath[str]) -> views.BurnVie
 
 def _burned(request: ApiRequest, done: Done) -> Response[BurnOut]:
     assert isinstance(done.answer, BurnAnswer)
-    return answered(burn_out(done.answer, request.services.book), done)
+    services = request.services
+    return answered(burn_out(done.answer, services.book, services.ring), done)
 
 
 ROUTES = [post_burn, capture_burn, void_burn, reverse_burn, reverse_burn_called, get_burn]

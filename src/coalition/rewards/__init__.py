@@ -1,0 +1,1 @@
+"""Rewards: how many are gone, vouchers and their codes."""
