@@ -52,7 +52,7 @@ def worth(asked: Mapping[str, Ask], answered: Mapping[str, Mapping[str, object]]
     return total
 
 
-async def key_of(engine: AsyncEngine, merchant: str = "telecom", *, live: bool = True) -> str:
+async def key_of(engine: AsyncEngine, merchant: str = "telecom") -> str:
     """A key for all that a till does."""
     async with engine.begin() as connection:
         made = await key_store.create(
@@ -60,7 +60,7 @@ async def key_of(engine: AsyncEngine, merchant: str = "telecom", *, live: bool =
             pepper=PEPPER.encode(),
             merchant=merchant,
             scopes=["earn", "burn", "transfer", "members"],
-            live=live,
+            live=True,
             label="till",
             now=datetime.now(UTC),
         )

@@ -84,7 +84,7 @@ async def test_every_answered_post_is_there_after_kill_9_and_no_half_one_is(
     port, log = served.free_port(), tmp_path / "server.log"
     client = httpx.AsyncClient(
         base_url=f"http://127.0.0.1:{port}",
-        headers={"Authorization": f"Bearer {await served.key_of(engine, live=False)}"},
+        headers={"Authorization": f"Bearer {await served.key_of(engine)}"},
         timeout=crowd.WAIT_S_MAX,
         limits=httpx.Limits(max_connections=CLIENTS + 1),
     )
@@ -121,7 +121,7 @@ async def test_killing_the_database_sessions_is_answered_busy_at_worst(
     engine: AsyncEngine, database_url: str
 ) -> None:
     await crowd.found(engine, members=MEMBERS)
-    key = await served.key_of(engine, live=False)
+    key = await served.key_of(engine)
     environment = {"DATABASE_URL": database_url, "COALITION_PEPPER": PEPPER}
     app = create_app(read_settings(environment), engine)
     outside = database.create_engine(database_url, SEAL_KEY)

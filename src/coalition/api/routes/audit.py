@@ -20,8 +20,8 @@ _NEWEST = 2**31 - 1
 class ActOut(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """A change. by: key:<id>, person:<id>, command:<name> or job:<name>; null: not known.
 
-    from: an address, or user@host of a terminal. object: a card's last four digits, a key's id, a
-    merchant's code, a window's label, or the id of a member or a file. before and after: what it
+    from: an address, or user@host of a terminal. object: a card's last four digits, the id of a
+    key, a member or a file, a merchant's code or a window's label. before and after: what it
     changed.
     """
 
