@@ -27,6 +27,7 @@ from coalition.people import secret_store
 from coalition.people import store as people_store
 from coalition.privacy import store
 from coalition.privacy.export import export as export_person
+from coalition.rewards.resealing import seal_codes_anew
 from coalition.sealing.encryption import Keyring, SealError
 from coalition.settings import Settings
 from coalition.terms.store import load_book
@@ -132,6 +133,7 @@ async def _seal_test(engine: AsyncEngine, settings: Settings, ring: Keyring) -> 
 
 
 async def _seal_anew(engine: AsyncEngine, ring: Keyring) -> int:
+    await seal_codes_anew(engine, ring)
     return await store.seal_anew(engine, ring, datetime.now(UTC), actor=typed("privacy"))
 
 

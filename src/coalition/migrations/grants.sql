@@ -38,7 +38,8 @@ grant update (occurred_on, window_id) on leg to coalition_app;
 -- Rewards: how many are gone, where a voucher stands, and which code went to it.
 grant update (sold, stock) on reward_count to coalition_app;
 grant update (status, remaining) on voucher to coalition_app;
-grant update (member_id, voucher_no) on voucher_code to coalition_app;
+-- The digest and what is sealed, with a newer key.
+grant update (member_id, voucher_no, digest, sealed) on voucher_code to coalition_app;
 
 -- Cards are blocked and replaced, PINs set and tried, keys revoked, merchants synced from their files.
 grant update (status, blocked_by, blocked_at) on card to coalition_app;

@@ -21,6 +21,10 @@ BURN = {
     "POST /v1/burns/brn_1/void",
     "POST /v1/burns/brn_1/reverse",
     "POST /v1/burns/reverse",
+    "GET /v1/rewards",
+    "GET /v1/vouchers/X",
+    "POST /v1/vouchers/X/use",
+    "POST /v1/vouchers/X/cancel",
 }
 FILES = {
     "POST /v1/batches",

@@ -120,8 +120,8 @@ create unique index voucher_code_of_voucher on voucher_code (member_id, voucher_
 create index voucher_code_free on voucher_code (merchant_id, reward, added_at) where member_id is null;
 create trigger voucher_code_stays before delete or truncate on voucher_code
     for each statement execute function refuse_change();
-create trigger voucher_code_is_history before update of digest, sealed, merchant_id, reward, added_at
-    on voucher_code
+-- digest and sealed change together, when all is sealed with a newer key.
+create trigger voucher_code_is_history before update of merchant_id, reward, added_at on voucher_code
     for each statement execute function refuse_change();
 create function code_is_given_once() returns trigger language plpgsql as $$
 begin
@@ -129,4 +129,7 @@ begin
         using errcode = 'restrict_violation';
 end $$;
 create trigger voucher_code_once before update on voucher_code
-    for each row when (old.member_id is not null) execute function code_is_given_once();
+    for each row when (old.member_id is not null
+                       and row(new.member_id, new.voucher_no)
+                           is distinct from row(old.member_id, old.voucher_no))
+    execute function code_is_given_once();
