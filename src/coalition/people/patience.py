@@ -16,6 +16,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 COUNTS_MAX = 50_000
+# A full table is looked through for what is worn off no more often, however many try.
+SWEEP_EVERY_S = 10.0
 _CROWD = "crowd"
 
 
@@ -46,6 +48,7 @@ class Patience:
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
         self._level_s: dict[Hashable, float] = {}
+        self._swept_s = -math.inf
 
     def take(self, address: str, person: bytes, mark: str | None) -> Spent | int:
         """Count a try; or the seconds until one may be made. mark: of the person's own browser."""
@@ -85,5 +88,7 @@ class Patience:
         """Where it is counted: under its own name, or with the crowd where there is no room."""
         if key in self._level_s or len(self._level_s) < COUNTS_MAX:
             return key
-        self._level_s = {one: at_s for one, at_s in self._level_s.items() if at_s > now_s}
+        if now_s - self._swept_s >= SWEEP_EVERY_S:
+            self._swept_s = now_s
+            self._level_s = {one: at_s for one, at_s in self._level_s.items() if at_s > now_s}
         return key if len(self._level_s) < COUNTS_MAX else (_CROWD, limit)
