@@ -34,8 +34,8 @@ update settlement_window set statement_format = 2 where netted_at is not null;
 update leg set good_until = null where points < 0;
 drop function mark_now, mark_settled;
 drop table sealing, earlier_digest;
-alter table posting drop column digest, drop column mark;
-alter table account drop column digest;
+alter table posting drop column digest, drop column mark, drop column pending_after;
+alter table account drop column digest, drop column pending_until;
 drop trigger window_digest on settlement_window;
 drop function window_digest_stays;
 alter table settlement_window drop column digest;
@@ -50,6 +50,11 @@ alter table terms drop column digest;
 create trigger terms_are_history before update or delete or truncate on terms
     for each statement execute function refuse_change();
 set local session_replication_role = origin;
+"""
+# What came after digests, so that a row's columns stand in their order again.
+SINCE = """
+alter table account add column pending_until date;
+alter table posting add column pending_after bigint not null default 0;
 """
 MIGRATIONS = Path(database.__file__).parent / "migrations"
 MIGRATION = MIGRATIONS / "versions/0018_digests.sql"
@@ -73,6 +78,7 @@ async def older(engine: AsyncEngine) -> Ledger:
     for role, script in (
         (superuser, BEFORE),
         (owner, MIGRATION.read_text(encoding="utf-8")),
+        (owner, SINCE),
         (owner, GRANTS.read_text(encoding="utf-8")),
     ):
         async with role(engine).begin() as connection:
