@@ -57,6 +57,11 @@ class Terms(msgspec.Struct, frozen=True):
     # Beside the rates, in the order in which they are reckoned.
     rules: tuple[EarnRule, ...] = ()
 
+    @property
+    def remembers(self) -> bool:
+        """Whether any rule has a memory."""
+        return any(rule.keys(self.joined_on) for rule in self.rules)
+
 
 def suspended_words(code: str) -> str:
     """What a merchant is told that asks for what a suspended one may not do."""

@@ -1,12 +1,13 @@
 """`coalition verify`: every rule of the ledger, every digest, every closed window, every anchor."""
 
 from coalition.verify.check import AGREED, BREACHES_MAX, MOVEMENTS, WINDOWS, Breach, verify
+from coalition.verify.memory import MEMORY
 from coalition.verify.rules import RULES as SUMS
 from coalition.verify.rules import Rule
 from coalition.verify.sides import SIDES
 from coalition.verify.validity import VALIDITY
 
-RULES = (*SUMS, *SIDES, *VALIDITY)
+RULES = (*SUMS, *SIDES, *VALIDITY, *MEMORY)
 # Everything that is checked whatever there is, in words; each closed window follows.
 SAID = (*(rule.says for rule in RULES), MOVEMENTS, AGREED, WINDOWS)
 

@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, get_args
 
+from coalition.earning.memory import PERIODS
 from coalition.earning.purchase import PARTS, POINTS_MAX, Part
 from coalition.earning.rules.rule import Choose, LotKind
 from coalition.earning.rules.table import KINDS, EarnRule
@@ -24,12 +25,13 @@ from coalition.toml.document import (
     sections,
     subsection,
 )
+from settlement.rule import wrong_with
 
 NAME_MAX = 60
 _PRIORITY_MAX = 1_000_000
 _KEYS = (
     *("name", "kind", "lots", "priority", "group", "choose", "paid_by", "net_of"),
-    *("when", "caps"),
+    *("when", "caps", "period"),
 )
 
 
@@ -88,8 +90,23 @@ def _common(section: Section, kind: str, currency: str | None, begin: date) -> d
         "paid_by": _paid_by(section),
         "net_of": _net_of(section),
         "when": read_when(subsection(section, "when"), currency, begin),
+        "period": _period(section),
         "per_earn": read_count(caps, "per_earn", 1, POINTS_MAX),
     }
+
+
+def _period(section: Section) -> str | None:
+    """A rule of days, which end the periods; month, quarter and year stand for theirs."""
+    said = read_text(section, "period")
+    if said is None or said in PERIODS:
+        return PERIODS.get(said or "")
+    if (wrong := wrong_with(said)) is not None:
+        section.note(
+            "period",
+            f'"{said}" is none of {", ".join(PERIODS)}, nor a rule of days (RFC 5545): {wrong}',
+        )
+        return None
+    return said
 
 
 def _paid_by(section: Section) -> tuple[tuple[str, Decimal], ...]:

@@ -1,6 +1,7 @@
 """What every kind of rule has: a name, who pays, when it applies, and its caps."""
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import ClassVar, Literal
 
@@ -8,6 +9,7 @@ import msgspec
 
 from coalition.earning.conditions import Conditions
 from coalition.earning.facts import Facts
+from coalition.earning.memory import Count, Key
 from coalition.earning.purchase import Part, Purchase
 
 # What a lot of a rule is called, by what its points are for.
@@ -24,7 +26,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
     paid_by: merchants' codes and their shares, which add up to 1; empty: the merchant whose rule it
     is. Of one group only one rule applies. net_of: what is taken off a purchase's amount first.
-    per_earn: the most points that it gives for one earn.
+    per_earn: the most points that it gives for one earn. period: an RFC 5545 rule, which names the
+    last day of each; over one it sums up what it remembers.
     """
 
     # Whether it gives points by the piece, so that an item's quantity counts.
@@ -39,6 +42,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     net_of: tuple[Part, ...] = ()
     when: Conditions = Conditions()
     per_earn: int | None = None
+    period: str | None = None
 
     def grant(self, purchase: Purchase, facts: Facts, so_far: Mapping[str, int]) -> Ratio:
         """The exact points of a purchase that meets the conditions.
@@ -46,6 +50,14 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         so_far: what each rule that was reckoned before this one gave, by its name.
         """
         raise NotImplementedError
+
+    def keys(self, on: date) -> tuple[Key, ...]:
+        """What it remembers of a member, and asks for, on a day by the merchant's date."""
+        return ()
+
+    def counts(self, purchase: Purchase, points: int, code: str) -> tuple[Count, ...]:
+        """What it adds to what it remembers, where it gave so many points at that merchant."""
+        return ()
 
     def least(self) -> int:
         """The fewest points that it gives where it gives any."""
