@@ -31,6 +31,7 @@ class Conditions(msgspec.Struct, frozen=True):
 
     category and sku choose the items that the rule looks at, all others the purchase. weekdays
     count from 0, Monday. minimum is in minor units of the merchant's currency, of the rule's base.
+    first_visit: the member has no earn at the merchant that is not wholly returned.
     """
 
     category: tuple[str, ...] = ()
@@ -44,6 +45,7 @@ class Conditions(msgspec.Struct, frozen=True):
     weekdays: tuple[int, ...] = ()
     hours: Hours | None = None
     minimum: int | None = None
+    first_visit: bool = False
 
     @property
     def chooses_items(self) -> bool:

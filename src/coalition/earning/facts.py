@@ -4,13 +4,21 @@ from collections.abc import Mapping
 
 import msgspec
 
-from coalition.earning.memory import NOTHING_YET, Key, Tally
+from coalition.earning.memory import NOTHING_YET, VISITS, Key, Tally
 
 
 class Facts(msgspec.Struct, frozen=True, gc=False):
-    """A member as the rules see it, at the moment of the earn. tallies: what was counted so far."""
+    """A member as the rules see it, at the moment of the earn. tallies: what was counted so far.
+
+    has_earned: the member earned at this merchant before its rules began to count visits.
+    """
 
     tallies: Mapping[Key, Tally] = {}
+    has_earned: bool = False
 
     def tally(self, key: Key) -> Tally:
         return self.tallies.get(key, NOTHING_YET)
+
+    @property
+    def is_first_visit(self) -> bool:
+        return not (self.has_earned or self.tally(VISITS).times)

@@ -10,7 +10,7 @@ from itertools import groupby
 import msgspec
 
 from coalition.earning.facts import Facts
-from coalition.earning.memory import Count
+from coalition.earning.memory import VISITS, Count
 from coalition.earning.purchase import Purchase
 from coalition.earning.rates import Rate, points_for
 from coalition.earning.rules.rule import LotKind
@@ -90,6 +90,8 @@ def reckon(rules: Rules, purchase: Purchase, facts: Facts) -> Reckoning:
             else:
                 why = f"would give {outcome.points}; {chosen.name if chosen else ''} applies"
                 passed.append(Passed(rule.name, why))
+    if any(rule.when.first_visit for rule in rules.rules):
+        counts.append(Count(VISITS, 0, 0, 1))
     return Reckoning(tuple(granted), tuple(passed), tuple(counts))
 
 
@@ -99,18 +101,40 @@ _Outcome = tuple[EarnRule, Granted | Passed]
 def _one(
     rules: Rules, rule: EarnRule, purchase: Purchase, facts: Facts, so_far: Mapping[str, int]
 ) -> _Outcome:
-    why = rule.unmet(purchase) or _nobody_pays(rule, rules.absent)
+    why = rule.unmet(purchase) or _not_first(rule, facts) or _nobody_pays(rule, rules.absent)
     if why is not None:
         return rule, Passed(rule.name, why)
     exact, divisor = rule.grant(purchase, facts, so_far)
     points = exact // divisor
     if points == 0:
         return rule, Passed(rule.name, "comes to 0 points", counts=True)
-    note = ""
-    if rule.per_earn is not None and points > rule.per_earn:
-        note = f"{points} points, and at most {rule.per_earn} an earn"
-        points = rule.per_earn
+    points, note = _capped(rule, points, purchase, facts)
+    if points == 0:
+        return rule, Passed(rule.name, note)
     return rule, Granted(rule.name, rule.lots, points, _paid_by(rules.code, rule, points), note)
+
+
+def _not_first(rule: EarnRule, facts: Facts) -> str | None:
+    if rule.when.first_visit and not facts.is_first_visit:
+        return "on a first visit only"
+    return None
+
+
+_SPANS = {"day": "a day", "period": "a period", "ever": "a member"}
+
+
+def _capped(rule: EarnRule, points: int, purchase: Purchase, facts: Facts) -> tuple[int, str]:
+    """What is left of so many points under the rule's caps, and what held them down, in words."""
+    given, note = points, ""
+    if rule.per_earn is not None and given > rule.per_earn:
+        note = f"{points} points, and at most {rule.per_earn} an earn"
+        given = rule.per_earn
+    for key, most in rule.caps(purchase.at.date()):
+        left = max(0, most - facts.tally(key).points)
+        if given > left:
+            note = f"{points} points, and at most {most} {_SPANS[key.span]}"
+            given = left
+    return given, note
 
 
 def _nobody_pays(rule: EarnRule, absent: Mapping[str, str]) -> str | None:

@@ -82,7 +82,9 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     terms = merchant.on(on)
     reckoning = None
     if terms.rules and command.points is None:
-        facts = Facts(member.tallies.get(merchant.merchant_id, {}))
+        facts = Facts(
+            member.tallies.get(merchant.merchant_id, {}), merchant.merchant_id in member.earned_at
+        )
         reckoning = reckon(rules_of(terms, on, book), purchase_of(command, merchant), facts)
         given = _lots_of(reckoning, book)
     else:
@@ -91,7 +93,7 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     today = book.terms_today(merchant, request.now)
     counts = reckoning.counts if reckoning else ()
     # What counts in a period is posted, though it gives no point by itself.
-    refusal = None if counts and not points else _worth(points, terms)
+    refusal = None if not points and any(one.spent for one in counts) else _worth(points, terms)
     refusal = refusal or _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal

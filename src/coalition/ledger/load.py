@@ -90,6 +90,8 @@ async def load(
             member.tallies.setdefault(merchant_id, {})[key] = Tally(*sums[:_TALLY])
     for row in read["found_cards"] or ():
         state.cards[row[0]] = Card(row[1], row[2], row[3])
+    if asked[-5]:
+        await tallies.add_earned_at(connection, state, zip(*asked[-5:-2], strict=True))
     spenders = _add_lots(state, named, read["wholly"], read["lots"] or (), since)
     await _add_the_rest(connection, state, requests)
     seen = [posting_of(row) for row in read["seen"] or ()]

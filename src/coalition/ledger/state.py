@@ -177,7 +177,8 @@ class Member:
     all others are good until that day at least. Pending lots are always loaded, all of them.
     moved_on: by origin, the last day on which its points moved, where they lapse by inactivity.
     tallies: by merchant, what its rules remember, of the keys that were asked for; pools: where an
-    earn that counted in brackets is to be reversed.
+    earn that counted in brackets is to be reversed; earned_at: the merchants where it earned before
+    they began to count visits, of those that were asked for.
     """
 
     account: Account
@@ -190,6 +191,7 @@ class Member:
     moved_on: dict[int, date] = field(default_factory=dict)
     tallies: dict[int, dict[Key, Tally]] = field(default_factory=dict)
     pools: dict[tuple[int, Key], Pool] = field(default_factory=dict)
+    earned_at: set[int] = field(default_factory=set)
 
     def last_day(self, lot: Lot) -> date | None:
         """The last day on which a lot can be burned, as things are now; None: it never expires."""

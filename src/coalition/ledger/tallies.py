@@ -1,10 +1,10 @@
 """Reading what earns counted that are to be reversed, under the lock of their accounts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 
-from coalition.earning.memory import Key, Tally
+from coalition.earning.memory import VISITS, Key, Tally
 from coalition.ledger.earned import Counted, EarnRow, Pool
 from coalition.ledger.state import State
 
@@ -34,6 +34,32 @@ left join lateral (
       and l.rule = c.rule and g.kind = 'expiry') expired on true
 group by k.member_id, k.merchant_id, k.rule, k.span, k.until
 """
+
+
+# Only until the merchant's first count of the member, so that a long history is read once.
+_EARNED_AT = """
+select k.* from unnest($1::bigint[], $2::int[]) as k (member_id, merchant_id)
+where exists (select from posting p where p.member_id = k.member_id
+              and p.merchant_id = k.merchant_id and p.kind = 'earn')
+"""
+
+
+async def add_earned_at(
+    connection: asyncpg.Connection, state: State, asked: Iterable[tuple[int, int, str]]
+) -> None:
+    """Of (card, merchant_id, rule) whose visits were never counted: whether there were any."""
+    wanted: set[tuple[int, int]] = set()
+    for number, merchant_id, rule in asked:
+        card = state.cards.get(number)
+        member = state.members.get(card.member_id) if card else None
+        if card is None or member is None or rule != VISITS.rule:
+            continue
+        if VISITS not in member.tallies.get(merchant_id, {}):
+            wanted.add((card.member_id, merchant_id))
+    if wanted:
+        columns = [[pair[place] for pair in wanted] for place in (0, 1)]
+        for member_id, merchant_id in await connection.fetch(_EARNED_AT, *columns):
+            state.members[member_id].earned_at.add(merchant_id)
 
 
 async def add_counted(

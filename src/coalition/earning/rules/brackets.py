@@ -48,7 +48,7 @@ class BracketsRule(Rule, frozen=True, kw_only=True, tag="brackets"):
         return Key(self.name, "period", period_end(self.period, on))
 
     def keys(self, on: date) -> tuple[Key, ...]:
-        return (self.sum_key(on),)
+        return (self.sum_key(on), *super().keys(on))
 
     def counts(self, purchase: Purchase, points: int, code: str) -> tuple[Count, ...]:
         spent = self._spent(purchase)
@@ -106,5 +106,5 @@ def _check_common(section: Section, common: dict[str, Any]) -> None:
         section.note("group", "brackets count every purchase; leave group out")
     if len(common["paid_by"]) > 1:
         section.note("paid_by", "brackets are paid by one merchant; name one")
-    if any(common[cap] for cap in ("per_earn",)):
+    if any(common[cap] for cap in ("per_earn", "per_day", "per_period", "per_member")):
         section.note("caps", "the last bracket says how far it goes; write up_to there, no caps")
