@@ -101,7 +101,11 @@ _Outcome = tuple[EarnRule, Granted | Passed]
 def _one(
     rules: Rules, rule: EarnRule, purchase: Purchase, facts: Facts, so_far: Mapping[str, int]
 ) -> _Outcome:
-    why = rule.unmet(purchase) or _not_first(rule, facts) or _nobody_pays(rule, rules.absent)
+    why = (
+        rule.unmet(purchase)
+        or rule.when.unmet_by(facts, purchase.at)
+        or _nobody_pays(rule, rules.absent)
+    )
     if why is not None:
         return rule, Passed(rule.name, why)
     exact, divisor = rule.grant(purchase, facts, so_far)
@@ -112,12 +116,6 @@ def _one(
     if points == 0:
         return rule, Passed(rule.name, note)
     return rule, Granted(rule.name, rule.lots, points, _paid_by(rules.code, rule, points), note)
-
-
-def _not_first(rule: EarnRule, facts: Facts) -> str | None:
-    if rule.when.first_visit and not facts.is_first_visit:
-        return "on a first visit only"
-    return None
 
 
 _SPANS = {"day": "a day", "period": "a period", "ever": "a member"}

@@ -83,7 +83,10 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     reckoning = None
     if terms.rules and command.points is None:
         facts = Facts(
-            member.tallies.get(merchant.merchant_id, {}), merchant.merchant_id in member.earned_at
+            member.tallies.get(merchant.merchant_id, {}),
+            merchant.merchant_id in member.earned_at,
+            member.enrolled_at,
+            member.birth_month,
         )
         reckoning = reckon(rules_of(terms, on, book), purchase_of(command, merchant), facts)
         given = _lots_of(reckoning, book)

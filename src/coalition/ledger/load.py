@@ -41,7 +41,7 @@ from coalition.ledger.state import (
 from coalition.terms.book import Book
 from settlement.window import Window
 
-_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 
 # How many columns of a row are known here; what a later migration adds comes behind them.
 _ACCOUNT = len(Account.__struct_fields__)
@@ -69,7 +69,7 @@ async def load(
     asked = (
         list(named.cards), list(named.spending), list(named.spending.values()),
         list(named.members), named.keys, today, since, bool(book.idle_origins),
-        *_asked_tallies(requests, book),
+        *_asked_tallies(requests, book), _asked_facts(requests, book),
     )  # fmt: skip
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
@@ -90,8 +90,11 @@ async def load(
             member.tallies.setdefault(merchant_id, {})[key] = Tally(*sums[:_TALLY])
     for row in read["found_cards"] or ():
         state.cards[row[0]] = Card(row[1], row[2], row[3])
-    if asked[-5]:
-        await tallies.add_earned_at(connection, state, zip(*asked[-5:-2], strict=True))
+    for member_id, enrolled_at, birth_month in read["facts"] or ():
+        if (member := state.members.get(member_id)) is not None:
+            member.enrolled_at, member.birth_month = enrolled_at, birth_month
+    if asked[-6]:
+        await tallies.add_earned_at(connection, state, zip(*asked[-6:-3], strict=True))
     spenders = _add_lots(state, named, read["wholly"], read["lots"] or (), since)
     await _add_the_rest(connection, state, requests)
     seen = [posting_of(row) for row in read["seen"] or ()]
@@ -111,6 +114,15 @@ def _asked_tallies(requests: Iterable[Request], book: Book) -> list[list[Any]]:
                     asked |= {(command.card, request.merchant_id, key) for key in rule.keys(on)}
     columns = [(card, merchant_id, *key) for card, merchant_id, key in asked]
     return [list(column) for column in zip(*columns, strict=True)] or [[]] * 5
+
+
+def _asked_facts(requests: Iterable[Request], book: Book) -> list[int]:
+    """The cards of whose members the requests' earns ask more than the ledger knows."""
+    return [
+        request.command.card
+        for request in requests
+        if request.merchant_id in book.asks_facts and isinstance(request.command, Earn)
+    ]
 
 
 class _Named(NamedTuple):

@@ -178,7 +178,8 @@ class Member:
     moved_on: by origin, the last day on which its points moved, where they lapse by inactivity.
     tallies: by merchant, what its rules remember, of the keys that were asked for; pools: where an
     earn that counted in brackets is to be reversed; earned_at: the merchants where it earned before
-    they began to count visits, of those that were asked for.
+    they began to count visits, of those that were asked for. enrolled_at and birth_month: where
+    terms ask.
     """
 
     account: Account
@@ -192,6 +193,8 @@ class Member:
     tallies: dict[int, dict[Key, Tally]] = field(default_factory=dict)
     pools: dict[tuple[int, Key], Pool] = field(default_factory=dict)
     earned_at: set[int] = field(default_factory=set)
+    enrolled_at: datetime | None = None
+    birth_month: int | None = None
 
     def last_day(self, lot: Lot) -> date | None:
         """The last day on which a lot can be burned, as things are now; None: it never expires."""

@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.owner import owner
 from tests.world import World, done, merchant, noon
 
 from coalition.earning.conditions import Conditions
@@ -101,6 +103,28 @@ async def test_a_first_visit_is_welcomed_once_and_again_when_it_was_returned(wor
     done(await world.reverse_earn(second))
     assert (await bought(world, 1_000, "cafe")).points == 10
     assert await world.breaches() == []
+
+
+async def test_the_month_of_the_birthday_and_the_age_of_membership_are_the_members(
+    world: World,
+) -> None:
+    rules = (
+        FixedRule(name="birthday", points=30, when=Conditions(birthday_month=True)),
+        FixedRule(name="loyal", points=7, when=Conditions(member_months=2)),
+    )
+    world.now = noon(date(2026, 1, 2))
+    shop = replace(merchant("shop"), rates=(), rules=(RULE,))
+    await world.sync([shop, replace(merchant("cafe"), rules=rules)])
+    async with owner(world.engine).begin() as connection:
+        await connection.execute(
+            text("update member set birth_month = 3, birthday_sealed = '\\x00'")
+        )
+    world.now = noon(date(2026, 2, 28))
+    assert (await bought(world, 1_000, "cafe")).points == 10
+    world.now = noon(date(2026, 3, 1))
+    assert (await bought(world, 1_000, "cafe")).points == 10 + 30 + 7
+    world.now = noon(date(2026, 4, 1))
+    assert (await bought(world, 1_000, "cafe")).points == 10 + 7
 
 
 async def test_who_returned_the_first_visit_whole_has_it_before_them(world: World) -> None:

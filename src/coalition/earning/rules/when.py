@@ -9,6 +9,7 @@ from coalition.toml.document import (
     Section,
     check_keys,
     near,
+    read_count,
     read_date,
     read_flag,
     read_money,
@@ -20,6 +21,7 @@ _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][
 _KEYS = (
     *("category", "sku", "channel", "action", "region", "store"),
     *("from", "until", "weekdays", "hours", "minimum", "first_visit"),
+    *("birthday_month", "member_months"),
 )
 
 
@@ -44,6 +46,8 @@ def read_when(section: Section, currency: str | None, begin: date) -> Conditions
         hours=_hours(section),
         minimum=minimum,
         first_visit=read_flag(section, "first_visit"),
+        birthday_month=read_flag(section, "birthday_month"),
+        member_months=read_count(section, "member_months", 1, 1_200),
     )
     if when.first_on and when.last_on and when.last_on < when.first_on:
         section.note("until", f"{when.last_on} is before it begins, on {when.first_on}")

@@ -48,15 +48,19 @@ create table counted (
 create trigger counted_is_history before update or delete or truncate on counted
     for each statement execute function refuse_change();
 
--- As it was (0021), and the tallies that are asked for, each by its key.
+-- What rules may ask of a member: nothing that names a person.
+create type member_facts as (member_id bigint, enrolled_at timestamptz, birth_month smallint);
+
+-- As it was (0021), and the tallies that are asked for, each by its key, and the facts.
 drop function load_group(bigint[], bigint[], bigint[], bigint[], uuid[], date, date, boolean);
 create function load_group(cards bigint[], spending bigint[], needed bigint[], members bigint[],
                            request_ids uuid[], today date, since date, idle boolean,
                            tally_cards bigint[], tally_merchants int[], tally_rules text[],
-                           tally_spans text[], tally_untils date[])
+                           tally_spans text[], tally_untils date[], fact_cards bigint[])
 returns table (window_id int, label text, opens_at timestamptz, closes_at timestamptz,
                synced_at timestamptz, accounts account[], found_cards card[], wholly bigint[],
-               lots lot[], seen posting[], moved activity[], tallies tally[])
+               lots lot[], seen posting[], moved activity[], tallies tally[],
+               facts member_facts[])
 language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -112,6 +116,10 @@ begin
                 select t as tally from tally t
                 where t.member_id = c.member_id and t.merchant_id = asked.merchant_id
                   and t.rule = asked.rule and t.span = asked.span and t.until = asked.until
-                offset 0) found) end
+                offset 0) found) end,
+        case when cardinality(fact_cards) > 0 then (
+            select array_agg((m.member_id, m.enrolled_at, m.birth_month)::member_facts)
+            from member m where m.member_id in (
+                select member_id from card c where c.card_number = any(fact_cards))) end
     from settlement_window w where w.status = 'open' for share of w;
 end $$;
