@@ -51,7 +51,7 @@ PLACES = (
     r"tests/(.*/)?(test_\w+|conftest)\.py|tests/scenarios/\w+\.scenario",
     r"src/coalition/migrations/(env\.py|versions/\d{4}_\w+\.(py|sql))",
     r"(.*/)?(__init__|__main__)\.py|src/\w+/py\.typed",
-    r"configs/merchants/\w+/\w+\.toml",
+    r"configs/merchants/(programmes/)?\w+/\w+\.toml",
 )
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 

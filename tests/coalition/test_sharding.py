@@ -10,7 +10,7 @@ SOURCES = Path(__file__).parents[2] / "src"
 # Every table that grows with the members; the rest is small and would be copied to every shard.
 HOT = {
     *("account", "posting", "lot", "burn", "leg", "debt", "activity", "reversed_lot"),
-    *("earlier_digest", "voucher", "voucher_event"),
+    *("earlier_digest", "voucher", "voucher_event", "tally", "counted"),
 }
 REFERENCE = {
     *("merchant", "price", "settlement_window", "api_key", "terms", "window_terms"),
@@ -101,12 +101,13 @@ def test_rows_of_several_members_are_locked_by_the_ordered_account_lock_alone() 
         for path in [*SOURCES.rglob("ledger/*.py"), *SOURCES.rglob("*.sql")]
         for found in re.finditer(r"order by member_id for update|for update", path.read_text())
     }
-    # Twice: load_group as it was, and as it is. And `coalition seal` locks as a posting does.
+    # load_group as it was, twice, and as it is. And `coalition seal` locks as a posting does.
     assert locks == {
         (place, "order by member_id for update")
         for place in (
             "coalition/migrations/versions/0001_ledger.sql",
             "coalition/migrations/versions/0021_pending.sql",
+            "coalition/migrations/versions/0024_tallies.sql",
             "coalition/ledger/late.py",
         )
     }

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,7 +18,10 @@ from coalition.ledger.commands import (
     ReversalAnswer,
     TransferAnswer,
 )
+from coalition.terms.folder import read_folder
 from coalition.terms.prices import Price
+
+PROGRAMMES = Path(__file__).parents[2] / "configs/merchants/programmes"
 
 # ---------------------------------------------------------------- who takes part
 
@@ -80,6 +84,13 @@ async def _pair(
     terms = play.terms[origin]
     play.terms[origin] = replace(terms, pair_prices=(*terms.pair_prices, pair))
     await play.terms_changed()
+
+
+@says("programme NAME")
+async def _programme(play: Play, name: str) -> None:
+    """The merchants of a folder of files, as they stand there."""
+    house, terms = read_folder(PROGRAMMES / name)
+    await play.world.sync(terms, house)
 
 
 @says("member NAME")

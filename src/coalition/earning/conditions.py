@@ -1,11 +1,13 @@
 """When a rule of earning applies: `[earn.when]`, whose lines must all hold. Pure."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import msgspec
 
+from coalition.earning.facts import Facts
 from coalition.earning.purchase import Channel, Item, Purchase
+from coalition.earning.validity import months_later
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -31,6 +33,9 @@ class Conditions(msgspec.Struct, frozen=True):
 
     category and sku choose the items that the rule looks at, all others the purchase. weekdays
     count from 0, Monday. minimum is in minor units of the merchant's currency, of the rule's base.
+    first_visit: the member has no earn at the merchant that is not wholly returned.
+    birthday_month: the member was born in a month of that name. member_months: so many months or
+    more since it was enrolled.
     """
 
     category: tuple[str, ...] = ()
@@ -44,6 +49,13 @@ class Conditions(msgspec.Struct, frozen=True):
     weekdays: tuple[int, ...] = ()
     hours: Hours | None = None
     minimum: int | None = None
+    first_visit: bool = False
+    birthday_month: bool = False
+    member_months: int | None = None
+
+    @property
+    def asks_facts(self) -> bool:
+        return self.birthday_month or self.member_months is not None
 
     @property
     def chooses_items(self) -> bool:
@@ -81,6 +93,20 @@ class Conditions(msgspec.Struct, frozen=True):
                 return f"for {name} {' or '.join(wanted)} only"
         if self.chooses_items and not self.items_of(purchase):
             return f"no item {self._items_in_words()}"
+        return None
+
+    def unmet_by(self, facts: Facts, at: datetime) -> str | None:
+        """Why the member does not meet these at that time, in words; None: it does."""
+        if self.first_visit and not facts.is_first_visit:
+            return "on a first visit only"
+        if self.birthday_month and facts.birth_month != at.month:
+            return "in the month of the birthday only"
+        if self.member_months is not None and (
+            facts.enrolled_at is None
+            or months_later(facts.enrolled_at.astimezone(at.tzinfo).date(), self.member_months)
+            > at.date()
+        ):
+            return f"for who is a member for {self.member_months} months only"
         return None
 
     def never(self, begin: date) -> str | None:

@@ -10,6 +10,7 @@ from itertools import groupby
 import msgspec
 
 from coalition.earning.facts import Facts
+from coalition.earning.memory import VISITS, Count
 from coalition.earning.purchase import Purchase
 from coalition.earning.rates import Rate, points_for
 from coalition.earning.rules.rule import LotKind
@@ -32,17 +33,19 @@ class Granted(msgspec.Struct, frozen=True):
 
 
 class Passed(msgspec.Struct, frozen=True):
-    """A rule that gave no points, and why."""
+    """A rule that gave no points, and why. counts: what was bought counts for it nevertheless."""
 
     rule: str
     why: str
+    counts: bool = False
 
 
 class Reckoning(msgspec.Struct, frozen=True):
-    """What one earn comes to, in the order in which it was reckoned."""
+    """What one earn comes to, in the order it was reckoned in, and what rules remember of it."""
 
     granted: tuple[Granted, ...]
     passed: tuple[Passed, ...]
+    counts: tuple[Count, ...] = ()
 
     @property
     def points(self) -> int:
@@ -62,6 +65,7 @@ def reckon(rules: Rules, purchase: Purchase, facts: Facts) -> Reckoning:
     """What a purchase that was checked earns, by the rates and then by each rule."""
     granted: list[Granted] = []
     passed: list[Passed] = []
+    counts: list[Count] = []
     so_far: dict[str, int] = {}
     if rules.rates:
         points = points_for(rules.rates, purchase.amount, purchase.items, counts_pieces=True)
@@ -77,13 +81,18 @@ def reckon(rules: Rules, purchase: Purchase, facts: Facts) -> Reckoning:
         for rule, outcome in found:
             if isinstance(outcome, Passed):
                 passed.append(outcome)
+                if outcome.counts:
+                    counts += rule.counts(purchase, 0, rules.code)
             elif rule is chosen:
                 granted.append(outcome)
+                counts += rule.counts(purchase, outcome.points, rules.code)
                 so_far[rule.name] = outcome.points
             else:
                 why = f"would give {outcome.points}; {chosen.name if chosen else ''} applies"
                 passed.append(Passed(rule.name, why))
-    return Reckoning(tuple(granted), tuple(passed))
+    if any(rule.when.first_visit for rule in rules.rules):
+        counts.append(Count(VISITS, 0, 0, 1))
+    return Reckoning(tuple(granted), tuple(passed), tuple(counts))
 
 
 _Outcome = tuple[EarnRule, Granted | Passed]
@@ -92,18 +101,38 @@ _Outcome = tuple[EarnRule, Granted | Passed]
 def _one(
     rules: Rules, rule: EarnRule, purchase: Purchase, facts: Facts, so_far: Mapping[str, int]
 ) -> _Outcome:
-    why = rule.unmet(purchase) or _nobody_pays(rule, rules.absent)
+    why = (
+        rule.unmet(purchase)
+        or rule.when.unmet_by(facts, purchase.at)
+        or _nobody_pays(rule, rules.absent)
+    )
     if why is not None:
         return rule, Passed(rule.name, why)
     exact, divisor = rule.grant(purchase, facts, so_far)
     points = exact // divisor
     if points == 0:
-        return rule, Passed(rule.name, "comes to 0 points")
-    note = ""
-    if rule.per_earn is not None and points > rule.per_earn:
-        note = f"{points} points, and at most {rule.per_earn} an earn"
-        points = rule.per_earn
+        return rule, Passed(rule.name, "comes to 0 points", counts=True)
+    points, note = _capped(rule, points, purchase, facts)
+    if points == 0:
+        return rule, Passed(rule.name, note)
     return rule, Granted(rule.name, rule.lots, points, _paid_by(rules.code, rule, points), note)
+
+
+_SPANS = {"day": "a day", "period": "a period", "ever": "a member"}
+
+
+def _capped(rule: EarnRule, points: int, purchase: Purchase, facts: Facts) -> tuple[int, str]:
+    """What is left of so many points under the rule's caps, and what held them down, in words."""
+    given, note = points, ""
+    if rule.per_earn is not None and given > rule.per_earn:
+        note = f"{points} points, and at most {rule.per_earn} an earn"
+        given = rule.per_earn
+    for key, most in rule.caps(purchase.at.date()):
+        left = max(0, most - facts.tally(key).points)
+        if given > left:
+            note = f"{points} points, and at most {most} {_SPANS[key.span]}"
+            given = left
+    return given, note
 
 
 def _nobody_pays(rule: EarnRule, absent: Mapping[str, str]) -> str | None:

@@ -5,6 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from coalition.earning.facts import Facts
+from coalition.earning.memory import Count
 from coalition.earning.purchase import POINTS_MAX, Purchase, check_parts, whole_of
 from coalition.earning.rates import check_purchase, points_for
 from coalition.earning.reckoning import Reckoning, Rules, reckon
@@ -15,7 +16,7 @@ from coalition.ledger import journal
 from coalition.ledger.answer import earn_answer
 from coalition.ledger.checks import suspended, window_about, wrong_day
 from coalition.ledger.commands import BALANCE_MAX, Done, Earn, Outcome, Refused, Request
-from coalition.ledger.earned import EarnPart, EarnRow
+from coalition.ledger.earned import Counted, EarnPart, EarnRow
 from coalition.ledger.legs import pay_debts
 from coalition.ledger.state import Lot, Member, Posting, State
 from coalition.terms.book import Book, Merchant
@@ -81,13 +82,22 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     terms = merchant.on(on)
     reckoning = None
     if terms.rules and command.points is None:
-        reckoning = reckon(rules_of(terms, on, book), purchase_of(command, merchant), Facts())
+        facts = Facts(
+            member.tallies.get(merchant.merchant_id, {}),
+            merchant.merchant_id in member.earned_at,
+            member.enrolled_at,
+            member.birth_month,
+        )
+        reckoning = reckon(rules_of(terms, on, book), purchase_of(command, merchant), facts)
         given = _lots_of(reckoning, book)
     else:
         given = _by_rates(command, terms, merchant.merchant_id)
     points = sum(one.points for one in given)
     today = book.terms_today(merchant, request.now)
-    refusal = _worth(points, terms) or _limits(points, today, member) or suspended(merchant)
+    counts = reckoning.counts if reckoning else ()
+    # What counts in a period is posted, though it gives no point by itself.
+    refusal = None if not points and any(one.spent for one in counts) else _worth(points, terms)
+    refusal = refusal or _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal
     for origin_id in dict.fromkeys(one.origin_id for one in given):
@@ -102,9 +112,10 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
         state.record_lot(member, lot)
     paid = pay_debts(earn_no, [(lot, lot.points) for lot in lots], member, state)
     posting = _write(request, command, earn_no, points - paid, member, state, book)
+    counted = _count(counts, earn_no, merchant.merchant_id, member, state, book) if counts else []
     if state.called:
         # A reversal of the same group may name it by its reference.
-        member.earns[earn_no] = _as_row(posting, lots)
+        member.earns[earn_no] = _as_row(posting, on, lots, counted)
     return Done(earn_answer(posting, lots, state.window.label), reckoning=reckoning)
 
 
@@ -148,6 +159,36 @@ def _new_lots(
             )
         )
     return lots
+
+
+def _count(
+    counts: Sequence[Count],
+    earn_no: int,
+    merchant_id: int,
+    member: Member,
+    state: State,
+    book: Book,
+) -> list[Counted]:
+    """Let the merchant's rules remember what the earn counts for."""
+    counted = []
+    for one in counts:
+        row = Counted(
+            member.account.member_id,
+            earn_no,
+            earn_no,
+            merchant_id,
+            *one.key,
+            one.spent,
+            one.points,
+            one.times,
+            None if one.payer is None else book.ids[one.payer],
+        )
+        state.record_counted(member, row)
+        counted.append(row)
+        # What a return takes of the period's points may by now be this earn's as well.
+        if one.payer is not None and (pool := member.pools.get((merchant_id, one.key))):
+            pool.earns.add(earn_no)
+    return counted
 
 
 def _write(
@@ -204,7 +245,7 @@ def _over(
     return None
 
 
-def _as_row(posting: Posting, lots: Sequence[Lot]) -> EarnRow:
+def _as_row(posting: Posting, on: date, lots: Sequence[Lot], counted: list[Counted]) -> EarnRow:
     return EarnRow(
         member_id=posting.member_id,
         earn_no=posting.posting_no,
@@ -212,13 +253,14 @@ def _as_row(posting: Posting, lots: Sequence[Lot]) -> EarnRow:
         card=posting.card or 0,
         points=sum(lot.points for lot in lots),
         amount=posting.amount,
-        occurred_on=lots[0].earned_on,
+        occurred_on=on,
         window_id=posting.window_id,
-        about_window_id=lots[0].about_window_id,
+        about_window_id=lots[0].about_window_id if lots else None,
         reversed_points=0,
         reversed_amount=0,
         occurred_at=posting.occurred_at,
-        parts=[EarnPart(lot.lot_no, lot.origin_id, lot.points, 0) for lot in lots],
+        parts=[EarnPart(lot.lot_no, lot.origin_id, lot.points, 0, lot.rule) for lot in lots],
+        counted=counted,
     )
 
 

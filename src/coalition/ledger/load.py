@@ -7,12 +7,13 @@ only reversals, captures and replays need follows when there are any.
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from coalition.ledger import rows
+from coalition.earning.memory import Key, Tally
+from coalition.ledger import rows, tallies
 from coalition.ledger.answer import replayed_answer
 from coalition.ledger.commands import (
     Burn,
@@ -43,10 +44,11 @@ from coalition.ledger.state import (
 from coalition.terms.book import Book
 from settlement.window import Window
 
-_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7, $8)"
+_LOAD = "select * from load_group($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
 
 # How many columns of a row are known here; what a later migration adds comes behind them.
 _ACCOUNT = len(Account.__struct_fields__)
+_TALLY = len(Tally.__struct_fields__)
 
 # Which burn a posting made or is about, by its kind: its own number, or its target's.
 _MADE_BURN = ("burn", "hold", "reverse_earn", "transfer_out")
@@ -70,6 +72,7 @@ async def load(
     asked = (
         list(named.cards), list(named.spending), list(named.spending.values()),
         list(named.members), named.keys, today, since, bool(book.idle_origins),
+        *_asked_tallies(requests, book), _asked_facts(requests, book),
     )  # fmt: skip
     # A close that was waited for has closed the window that was open; then the next one is.
     for _ in range(5):
@@ -84,13 +87,45 @@ async def load(
     state.members = {row[0]: Member(Account(*row[:_ACCOUNT])) for row in read["accounts"] or ()}
     for member_id, origin_id, moved_on in read["moved"] or ():
         state.members[member_id].moved_on[origin_id] = moved_on
+    for member_id, merchant_id, rule, span, until, *sums in read["tallies"] or ():
+        if (member := state.members.get(member_id)) is not None:
+            key = Key(rule, span, until)
+            member.tallies.setdefault(merchant_id, {})[key] = Tally(*sums[:_TALLY])
     for row in read["found_cards"] or ():
         state.cards[row[0]] = Card(row[1], row[2], row[3])
+    for member_id, enrolled_at, birth_month in read["facts"] or ():
+        if (member := state.members.get(member_id)) is not None:
+            member.enrolled_at, member.birth_month = enrolled_at, birth_month
+    if asked[-6]:
+        await tallies.add_earned_at(connection, state, zip(*asked[-6:-3], strict=True))
     spenders = _add_lots(state, named, read["wholly"], read["lots"] or (), since)
     await _add_the_rest(connection, state, requests)
     seen = [posting_of(row) for row in read["seen"] or ()]
     await _load_rare(connection, state, requests, spenders, seen, book)
     return state, read["synced_at"]
+
+
+def _asked_tallies(requests: Iterable[Request], book: Book) -> list[list[Any]]:
+    """The tallies that the requests' earns ask for: cards, merchants, and each part of the keys."""
+    asked: set[tuple[int, int, Key]] = set()
+    if book.remembers:
+        for request in requests:
+            command = request.command
+            if isinstance(command, Earn) and request.merchant_id in book.remembers:
+                on = book.business_date(request.merchant_id, command.occurred_at)
+                for rule in book.merchants[request.merchant_id].on(on).rules:
+                    asked |= {(command.card, request.merchant_id, key) for key in rule.keys(on)}
+    columns = [(card, merchant_id, *key) for card, merchant_id, key in asked]
+    return [list(column) for column in zip(*columns, strict=True)] or [[]] * 5
+
+
+def _asked_facts(requests: Iterable[Request], book: Book) -> list[int]:
+    """The cards of whose members the requests' earns ask more than the ledger knows."""
+    return [
+        request.command.card
+        for request in requests
+        if request.merchant_id in book.asks_facts and isinstance(request.command, Earn)
+    ]
 
 
 class _Named(NamedTuple):
@@ -222,9 +257,15 @@ async def _load_rare(
         if isinstance(request.command, ReverseEarn)
     }
     if earns:
-        for earned in await rows.earns_called(connection, earns):
-            if earned.member_id in state.members:
-                state.members[earned.member_id].earns[earned.earn_no] = earned
+        found = [
+            earned
+            for earned in await rows.earns_called(connection, earns)
+            if earned.member_id in state.members
+        ]
+        for earned in found:
+            state.members[earned.member_id].earns[earned.earn_no] = earned
+        if book.remembers:
+            await tallies.add_counted(connection, state, found)
     debtors = [m for m, member in state.members.items() if member.account.owed]
     if debtors:
         for member_id, origin_id, points in await rows.debts_of(connection, debtors):

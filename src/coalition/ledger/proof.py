@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import asyncpg
 
-from coalition.ledger.earned import ReversedLot
+from coalition.ledger.earned import Counted, ReversedLot
 from coalition.ledger.sealed import content_of
 from coalition.ledger.state import BurnRow, Leg, Lot, Posting
 from coalition.sealing.digests import movement_digest
@@ -34,7 +34,7 @@ _NOT_A_COLUMN = {"card": "null", "occurred_at": "null", "legs": "null"}
 _TEXTS = {"kind": "kind::text", "status": "status::text"}
 
 
-def _columns_of(row: type[Lot] | type[BurnRow] | type[Leg] | type[ReversedLot]) -> str:
+def _columns_of(row: type[Lot | BurnRow | Leg | ReversedLot | Counted]) -> str:
     names = [name for name in row.__struct_fields__ if name != "legs"]
     missing = _NOT_A_COLUMN if row is BurnRow else {}
     return ", ".join(missing.get(name) or _TEXTS.get(name, name) for name in names)
@@ -45,6 +45,10 @@ _LOTS = f"select {_columns_of(Lot)} from lot {_BLOCK}, lot_no"
 _BURNS = f"select {_columns_of(BurnRow)} from burn {_BLOCK}, burn_no"
 _LEGS = f"select {_columns_of(Leg)} from leg {_BLOCK}, leg_no, lot_no"
 _BACK = f"select {_columns_of(ReversedLot)} from reversed_lot {_BLOCK}, lot_no"
+# The program and the database may sort texts in two ways.
+_COUNTED = (
+    f'select {_columns_of(Counted)} from counted {_BLOCK}, rule collate "C", span collate "C"'
+)
 _ACCOUNTS = f"select member_id, digest from account {_BLOCK}"
 
 _Of = tuple[int, int]
@@ -60,10 +64,11 @@ class StoredPosting(NamedTuple):
     burns: list[BurnRow]
     legs: list[Leg]
     back: list[ReversedLot]
+    counted: list[Counted]
 
     @property
     def content(self) -> bytes:
-        return content_of(self.posting, self.lots, self.burns, self.legs, self.back)
+        return content_of(self.posting, self.lots, self.burns, self.legs, self.back, self.counted)
 
 
 class MemberRows(NamedTuple):
@@ -97,6 +102,9 @@ async def read_block(driver: asyncpg.Connection, after: int, last: int) -> Membe
     back: dict[_Of, list[ReversedLot]] = defaultdict(list)
     for row in await driver.fetch(_BACK, after, last):
         back[row[0], row[2]].append(ReversedLot(*row))
+    counted: dict[_Of, list[Counted]] = defaultdict(list)
+    for row in await driver.fetch(_COUNTED, after, last):
+        counted[row[0], row[2]].append(Counted(*row))
     postings = []
     for digest, earlier, *columns in await driver.fetch(_POSTINGS, after, last):
         posting = Posting(*columns)
@@ -105,7 +113,14 @@ async def read_block(driver: asyncpg.Connection, after: int, last: int) -> Membe
         made = [burns[one] for one in (about, of) if one in burns]
         postings.append(
             StoredPosting(
-                posting, digest, earlier, lots.get(of, []), made, legs.get(of, []), back.get(of, [])
+                posting,
+                digest,
+                earlier,
+                lots.get(of, []),
+                made,
+                legs.get(of, []),
+                back.get(of, []),
+                counted.get(of, []),
             )
         )
     accounts = {row[0]: row[1] for row in await driver.fetch(_ACCOUNTS, after, last)}

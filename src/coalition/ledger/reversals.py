@@ -9,9 +9,10 @@ from coalition.ledger import journal, rewards
 from coalition.ledger.answer import reversal_answer
 from coalition.ledger.checks import before_movement
 from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
-from coalition.ledger.earned import EarnRow, ReversedLot
+from coalition.ledger.earned import EarnPart, EarnRow, ReversedLot
 from coalition.ledger.legs import post_burn, put_back
 from coalition.ledger.state import BurnRow, Lot, Member, State
+from coalition.ledger.sums import forget, owe, take_by_sums
 from coalition.ledger.take import give_back
 from coalition.terms.book import HOUSE_ID, Book
 
@@ -79,29 +80,35 @@ def reverse_earn(
     early = before_movement(command.occurred_at, earned.occurred_at, "earn")
     if early is not None:
         return early
-    points = _to_reverse(command, earned)
-    if isinstance(points, Refused):
-        return points
-    given = [part.points for part in earned.parts]
-    before = spread(earned.reversed_points, given)
-    earned.reversed_points += points
-    earned.reversed_amount += command.amount or 0
-    after = spread(earned.reversed_points, given)
-    back = [total - already for total, already in zip(after, before, strict=True)]
+    returned = _returned(command, earned)
+    if isinstance(returned, Refused):
+        return returned
+    points, amount = returned
+    parts = earned.plain_parts
+    given = [part.points for part in parts]
+    already = earned.reversed_points - earned.reversed_in_sums
+    before, after = spread(already, given), spread(already + points, given)
+    back = [total - before_it for total, before_it in zip(after, before, strict=True)]
     number = member.next_no()
     first_new = len(state.new_legs)
-    lapsed = _find_lapsed(earned, back)
+    lapsed = _find_lapsed(parts, back)
     wanted = [asked - gone for asked, gone in zip(back, lapsed, strict=True)]
-    taken, owed = _claw(member, earned, wanted, book.today(request.now))
-    moved = sum(part for _, part in taken)
-    if taken:
-        _post_clawback(number, earned, taken, member, state)
-    for part, short in zip(earned.parts, owed, strict=True):
-        if short:
-            already = member.debts.get(part.origin_id, 0)
-            state.record_debt(member, part.origin_id, already + short)
-    if len(earned.parts) > 1:
-        _note_lots(number, earned, back, lapsed, owed, state)
+    taken, owed = _claw(member, parts, wanted, book.today(request.now))
+    by_sums = take_by_sums(earned, amount or 0, number, taken, member, state, book, request.now)
+    earned.reversed_points += points - sum(one.points for one in by_sums)
+    earned.reversed_amount += amount or 0
+    moved = sum(taken.values())
+    if moved:
+        lots = [(member.lots[lot_no], part) for lot_no, part in taken.items() if part]
+        _post_clawback(number, earned, lots, member, state)
+    for part, short in zip(parts, owed, strict=True):
+        owe(part.origin_id, short, member, state)
+    if len(earned.parts) > 1 or earned.sums:
+        _note_lots(number, earned.member_id, parts, back, lapsed, owed, state)
+    for one in by_sums:
+        state.record_counted(member, one)
+    forget(earned, zip(parts, back, strict=True), number, member, state)
+    earned.counted += by_sums
     member.account.available -= moved
     member.tighten_expiry()
     posting = journal.write(
@@ -116,54 +123,66 @@ def reverse_earn(
         merchant_id=earned.merchant_id,
         card=earned.card,
         occurred_at=command.occurred_at,
-        owed=sum(owed),
-        lapsed=sum(lapsed),
+        owed=sum(owed) + sum(one.owed for one in by_sums),
+        lapsed=sum(lapsed) + sum(one.lapsed for one in by_sums),
         target_no=earned.earn_no,
-        amount=command.amount,
+        amount=amount,
     )
     return Done(reversal_answer(posting, state.new_legs[first_new:], state.window.label))
 
 
-def _to_reverse(command: ReverseEarn, earned: EarnRow) -> int | Refused:
-    left = earned.points - earned.reversed_points
-    if left == 0:
-        return Refused(Code.ALREADY_REVERSED, _left(0, earned.points, command.points or 0))
-    if command.amount is None:
+def _returned(command: ReverseEarn, earned: EarnRow) -> tuple[int, int | None] | Refused:
+    """The points that its plain lots give back, and the amount that is returned."""
+    given = sum(part.points for part in earned.plain_parts)
+    left = given - (earned.reversed_points - earned.reversed_in_sums)
+    amount = command.amount
+    if earned.sums:
+        if command.points is not None:
+            return Refused(
+                Code.INVALID,
+                "points: this earn counts in the brackets of a period, where points follow from "
+                "what is spent; reverse it by amount, or all of it.",
+            )
+        if amount is None:
+            amount = (earned.amount or 0) - earned.reversed_amount
+    elif left == 0:
+        return Refused(Code.ALREADY_REVERSED, _left(0, given, command.points or 0))
+    if amount is None:
         points = left if command.points is None else command.points
         if points > left:
-            return Refused(Code.ALREADY_REVERSED, _left(left, earned.points, points))
-        return points
+            return Refused(Code.ALREADY_REVERSED, _left(left, given, points))
+        return points, None
     if not earned.amount:
         return Refused(
             Code.INVALID, "amount: this earn has no amount; reverse it by points instead."
         )
     amount_left = earned.amount - earned.reversed_amount
-    if command.amount > amount_left:
+    if amount > amount_left or not amount_left:
         return Refused(
             Code.ALREADY_REVERSED,
-            f"{command.amount} is more than the {amount_left} of {earned.amount} minor units that "
-            "are left to reverse.",
+            f"{amount} is more than the {amount_left} of {earned.amount} minor units that "
+            "are left to reverse."
+            if amount > amount_left
+            else f"All {earned.amount} minor units are reversed already.",
         )
     # What is kept is rounded up, for the member, who would have earned no less on what was not
     # returned; and on the whole rest, so that the order and the size of the parts returned never
     # change what is left in the end.
-    kept = -(-earned.points * (amount_left - command.amount) // earned.amount)
-    return max(0, left - kept)
+    kept = -(-given * (amount_left - amount) // earned.amount)
+    return max(0, left - kept), amount
 
 
-def _find_lapsed(earned: EarnRow, back: Sequence[int]) -> list[int]:
+def _find_lapsed(parts: Sequence[EarnPart], back: Sequence[int]) -> list[int]:
     """Of what each lot gives back, what lapsed in it; that much is not found again."""
-    lapsed = [
-        min(points, part.lapsed_left) for part, points in zip(earned.parts, back, strict=True)
-    ]
-    for part, points in zip(earned.parts, lapsed, strict=True):
+    lapsed = [min(points, part.lapsed_left) for part, points in zip(parts, back, strict=True)]
+    for part, points in zip(parts, lapsed, strict=True):
         part.lapsed_left -= points
     return lapsed
 
 
 def _claw(
-    member: Member, earned: EarnRow, wanted: Sequence[int], today: date
-) -> tuple[list[tuple[Lot, int]], list[int]]:
+    member: Member, parts: Sequence[EarnPart], wanted: Sequence[int], today: date
+) -> tuple[dict[int, int], list[int]]:
     """What is taken of which lot, for so many points wanted back of each of the earn's lots; and
     what of each is missing.
 
@@ -172,25 +191,25 @@ def _claw(
     a burn takes them.
     """
     short = list(wanted)
-    places = {part.lot_no: place for place, part in enumerate(earned.parts)}
+    places = {part.lot_no: place for place, part in enumerate(parts)}
     order = member.lots_in_order()
-    own = [lot for lot in order if lot.earn_no == earned.earn_no]
+    own = [lot for lot in order if lot.lot_no in places]
     taken = {lot.lot_no: 0 for lot in own}
     for lot in own:
         place = places[lot.lot_no]
         taken[lot.lot_no] = min(lot.remaining, short[place])
         short[place] -= taken[lot.lot_no]
     if any(short):
-        others = [lot for lot in order if lot.earn_no != earned.earn_no]
+        others = [lot for lot in order if lot.lot_no not in places]
         # A stable sort: of the pending, and of the others, the oldest stays first.
         others.sort(key=lambda lot: not lot.is_pending(today))
         for lot in own + others:
-            for place, part in enumerate(earned.parts):
+            for place, part in enumerate(parts):
                 if part.origin_id == lot.origin_id and short[place]:
                     more = min(lot.remaining - taken.get(lot.lot_no, 0), short[place])
                     taken[lot.lot_no] = taken.get(lot.lot_no, 0) + more
                     short[place] -= more
-    return [(member.lots[lot_no], points) for lot_no, points in taken.items() if points], short
+    return taken, short
 
 
 def _post_clawback(
@@ -217,15 +236,16 @@ def _post_clawback(
 
 def _note_lots(
     number: int,
-    earned: EarnRow,
+    member_id: int,
+    parts: Sequence[EarnPart],
     back: Sequence[int],
     lapsed: Sequence[int],
     owed: Sequence[int],
     state: State,
 ) -> None:
-    for part, points, gone, short in zip(earned.parts, back, lapsed, owed, strict=True):
+    for part, points, gone, short in zip(parts, back, lapsed, owed, strict=True):
         if points:
-            row = ReversedLot(earned.member_id, part.lot_no, number, points, gone, short)
+            row = ReversedLot(member_id, part.lot_no, number, points, gone, short)
             state.new_reversed.append(row)
 
 

@@ -99,18 +99,21 @@ cross join lateral (
 order by l.member_id, l.posting_no, l.leg_no
 """
 _EARNS = f"""
-select p.member_id, p.posting_no, p.merchant_id, p.card_number, made.points, p.amount,
-       made.earned_on, p.window_id, made.about_window_id, back.points, back.amount,
-       p.occurred_at, back.lapsed, made.lot_nos, made.origins, made.lot_points,
+select p.member_id, p.posting_no, p.merchant_id, p.card_number, coalesce(made.points, 0),
+       p.amount, coalesce(made.earned_on, (p.occurred_at at time zone m.time_zone)::date),
+       p.window_id, made.about_window_id, back.points, back.amount,
+       p.occurred_at, back.lapsed, made.lot_nos, made.origins, made.lot_points, made.rules,
        gone.expired, gone.found
 from unnest($1::bigint[], $2::int[]) as t (member_id, earn_no)
 join posting p on p.member_id = t.member_id and p.posting_no = t.earn_no and p.kind = 'earn'
+join merchant m using (merchant_id)
 {_NEXT_MOVEMENT}
 cross join lateral (
     select sum(points)::bigint as points, min(earned_on) as earned_on,
            min(about_window_id) as about_window_id,
            array_agg(lot_no order by lot_no) as lot_nos,
            array_agg(origin_id order by lot_no) as origins,
+           array_agg(rule order by lot_no) as rules,
            array_agg(points order by lot_no) as lot_points from lot l
     where l.member_id = t.member_id and l.earn_no = t.earn_no
       and l.lot_no > t.earn_no and l.lot_no < next.posting_no) made
@@ -207,14 +210,17 @@ _EARN_COLUMNS = EarnRow.__struct_fields__.index("parts")
 
 
 def _earn(row: asyncpg.Record) -> EarnRow:
-    lapsed, lot_nos, origins, points, expired, found = row[_EARN_COLUMNS:]
+    lapsed, lot_nos, origins, points, rules, expired, found = row[_EARN_COLUMNS:]
+    if lot_nos is None:
+        # It gave no point, and counted for rules with a memory.
+        return EarnRow(*(*row[:_EARN_COLUMNS], []))
     if len(lot_nos) == 1:
         # What reversals found gone of an earn's only lot stands in their own lines of the journal.
         found = [lapsed]
     parts = [
-        EarnPart(lot_no, origin_id, given, over - known)
-        for lot_no, origin_id, given, over, known in zip(
-            lot_nos, origins, points, expired, found, strict=True
+        EarnPart(lot_no, origin_id, given, over - known, rule)
+        for lot_no, origin_id, given, over, known, rule in zip(
+            lot_nos, origins, points, expired, found, rules, strict=True
         )
     ]
     return EarnRow(*(*row[:_EARN_COLUMNS], parts))

@@ -124,6 +124,15 @@ _MOVED = _Write(
     on conflict (member_id, origin_id) do update set last_moved_on = excluded.last_moved_on
     """,
 )
+_COUNTED = _Write("counted", "insert into counted select * from {}")
+_TALLIES = _Write(
+    "tally",
+    """
+    insert into tally select * from {}
+    on conflict (member_id, merchant_id, rule, span, until) do update
+    set spent = excluded.spent, points = excluded.points, times = excluded.times
+    """,
+)
 
 
 async def save(connection: asyncpg.Connection, state: State) -> None:
@@ -142,6 +151,8 @@ async def save(connection: asyncpg.Connection, state: State) -> None:
         (_LOT_CHANGES, lots),
         (_ACCOUNTS, list(map(astuple, sorted(accounts, key=_member)))),
         (_MOVED, [(*key, day) for key, day in state.moved.items()]),
+        (_COUNTED, list(map(astuple, state.new_counted))),
+        (_TALLIES, _tally_rows(state)),
     )
     if state.has_lengthened or any(leg.points < 0 for leg in state.new_legs):
         await _write(connection, (_LOT_EXPIRIES, lots))
@@ -173,6 +184,13 @@ def _posting_rows(state: State) -> _Rows:
         # mark, which follows the digest, is the database's to say.
         rows.append((*fields[:DIGEST], digest, None, *fields[DIGEST:]))
     return sorted(rows, key=itemgetter(0))
+
+
+def _tally_rows(state: State) -> _Rows:
+    return [
+        (member_id, merchant_id, *key, *astuple(tally))
+        for (member_id, merchant_id, key), tally in sorted(state.changed_tallies.items())
+    ]
 
 
 def _lot_row(lot: Lot) -> tuple[Any, ...]:

@@ -1,9 +1,9 @@
 """What of a movement its digest covers, and the digests of all that a group decided. Pure.
 
 Covered are the posting, the lots that it made, the legs that it wrote, the burn that it made or
-captured, and what a reversal took back of each of several lots, each column by its name: one that a
-later migration adds is covered by itself, and as long as it holds its default the digests of
-earlier rows stay right.
+captured, what a reversal took back of each of several lots, and what rules counted of it, each
+column by its name: one that a later migration adds is covered by itself, and as long as it holds
+its default the digests of earlier rows stay right.
 
 What may change after a row is written is left out, and follows from what is covered: what remains
 of a lot, and until when it is good, from legs; a burn's status and what was returned, from postings
@@ -21,7 +21,7 @@ from datetime import UTC, date, datetime
 import msgspec
 from msgspec.structs import replace
 
-from coalition.ledger.earned import ReversedLot
+from coalition.ledger.earned import Counted, ReversedLot
 from coalition.ledger.state import BurnRow, Leg, Lot, Posting, State
 from coalition.sealing.digests import movement_digest
 
@@ -39,11 +39,13 @@ def content_of(
     burns: Sequence[BurnRow],
     legs: Sequence[Leg],
     back: Sequence[ReversedLot] = (),
+    counted: Sequence[Counted] = (),
 ) -> bytes:
     """What a movement's digest is made over: the same bytes from what was decided and from rows.
 
     lots: those that it made, in order; burns: those that it made or captured, in order; legs: those
-    that it wrote, in the order of leg_no; back: what it took back of several lots, in their order.
+    that it wrote, in the order of leg_no; back: what it took back of several lots, in their order;
+    counted: what rules counted of it, in the order of rule and span.
     """
     is_hold = posting.kind == "hold"
     return _encode(
@@ -59,7 +61,8 @@ def content_of(
             [_burn(burn, is_hold=is_hold) for burn in burns],
             [_held(leg) for leg in legs] if is_hold else legs,
             # Where there is none, it is written as it was before there ever were any.
-            *((back,) if back else ()),
+            *((back,) if back or counted else ()),
+            *((counted,) if counted else ()),
         )
     )
 
@@ -78,6 +81,9 @@ def seal(state: State, key: bytes) -> None:
     back: dict[_Of, list[ReversedLot]] = defaultdict(list)
     for one in state.new_reversed:
         back[one.member_id, one.posting_no].append(one)
+    counted: dict[_Of, list[Counted]] = defaultdict(list)
+    for count in sorted(state.new_counted, key=lambda count: (count.rule, count.span)):
+        counted[count.member_id, count.posting_no].append(count)
     for posting in state.new_postings:
         member_id = posting.member_id
         member = state.changed_members[member_id]
@@ -86,7 +92,14 @@ def seal(state: State, key: bytes) -> None:
         if posting.kind == "capture":
             assert posting.target_no is not None, "a capture is about a hold"
             made = [member.burns[posting.target_no], *made]
-        content = content_of(posting, lots.get(of, ()), made, legs.get(of, ()), back.get(of, ()))
+        content = content_of(
+            posting,
+            lots.get(of, ()),
+            made,
+            legs.get(of, ()),
+            back.get(of, ()),
+            counted.get(of, ()),
+        )
         member.account.digest = movement_digest(key, member.account.digest, content)
         state.digests.append(member.account.digest)
 

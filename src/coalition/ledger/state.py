@@ -15,9 +15,10 @@ from uuid import UUID
 
 import msgspec
 
+from coalition.earning.memory import NOTHING_YET, Key, Tally
 from coalition.earning.validity import months_later
 from coalition.ledger.commands import Answer, Request, ReversalCalled, ReverseEarnCalled
-from coalition.ledger.earned import EarnRow, ReversedLot
+from coalition.ledger.earned import Counted, EarnRow, Pool, ReversedLot
 from coalition.rewards.voucher import Desk
 from settlement.window import Window
 
@@ -194,6 +195,10 @@ class Member:
     loaded_until None: every open lot. Else those that are taken first, enough for what is asked;
     all others are good until that day at least. Pending lots are always loaded, all of them.
     moved_on: by origin, the last day on which its points moved, where they lapse by inactivity.
+    tallies: by merchant, what its rules remember, of the keys that were asked for; pools: where an
+    earn that counted in brackets is to be reversed; earned_at: the merchants where it earned before
+    they began to count visits, of those that were asked for. enrolled_at and birth_month: where
+    terms ask.
     """
 
     account: Account
@@ -204,6 +209,11 @@ class Member:
     lots_loaded: bool = False
     loaded_until: date | None = None
     moved_on: dict[int, date] = field(default_factory=dict)
+    tallies: dict[int, dict[Key, Tally]] = field(default_factory=dict)
+    pools: dict[tuple[int, Key], Pool] = field(default_factory=dict)
+    earned_at: set[int] = field(default_factory=set)
+    enrolled_at: datetime | None = None
+    birth_month: int | None = None
 
     def last_day(self, lot: Lot) -> date | None:
         """The last day on which a lot can be burned, as things are now; None: it never expires."""
@@ -318,6 +328,9 @@ class State:
     new_burns: list[BurnRow] = field(default_factory=list)
     new_legs: list[Leg] = field(default_factory=list)
     new_reversed: list[ReversedLot] = field(default_factory=list)
+    new_counted: list[Counted] = field(default_factory=list)
+    # By (member_id, merchant_id, key).
+    changed_tallies: dict[tuple[int, int, Key], Tally] = field(default_factory=dict)
     changed_lots: dict[tuple[int, int], Lot] = field(default_factory=dict)
     changed_burns: dict[tuple[int, int], BurnRow] = field(default_factory=dict)
     captured: list[BurnRow] = field(default_factory=list)
@@ -362,6 +375,15 @@ class State:
         if known is None or day > known:
             member.moved_on[origin_id] = day
             self.moved[(member.account.member_id, origin_id)] = day
+
+    def record_counted(self, member: Member, counted: Counted) -> None:
+        """Write what was counted, or taken back, and move its tally along."""
+        self.new_counted.append(counted)
+        tallies = member.tallies.setdefault(counted.merchant_id, {})
+        tally = tallies.get(counted.key, NOTHING_YET)
+        tally = tally.plus(counted.spent, counted.points, counted.times)
+        tallies[counted.key] = tally
+        self.changed_tallies[(counted.member_id, counted.merchant_id, counted.key)] = tally
 
     def lengthen(self, member: Member, lot: Lot, until: date | None) -> None:
         """Let a lot live on to a later day, or for ever; what it was granted with stays known."""

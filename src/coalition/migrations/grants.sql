@@ -19,7 +19,8 @@ revoke insert on sealing, earlier_digest from coalition_app;
 
 -- ------------------------------------------------------------------ appended to, never changed
 grant select, insert on
-    posting, reversed_lot, price, terms, beginning, batch_chunk, audit, voucher_event,   -- as it happens
+    posting, reversed_lot, counted, price, terms, beginning, batch_chunk, audit,   -- as it happens
+    voucher_event,
     coalition_mode,                                  -- once, when the database is prepared
     path, passed_net, position, window_terms         -- while a window is netted
 to coalition_app;
@@ -30,6 +31,7 @@ grant update (available, held, owed, last_no, expires_next_on, spent_on, spent_p
                digest, pending_until)
     on account to coalition_app;
 grant update (points) on debt to coalition_app;
+grant update (spent, points, times) on tally to coalition_app;
 grant update (last_moved_on) on activity to coalition_app;
 grant update (remaining, expires_on, first_expires_on) on lot to coalition_app;
 grant update (points, returned, status, occurred_on, window_id) on burn to coalition_app;

@@ -65,7 +65,8 @@ class Book:
 
     asks_pins: whether any terms ask for a member's PIN, today or on another day. extends_earned:
     whether any give more time to points that were earned before. idle_origins: the merchants whose
-    points lapse by inactivity, or did.
+    points lapse by inactivity, or did. remembers: those of whose rules any has a memory, or had;
+    asks_facts: asks when the member was born or joined.
     """
 
     house: HouseTerms
@@ -77,6 +78,8 @@ class Book:
     asks_pins: bool = field(init=False)
     extends_earned: bool = field(init=False)
     idle_origins: frozenset[int] = field(init=False)
+    remembers: frozenset[int] = field(init=False)
+    asks_facts: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:
         above = [self.house.pin_above_points]
@@ -96,6 +99,18 @@ class Book:
             if any(one.terms.validity.inactive_months for one in merchant.dated)
         )
         object.__setattr__(self, "idle_origins", idle)
+        remembers = frozenset(
+            merchant_id
+            for merchant_id, merchant in self.merchants.items()
+            if merchant.terms.remembers or any(one.terms.remembers for one in merchant.dated)
+        )
+        object.__setattr__(self, "remembers", remembers)
+        asks_facts = frozenset(
+            merchant_id
+            for merchant_id, merchant in self.merchants.items()
+            if merchant.terms.asks_facts or any(one.terms.asks_facts for one in merchant.dated)
+        )
+        object.__setattr__(self, "asks_facts", asks_facts)
 
     def today(self, now: datetime) -> date:
         """The coalition's date at `now`, by which points lapse: in the house's time zone."""

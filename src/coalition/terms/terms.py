@@ -59,6 +59,16 @@ class Terms(msgspec.Struct, frozen=True):
     rules: tuple[EarnRule, ...] = ()
     rewards: tuple[Reward, ...] = ()
 
+    @property
+    def remembers(self) -> bool:
+        """Whether any rule has a memory."""
+        return any(rule.keys(self.joined_on) for rule in self.rules)
+
+    @property
+    def asks_facts(self) -> bool:
+        """Whether any rule asks when the member was born or joined."""
+        return any(rule.when.asks_facts for rule in self.rules)
+
 
 def suspended_words(code: str) -> str:
     """What a merchant is told that asks for what a suspended one may not do."""

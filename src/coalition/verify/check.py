@@ -12,6 +12,7 @@ from coalition.database import raw
 from coalition.ledger.proof import false_digests
 from coalition.sealing.history import PRICES, TERMS, false_rows
 from coalition.sealing.key import key_of
+from coalition.verify.memory import MEMORY
 from coalition.verify.rewards import REWARDS
 from coalition.verify.rules import RULES
 from coalition.verify.sides import SIDES
@@ -44,7 +45,7 @@ async def verify(
     digests are done. At most BREACHES_MAX rows are named a rule.
     """
     breaches: list[Breach] = []
-    for rule in (*RULES, *SIDES, *VALIDITY, *REWARDS):
+    for rule in (*RULES, *SIDES, *VALIDITY, *MEMORY, *REWARDS):
         on_rule(rule.says)
         rows = await connection.execute(
             text(f"select * from ({rule.statement}) found limit {BREACHES_MAX}")

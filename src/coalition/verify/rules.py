@@ -163,7 +163,13 @@ RULES = (
               union all
               select p.member_id, coalesce(l.origin_id, p.merchant_id), 0, coalesce(r.owed, p.owed)
               from posting p left join reversed_lot r using (member_id, posting_no)
-              left join lot l using (member_id, lot_no) where p.kind = 'reverse_earn'
+              left join lot l using (member_id, lot_no)
+              where p.kind = 'reverse_earn'
+                and (r.lot_no is not null or not exists (
+                    select from counted c where c.member_id = p.member_id
+                    and c.posting_no = p.posting_no and c.origin_id is not null))
+              union all
+              select member_id, origin_id, 0, owed from counted where owed <> 0
               union all
               select g.member_id, g.origin_id, 0, -g.points
               from leg g left join posting p using (member_id, posting_no)
@@ -198,6 +204,9 @@ RULES = (
         left join (select member_id, earn_no, sum(points) as points from lot group by 1, 2) l
             on l.member_id = r.member_id and l.earn_no = r.target_no
         where r.points > coalesce(l.points, 0)
+          -- Those return what a period's sum says.
+          and not exists (select from counted c where c.member_id = r.member_id
+                          and c.earn_no = r.target_no and c.origin_id is not null)
         union all
         select format('lot %s of member %s: %s of %s points reversed', lot_no, member_id,
                       r.points, l.points)
@@ -211,10 +220,15 @@ RULES = (
         select format('reversal %s of member %s: %s points, %s lapsed, %s owed, but its lots: %s',
                       p.posting_no, p.member_id, points, lapsed, owed, r)
         from (select *, owed + lapsed - change as points from posting) p
-        join (select member_id, earn_no from lot group by 1, 2 having count(*) > 1) e
+        join (select member_id, earn_no from lot group by 1, 2 having count(*) > 1
+              union select member_id, earn_no from counted where origin_id is not null) e
             on e.member_id = p.member_id and e.earn_no = p.target_no
         left join (select member_id, posting_no, sum(points), sum(lapsed), sum(owed)
-                   from reversed_lot group by 1, 2) r (m, no, points_of, lapsed_of, owed_of)
+                   from (select member_id, posting_no, points, lapsed, owed from reversed_lot
+                         union all
+                         select member_id, posting_no, -points, lapsed, owed from counted
+                         where origin_id is not null) parts
+                   group by 1, 2) r (m, no, points_of, lapsed_of, owed_of)
             on m = p.member_id and no = p.posting_no
         where kind = 'reverse_earn' and points > 0
           and (points, lapsed, owed) is distinct from (points_of, lapsed_of, owed_of)
@@ -232,6 +246,8 @@ RULES = (
                    where g.kind = 'expiry' group by 1, 2) x
             on x.member_id = r.member_id and x.earn_no = r.target_no
         where r.points > coalesce(x.points, 0)
+          and not exists (select from counted c where c.member_id = r.member_id
+                          and c.earn_no = r.target_no and c.origin_id is not null)
         """,
     ),
     Rule(

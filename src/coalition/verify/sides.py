@@ -17,7 +17,8 @@ SIDES = (
               union all select 'burn', burn_no, member_id from burn
               union all select 'leg of posting', posting_no, member_id from leg
               union all select 'debt to party', origin_id, member_id from debt
-              union all select 'activity of party', origin_id, member_id from activity) rows
+              union all select 'activity of party', origin_id, member_id from activity
+              union all select 'tally of merchant', merchant_id, member_id from tally) rows
         where not exists (select from account a where a.member_id = rows.member_id)
         union all
         select format('account of member %s, who is not there', member_id)
@@ -51,6 +52,8 @@ SIDES = (
         select format('posting %s of member %s has no lot', p.posting_no, p.member_id)
         from posting p left join lot l on l.member_id = p.member_id and l.earn_no = p.posting_no
         where p.kind in ('earn', 'transfer_in') and l.lot_no is null
+          and not exists (select from counted c where c.member_id = p.member_id
+                          and c.posting_no = p.posting_no and c.earn_no = p.posting_no)
         """,
     ),
     Rule(

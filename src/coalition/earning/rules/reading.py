@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, get_args
 
+from coalition.earning.memory import PERIODS
 from coalition.earning.purchase import PARTS, POINTS_MAX, Part
 from coalition.earning.rules.rule import Choose, LotKind
 from coalition.earning.rules.table import KINDS, EarnRule
@@ -24,12 +25,15 @@ from coalition.toml.document import (
     sections,
     subsection,
 )
+from settlement.rule import wrong_with
 
 NAME_MAX = 60
+# From the narrowest.
+_CAPS = ("per_earn", "per_day", "per_period", "per_member")
 _PRIORITY_MAX = 1_000_000
 _KEYS = (
     *("name", "kind", "lots", "priority", "group", "choose", "paid_by", "net_of"),
-    *("when", "caps"),
+    *("when", "caps", "period"),
 )
 
 
@@ -60,12 +64,22 @@ def _rule(section: Section, currency: str | None, begin: date) -> EarnRule | Non
     check_keys(section, (*_KEYS, *known.keys))
     rule = known.read(section, currency, _common(section, kind or "", currency, begin))
     least = rule.least()
-    if rule.per_earn is not None and rule.per_earn < least:
-        subsection(section, "caps").note(
-            "per_earn",
-            f"{rule.per_earn} is less than the {least} points that the rule gives at "
-            f"least; write {least} or more",
-        )
+    caps = subsection(section, "caps")
+    narrower: tuple[str, int] | None = None
+    for cap in _CAPS:
+        most = getattr(rule, cap)
+        if most is None:
+            continue
+        if most < least:
+            caps.note(
+                cap,
+                f"{most} is less than the {least} points that the rule gives at "
+                f"least; write {least} or more",
+            )
+        elif narrower is not None and most < narrower[1]:
+            said = f"{most} is less than {narrower[0]} allows, {narrower[1]}; leave that out"
+            caps.note(cap, said)
+        narrower = (cap, most)
     return rule
 
 
@@ -74,7 +88,8 @@ def _common(section: Section, kind: str, currency: str | None, begin: date) -> d
     if len(name) > NAME_MAX:
         section.note("name", f"{len(name)} characters; write at most {NAME_MAX}")
     caps = subsection(section, "caps")
-    check_keys(caps, ["per_earn"])
+    check_keys(caps, _CAPS)
+    _check_period(section, kind, caps)
     group = read_text(section, "group")
     if group is None and "choose" in section.values:
         section.note("choose", "there is nothing to choose from; write group as well")
@@ -88,8 +103,31 @@ def _common(section: Section, kind: str, currency: str | None, begin: date) -> d
         "paid_by": _paid_by(section),
         "net_of": _net_of(section),
         "when": read_when(subsection(section, "when"), currency, begin),
-        "per_earn": read_count(caps, "per_earn", 1, POINTS_MAX),
+        "period": _period(section),
+        **{cap: read_count(caps, cap, 1, POINTS_MAX) for cap in _CAPS},
     }
+
+
+def _check_period(section: Section, kind: str, caps: Section) -> None:
+    """Note a cap of no period, and a period of nothing."""
+    if "per_period" in caps.values and "period" not in section.values:
+        caps.note("per_period", 'it is not said of which; write period = "month" in the rule')
+    if "period" in section.values and kind != "brackets" and "per_period" not in caps.values:
+        section.note("period", "nothing is summed over it; write caps.per_period, or leave it out")
+
+
+def _period(section: Section) -> str | None:
+    """A rule of days, which end the periods; month, quarter and year stand for theirs."""
+    said = read_text(section, "period")
+    if said is None or said in PERIODS:
+        return PERIODS.get(said or "")
+    if (wrong := wrong_with(said)) is not None:
+        section.note(
+            "period",
+            f'"{said}" is none of {", ".join(PERIODS)}, nor a rule of days (RFC 5545): {wrong}',
+        )
+        return None
+    return said
 
 
 def _paid_by(section: Section) -> tuple[tuple[str, Decimal], ...]:

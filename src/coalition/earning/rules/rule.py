@@ -1,6 +1,7 @@
 """What every kind of rule has: a name, who pays, when it applies, and its caps."""
 
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import ClassVar, Literal
 
@@ -8,6 +9,7 @@ import msgspec
 
 from coalition.earning.conditions import Conditions
 from coalition.earning.facts import Facts
+from coalition.earning.memory import FOREVER, VISITS, Count, Key, Span, period_end
 from coalition.earning.purchase import Part, Purchase
 
 # What a lot of a rule is called, by what its points are for.
@@ -24,7 +26,9 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
 
     paid_by: merchants' codes and their shares, which add up to 1; empty: the merchant whose rule it
     is. Of one group only one rule applies. net_of: what is taken off a purchase's amount first.
-    per_earn: the most points that it gives for one earn.
+    per_earn: the most points that it gives for one earn. period: an RFC 5545 rule, which names the
+    last day of each; over one it sums up what it remembers. per_day, per_period and per_member: the
+    most points that it gives a member in one of its days or periods, and in all.
     """
 
     # Whether it gives points by the piece, so that an item's quantity counts.
@@ -39,6 +43,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
     net_of: tuple[Part, ...] = ()
     when: Conditions = Conditions()
     per_earn: int | None = None
+    period: str | None = None
+    per_day: int | None = None
+    per_period: int | None = None
+    per_member: int | None = None
 
     def grant(self, purchase: Purchase, facts: Facts, so_far: Mapping[str, int]) -> Ratio:
         """The exact points of a purchase that meets the conditions.
@@ -46,6 +54,30 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
         so_far: what each rule that was reckoned before this one gave, by its name.
         """
         raise NotImplementedError
+
+    def keys(self, on: date) -> tuple[Key, ...]:
+        """What it remembers of a member, and asks for, on a day by the merchant's date."""
+        own = tuple(key for key, _ in self.caps(on))
+        return (*own, VISITS) if self.when.first_visit else own
+
+    def counts(self, purchase: Purchase, points: int, code: str) -> tuple[Count, ...]:
+        """What it adds to what it remembers, where it gave so many points at that merchant."""
+        if not points:
+            return ()
+        return tuple(Count(key, 0, points, 0) for key, _ in self.caps(purchase.at.date()))
+
+    def caps(self, on: date) -> tuple[tuple[Key, int], ...]:
+        """The most points a member in the day, the period, and in all, each with its sum's key."""
+        if self.per_day is self.per_period is self.per_member is None:
+            return ()
+        asked: list[tuple[Span, date, int | None]] = [
+            ("day", on, self.per_day),
+            ("period", period_end(self.period, on) if self.period else FOREVER, self.per_period),
+            ("ever", FOREVER, self.per_member),
+        ]
+        return tuple(
+            (Key(self.name, span, until), most) for span, until, most in asked if most is not None
+        )
 
     def least(self) -> int:
         """The fewest points that it gives where it gives any."""

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from coalition.earning.rules import fixed, items, multiplier, quantity, rate
+from coalition.earning.rules import brackets, fixed, items, multiplier, quantity, rate
+from coalition.earning.rules.brackets import BracketsRule
 from coalition.earning.rules.fixed import FixedRule
 from coalition.earning.rules.items import ItemsRule
 from coalition.earning.rules.multiplier import MultiplierRule
@@ -11,7 +12,7 @@ from coalition.earning.rules.quantity import QuantityRule
 from coalition.earning.rules.rate import RateRule
 from coalition.toml.document import Section
 
-EarnRule = RateRule | QuantityRule | ItemsRule | FixedRule | MultiplierRule
+EarnRule = RateRule | QuantityRule | ItemsRule | FixedRule | MultiplierRule | BracketsRule
 
 
 class Kind(NamedTuple):
@@ -27,4 +28,5 @@ KINDS = {
     "items": Kind(items.KEYS, items.read),
     "fixed": Kind(fixed.KEYS, fixed.read),
     "multiplier": Kind(multiplier.KEYS, multiplier.read),
+    "brackets": Kind(brackets.KEYS, brackets.read),
 }

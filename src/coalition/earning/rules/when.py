@@ -9,7 +9,9 @@ from coalition.toml.document import (
     Section,
     check_keys,
     near,
+    read_count,
     read_date,
+    read_flag,
     read_money,
     read_text,
     read_texts,
@@ -18,7 +20,8 @@ from coalition.toml.document import (
 _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])", re.ASCII)
 _KEYS = (
     *("category", "sku", "channel", "action", "region", "store"),
-    *("from", "until", "weekdays", "hours", "minimum"),
+    *("from", "until", "weekdays", "hours", "minimum", "first_visit"),
+    *("birthday_month", "member_months"),
 )
 
 
@@ -42,6 +45,9 @@ def read_when(section: Section, currency: str | None, begin: date) -> Conditions
         weekdays=tuple(n for n, one in enumerate(WEEKDAYS) if one in weekdays),
         hours=_hours(section),
         minimum=minimum,
+        first_visit=read_flag(section, "first_visit"),
+        birthday_month=read_flag(section, "birthday_month"),
+        member_months=read_count(section, "member_months", 1, 1_200),
     )
     if when.first_on and when.last_on and when.last_on < when.first_on:
         section.note("until", f"{when.last_on} is before it begins, on {when.first_on}")
