@@ -153,6 +153,9 @@ async def _identify(request: ApiRequest) -> None:
     is_look = "previews" in opt and is_preview(request)
     needs_key = opt.get("key") == "required" and not is_look
     request.idempotency_key = _idempotency_key(request, needed=needs_key)
+    if "previews" not in opt and "preview" in request.query_params:
+        # Whoever wants a look must not find that it was done.
+        raise CoalitionError(Code.INVALID, "preview: only an earn can be looked at; leave it out")
     if request.method == "GET":
         _check_query(request)
         check_rate(caller)

@@ -103,7 +103,7 @@ def reverse_earn(
         _post_clawback(number, earned, lots, member, state)
     for part, short in zip(parts, owed, strict=True):
         owe(part.origin_id, short, member, state)
-    if len(earned.parts) > 1 or earned.sums:
+    if len(earned.parts) > 1 or earned.sums or parts[0].origin_id != earned.merchant_id:
         _note_lots(number, earned.member_id, parts, back, lapsed, owed, state)
     for one in by_sums:
         state.record_counted(member, one)

@@ -133,6 +133,14 @@ async def test_nothing_but_an_earn_is_previewed(ruled: Till, path: str) -> None:
     assert_problem(answer, Code.IDEMPOTENCY_KEY_MISSING)
 
 
+async def test_a_burn_that_asks_for_a_look_is_not_done(ruled: Till) -> None:
+    card = await ruled.enrol()
+    assert (await ruled.post("/v1/earns", {"card": card, "amount": 900})).status_code == 201
+    answer = await ruled.post("/v1/burns?preview=true", {"card": card, "points": 5})
+    assert_problem(answer, Code.INVALID)
+    assert (await ruled.post("/v1/burns", {"card": card, "points": 9})).status_code == 201
+
+
 async def test_preview_is_true_or_false(ruled: Till) -> None:
     body = {"card": await ruled.enrol(), "amount": 900}
     assert_problem(await ruled.post("/v1/earns?preview=1", body), Code.INVALID)

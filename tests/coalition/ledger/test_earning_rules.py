@@ -122,6 +122,22 @@ async def test_parts_of_a_return_owe_what_the_whole_would(world: World) -> None:
     assert await world.breaches() == []
 
 
+async def test_what_is_owed_of_a_single_lot_is_owed_to_who_paid_for_it(engine: AsyncEngine) -> None:
+    world = World(engine)
+    given = replace(DOUBLE, paid_by=(("retail", Decimal(1)),))
+    telecom = replace(merchant("telecom"), rates=(), rules=(given,))
+    await world.sync([telecom, merchant("retail"), merchant("fuel")])
+    await world.enrol("ann")
+    earn = await earned(world, 10_000)
+    done(await world.burn("ann", "fuel", 150))
+    first = await returned(world, earn, 120)
+    second = await returned(world, earn)
+    assert (first.points, first.owed, second.points, second.owed) == (120, 70, 80, 80)
+    assert await world.breaches() == []
+    await returned(world, await earned(world, 100))
+    assert await world.breaches() == []
+
+
 @pytest.mark.parametrize("first", [None, 1, 100, 299])
 async def test_what_lapsed_of_each_lot_is_gone_and_what_was_spent_is_owed(
     engine: AsyncEngine, first: int | None
