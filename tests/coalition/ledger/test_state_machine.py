@@ -192,4 +192,4 @@ def test_ledger_does_what_the_model_does(databases: Databases) -> None:
 
 @pytest.mark.soak
 def test_ledger_does_what_the_model_does_for_long(databases: Databases) -> None:
-    explore(databases, examples=2_000, steps=100)
+    explore(databases, examples=400, steps=100)
