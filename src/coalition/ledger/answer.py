@@ -6,6 +6,7 @@ get the same answer for ever.
 
 from collections.abc import Sequence
 
+from coalition.ledger.burned import BurnRow, Leg
 from coalition.ledger.commands import (
     Answer,
     BoughtReward,
@@ -19,7 +20,7 @@ from coalition.ledger.commands import (
     TransferAnswer,
     VoucherAnswer,
 )
-from coalition.ledger.state import BurnRow, Leg, Lot, Posting
+from coalition.ledger.state import Lot, Posting
 from coalition.rewards.voucher import Desk, VoucherState
 
 

@@ -5,11 +5,12 @@ from datetime import date, datetime, timedelta
 from coalition.errors import Code
 from coalition.ledger import journal, rewards
 from coalition.ledger.answer import burn_answer
+from coalition.ledger.burned import BurnRow
 from coalition.ledger.checks import not_yet_earned, short, suspended, window_about, wrong_day
 from coalition.ledger.commands import Burn, Capture, Done, Outcome, Refused, Request
 from coalition.ledger.legs import put_back, write_legs
 from coalition.ledger.limits import above_limits, count_spent
-from coalition.ledger.state import BurnRow, Member, Posting, State
+from coalition.ledger.state import Member, Posting, State
 from coalition.ledger.take import Short, Taken, give_back, take_lots
 from coalition.rewards.voucher import EventKind
 from coalition.terms.book import Book

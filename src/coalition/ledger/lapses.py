@@ -6,11 +6,12 @@ from datetime import date, datetime, timedelta
 from coalition.audit.actor import LAPSE
 from coalition.earning.validity import Validity, carried, period_end_after
 from coalition.ledger import journal
+from coalition.ledger.burned import BurnRow
 from coalition.ledger.burns import redeem_hold, void_hold
 from coalition.ledger.commands import Expire, Request
 from coalition.ledger.extension import extend
 from coalition.ledger.legs import post_burn
-from coalition.ledger.state import BurnRow, Lot, Member, State
+from coalition.ledger.state import Lot, Member, State
 from coalition.ledger.take import Taken
 from coalition.terms.book import HOUSE_ID, Book
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-from coalition.ledger.state import REDEEMED, BurnRow, Leg, Lot, Member, State
+from coalition.ledger.burned import BurnRow, Leg
+from coalition.ledger.state import REDEEMED, Lot, Member, State
 from coalition.terms.book import HOUSE_ID, Book
 
 

@@ -15,6 +15,7 @@ import asyncpg
 from coalition.earning.memory import Key, Tally
 from coalition.ledger import rows, tallies
 from coalition.ledger.answer import replayed_answer
+from coalition.ledger.burned import BurnRow
 from coalition.ledger.commands import (
     Burn,
     CancelVoucher,
@@ -30,17 +31,7 @@ from coalition.ledger.commands import (
 )
 from coalition.ledger.load_rewards import load_desk
 from coalition.ledger.rows import Keys, lot_of, posting_of
-from coalition.ledger.state import (
-    Account,
-    BurnRow,
-    Called,
-    Card,
-    Lot,
-    Member,
-    Posting,
-    Seen,
-    State,
-)
+from coalition.ledger.state import Account, Called, Card, Lot, Member, Posting, Seen, State
 from coalition.terms.book import Book
 from settlement.window import Window
 

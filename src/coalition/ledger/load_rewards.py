@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import asyncpg
 
+from coalition.ledger.burned import BurnRow
 from coalition.ledger.commands import Burn, Request
-from coalition.ledger.state import BurnRow, Posting, State
+from coalition.ledger.state import Posting, State
 from coalition.rewards import store
 from coalition.rewards.voucher import RewardKey
 from coalition.terms.book import Book

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import asyncpg
 
+from coalition.ledger.burned import BurnRow, Leg
 from coalition.ledger.earned import Counted, ReversedLot
 from coalition.ledger.sealed import content_of
-from coalition.ledger.state import BurnRow, Leg, Lot, Posting
+from coalition.ledger.state import Lot, Posting
 from coalition.sealing.digests import movement_digest
 
 _MEMBERS_A_BLOCK = 2_000

@@ -14,9 +14,10 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from coalition.database import raw
+from coalition.ledger.burned import BurnRow, Leg
 from coalition.ledger.lapses import lapse
 from coalition.ledger.rows import lot_of
-from coalition.ledger.state import Account, BurnRow, Leg, Member, State
+from coalition.ledger.state import Account, Member, State
 from coalition.terms.book import Book
 from settlement.window import Window
 

@@ -7,11 +7,12 @@ from coalition.earning.shares import spread
 from coalition.errors import Code
 from coalition.ledger import journal, rewards
 from coalition.ledger.answer import reversal_answer
+from coalition.ledger.burned import BurnRow
 from coalition.ledger.checks import before_movement
 from coalition.ledger.commands import Done, Outcome, Refused, Request, ReverseBurn, ReverseEarn
 from coalition.ledger.earned import EarnPart, EarnRow, ReversedLot
 from coalition.ledger.legs import post_burn, put_back
-from coalition.ledger.state import BurnRow, Lot, Member, State
+from coalition.ledger.state import Lot, Member, State
 from coalition.ledger.sums import forget, owe, take_by_sums
 from coalition.ledger.take import give_back
 from coalition.terms.book import HOUSE_ID, Book

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 
 from coalition.earning.purchase import POINTS_MAX
 from coalition.errors import Code, shown
+from coalition.ledger.burned import BurnRow
 from coalition.ledger.commands import Burn, Refused, Request, Take, Wanted
-from coalition.ledger.state import BurnRow, Lot, Member, State
+from coalition.ledger.state import Lot, Member, State
 from coalition.ledger.take import Short, take_lots
 from coalition.rewards.codes import SealedCode
 from coalition.rewards.voucher import (

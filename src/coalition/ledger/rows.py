@@ -9,8 +9,9 @@ from typing import Any
 
 import asyncpg
 
+from coalition.ledger.burned import BurnRow, Leg
 from coalition.ledger.earned import EarnPart, EarnRow
-from coalition.ledger.state import BurnRow, Called, Leg, Lot, Posting
+from coalition.ledger.state import Called, Lot, Posting
 
 Keys = set[tuple[int, int]]
 

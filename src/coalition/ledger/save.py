@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import asyncpg
 from msgspec.structs import astuple
 
+from coalition.ledger.burned import BurnRow
 from coalition.ledger.rows import DIGEST, IS_OPEN
-from coalition.ledger.state import BurnRow, Lot, Posting, State
+from coalition.ledger.state import Lot, Posting, State
 from coalition.rewards.store import save_desk
 
 _Rows = list[tuple[Any, ...]]

@@ -21,8 +21,9 @@ from datetime import UTC, date, datetime
 import msgspec
 from msgspec.structs import replace
 
+from coalition.ledger.burned import BurnRow, Leg
 from coalition.ledger.earned import Counted, ReversedLot
-from coalition.ledger.state import BurnRow, Leg, Lot, Posting, State
+from coalition.ledger.state import Lot, Posting, State
 from coalition.sealing.digests import movement_digest
 
 # Of the way of writing below.

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from coalition.ledger.burned import Leg
 from coalition.ledger.commands import Take
-from coalition.ledger.state import Leg, Lot
+from coalition.ledger.state import Lot
 
 
 class Short(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 from coalition.errors import Code
 from coalition.ledger import journal, rewards
 from coalition.ledger.answer import voucher_answer
+from coalition.ledger.burned import BurnRow, Leg
 from coalition.ledger.burns import redeem_hold
 from coalition.ledger.checks import suspended
 from coalition.ledger.commands import (
@@ -15,7 +16,7 @@ from coalition.ledger.commands import (
     UseVoucher,
 )
 from coalition.ledger.legs import put_back
-from coalition.ledger.state import BurnRow, Leg, Member, State
+from coalition.ledger.state import Member, State
 from coalition.ledger.take import give_back
 from coalition.rewards.voucher import Voucher, VoucherEvent, VoucherState, burn_status_at, state_of
 from coalition.terms.book import Book

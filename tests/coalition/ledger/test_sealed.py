@@ -6,9 +6,10 @@ from uuid import UUID
 import pytest
 from msgspec.structs import replace
 
+from coalition.ledger.burned import BurnRow, Leg
 from coalition.ledger.earned import ReversedLot
 from coalition.ledger.sealed import content_of, seal
-from coalition.ledger.state import Account, BurnRow, Leg, Lot, Member, Posting, State
+from coalition.ledger.state import Account, Lot, Member, Posting, State
 from settlement.window import Window
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

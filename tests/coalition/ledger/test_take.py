@@ -6,8 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from coalition.ledger.burned import BurnRow, Leg
 from coalition.ledger.commands import Take
-from coalition.ledger.state import Account, BurnRow, Leg, Lot, Member
+from coalition.ledger.state import Account, Lot, Member
 from coalition.ledger.take import Short, Taken, give_back, take_lots
 
 AT = datetime(2026, 1, 10, tzinfo=UTC)

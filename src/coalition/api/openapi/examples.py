@@ -5,6 +5,8 @@ How they get into the document is description.py; the examples of one route's bo
 
 from typing import Any
 
+from coalition.api.openapi.examples_people import PEOPLE
+
 _CARD, _OTHER = "9000000000000001", "9000000000000019"
 _EARN, _BURN, _LOT = "ern_20000053a3", "brn_20000083a6", "lot_20000063a4"
 _BATCH = "bat_0f8fad5bd9cb469fa16570867728950e"
@@ -28,59 +30,8 @@ _POSITION = {
     "instructed": 0,
     "closing": -960,
 }
-_PERSON = "per_0Ab3dEf6hIj9"
-_APPROVAL = "apr_9Zy8xWv7uTs6"
-_SETUP = "pZ0nT4y8bq1Xo2m7c5v9k3w6r8t1e4u7i0o2p5a8s1d"
-_ADDRESS = "otpauth://totp/Coalition%3Aann%40example.com?secret=GEZDGNBVGY3TQOJQ&issuer=Coalition"
-_WHO = {
-    "person": _PERSON,
-    "name": "Ann Example",
-    "email": "ann@example.com",
-    "role": "finance",
-    "merchant": "house",
-    "status": "active",
-    "created_at": _AT,
-}
-_PROPOSED = {
-    "approval": _APPROVAL,
-    "kind": "windows.close",
-    "would": ["close window 2026-03 before its end"],
-    "status": "proposed",
-    "proposed_by": f"person:{_PERSON}",
-    "proposed_at": _AT,
-    "decided_by": None,
-    "decided_at": None,
-    "reason": None,
-}
 STRUCTS: dict[str, dict[str, Any]] = {
-    "SessionOut": {
-        "person": _PERSON,
-        "role": "finance",
-        "merchant": "house",
-        "rights": ["approvals", "paths", "statements", "windows.close"],
-        "csrf_token": "Jq3o0s5m8Vx1c4R7u2T9y6B0n3K5h8D1f4G7j2L9w6E",
-        "ends_at": _AT,
-    },
-    "SetupOut": {
-        "email": "ann@example.com",
-        "role": "finance",
-        "code_required": True,
-        "totp_secret": "GEZDGNBVGY3TQOJQ",
-        "totp_address": _ADDRESS,
-    },
-    "SetUpOut": {"person": _PERSON},
-    "PersonOut": _WHO,
-    "PersonPage": {"items": [_WHO], "next_cursor": None},
-    "InvitedOut": {"person": _PERSON, "setup": _SETUP, "setup_until": _AT},
-    "ApprovalOut": _PROPOSED,
-    "ApprovalPage": {"items": [_PROPOSED], "next_cursor": None},
-    "ProposedOut": {"approval": _APPROVAL, "status": "proposed"},
-    "SignInBody": {"email": "ann@example.com", "password": "four words of yours", "code": "755224"},
-    "SetupBody": {"setup": _SETUP},
-    "FinishSetupBody": {"setup": _SETUP, "password": "four words of yours", "code": "755224"},
-    "PasswordBody": {"old_password": "four words of yours", "password": "four others of yours"},
-    "PersonBody": {"email": "ann@example.com", "name": "Ann Example", "role": "finance"},
-    "RejectBody": {"reason": "not before the quarter's end"},
+    **PEOPLE,
     "RewardsOut": {
         "items": [
             {
