@@ -72,7 +72,10 @@ begin
         union all
         select format('alter type %s owner to coalition_owner', t.oid::regtype)
         from pg_type t, owner
-        where typnamespace in (select oid from ours) and typtype in ('e', 'd', 'r')
+        where typnamespace in (select oid from ours)
+          -- A table's own row type goes with its table.
+          and (typtype in ('e', 'd', 'r')
+               or exists (select from pg_class where oid = typrelid and relkind = 'c'))
           and typowner <> owner.oid
           and not exists (select from bound where classid = 'pg_type'::regclass and objid = t.oid)
     loop
