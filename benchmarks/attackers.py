@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from benchmarks.seed import card_of
 from coalition.batches.cells import COLUMNS
@@ -47,11 +48,16 @@ class Request:
 
 @dataclass(slots=True)
 class Attack:
-    """Where to, with whose key, and what came back: answers by status, or what broke."""
+    """Where to, with whose key, and what came back: answers by status, or what broke.
+
+    files: those that were taken in, and would go on when the attack is over.
+    """
 
     port: int
     key: str
     answers: Counter[str] = field(default_factory=Counter)
+    files: list[str] = field(default_factory=list)
+    is_over: threading.Event = field(default_factory=threading.Event)
 
     def asked_without_end(self, requests: Callable[["Attack"], Iterator[Request]]) -> None:
         """On so many connections, each asking as soon as it is answered."""
@@ -61,15 +67,27 @@ class Attack:
     def _ask(self, requests: Iterator[Request]) -> None:
         connection = self._connection()
         for one in requests:
+            if self.is_over.is_set():
+                return
             try:
                 connection.request(one.method, one.path, one.body, one.headers)
                 with connection.getresponse() as response:
-                    response.read()
+                    content = response.read()
                     self.answers[str(response.status)] += 1
+                    if response.status == HTTPStatus.ACCEPTED:
+                        self.files.append(json.loads(content)["batch_id"])
             except (OSError, http.client.HTTPException):
                 self.answers["broken off"] += 1
                 connection.close()
                 connection = self._connection()
+
+    def cancel_files(self) -> None:
+        """End what goes on without the attacker, so that the next attack is measured alone."""
+        self.is_over.set()
+        connection = self._connection()
+        for batch_id in list(self.files):
+            connection.request("POST", f"/v1/batches/{batch_id}/cancel", headers=_keyed(self))
+            connection.getresponse().read()
 
     def _connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(
@@ -159,17 +177,17 @@ def _one_card(attack: Attack) -> Iterator[Request]:
 
 
 def _files_of_guesses(attack: Attack) -> Iterator[Request]:
-    header = ",".join(COLUMNS) + "\n"
-    blank = dict.fromkeys(COLUMNS, "")
+    """The same file again and again: to make another one takes the attacker longer than to send it."""
+    blank = dict.fromkeys(COLUMNS, "") | {"op": "earn", "points": "10"}
+    rows = (
+        blank | {"key": secrets.token_hex(16), "card": str(make_card(random.randrange(10**14)))}
+        for _ in range(GUESSED_ROWS)
+    )
+    lines = [",".join(COLUMNS), *(",".join(row.values()) for row in rows)]
+    body = "\n".join(lines).encode()
     while True:
-        rows = (
-            blank | {"op": "earn", "key": secrets.token_hex(16), "points": "10",
-                     "card": str(make_card(random.randrange(10**14)))}
-            for _ in range(GUESSED_ROWS)
-        )  # fmt: skip
-        body = header + "".join(",".join(row.values()) + "\n" for row in rows)
         headers = _keyed(attack) | {"Content-Type": "text/csv"}
-        yield Request("POST", "/v1/batches", body.encode(), headers)
+        yield Request("POST", "/v1/batches", body, headers)
 
 
 def _long_heads(_attack: Attack) -> Iterator[Request]:
@@ -216,6 +234,7 @@ def main() -> None:
     attack = Attack(port, sys.stdin.readline().strip())
     ATTACKS[name](attack)
     sys.stdin.read()
+    attack.cancel_files()
     sys.stdout.write(json.dumps(attack.answers))
     sys.stdout.flush()
     # The threads are still asking.

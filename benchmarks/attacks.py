@@ -38,7 +38,7 @@ def measure_attacks(
 ) -> dict[str, list[dict[str, int]]]:
     """What each attack was answered, by its name, a dict of counts for each round.
 
-    Each round has a server of its own, so that no attack is measured on what another left behind.
+    Files that an attacker sent are cancelled when it ends, so that none is measured on another's.
     """
     answered: dict[str, list[dict[str, int]]] = {name: [] for name in ATTACKS}
     for _ in range(sizes.rounds):
