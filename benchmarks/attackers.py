@@ -177,7 +177,7 @@ def _one_card(attack: Attack) -> Iterator[Request]:
 
 
 def _files_of_guesses(attack: Attack) -> Iterator[Request]:
-    """The same file again and again: to make another one takes the attacker longer than to send it."""
+    """The same file again and again: making one takes the attacker longer than sending it."""
     blank = dict.fromkeys(COLUMNS, "") | {"op": "earn", "points": "10"}
     rows = (
         blank | {"key": secrets.token_hex(16), "card": str(make_card(random.randrange(10**14)))}
