@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
 from litestar.params import QueryParameter
@@ -56,6 +56,17 @@ def newest_of(
     before = min(decode_cursor(cursor, len(rows)), len(rows))
     first = max(0, before - limit)
     return tuple(reversed(rows[first:before])), encode_cursor(first) if first else None
+
+
+def page_of(
+    found: Sequence[T], limit: int, number: Callable[[T], int]
+) -> tuple[Sequence[T], str | None]:
+    """One page of rows of which one more than limit was asked for, and the next page's cursor.
+
+    number: what of a row the next page starts behind.
+    """
+    shown = found[:limit]
+    return shown, encode_cursor(number(shown[-1])) if len(found) > limit else None
 
 
 def _unknown() -> CoalitionError:

@@ -11,7 +11,7 @@ from coalition.api import proposals
 from coalition.api.answers import utc
 from coalition.api.openapi.responses import reads, writes
 from coalition.edge.admission import ApiRequest, check_rate
-from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, page_of
 from coalition.errors import Code
 from coalition.people import approval_store
 from coalition.people.approvals import Approval
@@ -66,8 +66,7 @@ async def get_approvals(
     before_no = decode_cursor(cursor, _NEWEST)
     async with request.services.engine.connect() as connection:
         found = await approval_store.newest(connection, before_no, limit + 1)
-    shown = found[:limit]
-    more = encode_cursor(shown[-1].approval_no) if len(found) > limit else None
+    shown, more = page_of(found, limit, lambda one: one.approval_no)
     return ApprovalPage(tuple(map(_out, shown)), more)
 
 

@@ -11,7 +11,7 @@ from coalition.api.openapi.responses import reads
 from coalition.audit import store
 from coalition.audit.store import Act
 from coalition.edge.admission import ApiRequest
-from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, page_of
 from coalition.wire import ids
 
 _NEWEST = 2**31 - 1
@@ -53,8 +53,7 @@ async def get_audit(request: ApiRequest, limit: Limit = LIMIT, cursor: Cursor = 
     before_no = decode_cursor(cursor, _NEWEST)
     async with request.services.engine.connect() as connection:
         acts = await store.newest(connection, before_no, limit + 1)
-    shown = acts[:limit]
-    more = encode_cursor(shown[-1].audit_no) if len(acts) > limit else None
+    shown, more = page_of(acts, limit, lambda one: one.audit_no)
     return AuditPage(tuple(map(_out, shown)), more)
 
 

@@ -12,7 +12,7 @@ from coalition.api import views
 from coalition.api.answers import REPLAYED, card_text
 from coalition.api.openapi.responses import REPLAYED_HEADER, MaybeKeyedOperation, reads, writes
 from coalition.edge.admission import ApiRequest, check_rate
-from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, page_of
 from coalition.edge.unknown_cards import asking_for
 from coalition.errors import CoalitionError, Code
 from coalition.ledger import read
@@ -153,9 +153,8 @@ async def get_history(
             merchant_id=None if caller.is_house else caller.merchant_id,
             rows_max=limit + 1,
         )
-    shown = lines[:limit]
+    shown, more = page_of(lines, limit, lambda one: one.posting_no)
     items = tuple(views.history_out(member_id, line, services.book) for line in shown)
-    more = encode_cursor(shown[-1].posting_no) if len(lines) > limit else None
     return views.HistoryPage(items, more)
 
 

@@ -15,7 +15,7 @@ from coalition.api.answers import utc
 from coalition.api.openapi.responses import reads, writes
 from coalition.edge.access import Caller
 from coalition.edge.admission import ApiRequest, check_rate
-from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from coalition.edge.cursors import LIMIT, Cursor, Limit, decode_cursor, page_of
 from coalition.edge.services import Services
 from coalition.errors import CoalitionError, Code
 from coalition.people import store
@@ -105,8 +105,7 @@ async def get_people(
             after_no=decode_cursor(cursor, 0),
             rows_max=limit + 1,
         )
-    shown = found[:limit]
-    more = encode_cursor(shown[-1].person_no) if len(found) > limit else None
+    shown, more = page_of(found, limit, lambda one: one.person_no)
     return PersonPage(tuple(map(_out, shown)), more)
 
 
