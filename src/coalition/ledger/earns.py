@@ -1,6 +1,6 @@
 """Deciding an earn: what a purchase is worth, the lots it makes, and the debt it first pays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
 
@@ -100,12 +100,13 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     refusal = refusal or _limits(points, today, member) or suspended(merchant)
     if refusal is not None:
         return refusal
-    for origin_id in dict.fromkeys(one.origin_id for one in given):
-        over = _over(origin_id, on, terms, member, book, book.today(request.now))
+    lives = {one.origin_id: _life(one.origin_id, on, terms, book) for one in given}
+    for origin_id, life in lives.items():
+        over = _over(origin_id, on, life, member, book.today(request.now))
         if over is not None:
             return over
     earn_no = member.next_no()
-    lots = _new_lots(request, command, given, earn_no, on, member, state, book)
+    lots = _new_lots(command, given, lives, earn_no, on, member, state, book)
     for lot in lots:
         if lot.origin_id in book.idle_origins:
             state.record_move(member, lot.origin_id, on)
@@ -119,26 +120,41 @@ def earn(request: Request, command: Earn, member: Member, state: State, book: Bo
     return Done(earn_answer(posting, lots, state.window.label), reckoning=reckoning)
 
 
+class _Life(NamedTuple):
+    """From when and until when points live, as a lot says it."""
+
+    active_from: date | None
+    expires_on: date | None
+    inactive_months: int | None
+
+
+def _life(origin_id: int, on: date, terms: Terms, book: Book) -> _Life:
+    """Of points of an origin, given on a day by `terms`.
+
+    Points live by the terms of their origin; from when on they can be burned is said by the
+    merchant that gave them, which takes the goods back.
+    """
+    validity = book.merchants[origin_id].on(on).validity
+    return _Life(
+        usable_from(terms.validity, on), last_good_day(validity, on), validity.inactive_months
+    )
+
+
 def _new_lots(
-    request: Request,
     command: Earn,
     given: Sequence[_Given],
+    lives: Mapping[int, _Life],
     earn_no: int,
     on: date,
     member: Member,
     state: State,
     book: Book,
 ) -> list[Lot]:
-    """A lot for each rule that gave and each who pays.
-
-    Points live by the terms of their origin; from when on they can be burned is said by the
-    merchant that gave them, which takes the goods back.
-    """
-    active_from = usable_from(book.merchants[request.merchant_id].on(on).validity, on)
+    """A lot for each rule that gave and each who pays."""
     about = window_about(command.occurred_at, state, book)
     lots = []
     for one in given:
-        validity = book.merchants[one.origin_id].on(on).validity
+        life = lives[one.origin_id]
         lots.append(
             Lot(
                 member_id=member.account.member_id,
@@ -150,12 +166,12 @@ def _new_lots(
                 remaining=one.points,
                 earned_at=command.occurred_at,
                 earned_on=on,
-                expires_on=last_good_day(validity, on),
+                expires_on=life.expires_on,
                 window_id=state.window.window_id,
                 about_window_id=about,
                 rule=one.rule,
-                active_from=active_from,
-                inactive_months=validity.inactive_months,
+                active_from=life.active_from,
+                inactive_months=life.inactive_months,
             )
         )
     return lots
@@ -220,16 +236,12 @@ def _write(
     )
 
 
-def _over(
-    origin_id: int, on: date, terms: Terms, member: Member, book: Book, today: date
-) -> Refused | None:
+def _over(origin_id: int, on: date, life: _Life, member: Member, today: date) -> Refused | None:
     """A refusal of points that lapsed already, or would before they could be burned."""
-    validity = book.merchants[origin_id].on(on).validity
-    active_from = usable_from(terms.validity, on)
-    expires_on = last_good_day(validity, on)
-    if expires_on is None and validity.inactive_months is not None:
+    active_from, expires_on, inactive_months = life
+    if expires_on is None and inactive_months is not None:
         moved_on = member.moved_on.get(origin_id, on)
-        expires_on = months_later(max(on, moved_on), validity.inactive_months)
+        expires_on = months_later(max(on, moved_on), inactive_months)
     if expires_on is None:
         return None
     if expires_on < today:
